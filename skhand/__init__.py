@@ -1,0 +1,6 @@
+"""scikit-learn-style estimators for 3D hand pose."""
+
+from skhand.frames import HandFrames, ImageFiles
+
+__version__ = "0.1.0"
+__all__ = ["HandFrames", "ImageFiles", "__version__"]

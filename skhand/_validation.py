@@ -1,0 +1,143 @@
+"""The one place that judges input: every error names the argument, what came and what was expected."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from skhand.exceptions import CameraError, InputError
+
+SIDES = ("left", "right")
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what ``value`` is, for an error message."""
+    shape = getattr(value, "shape", None)
+    if shape is not None:
+        return f"{type(value).__name__} of shape {tuple(shape)}, dtype {getattr(value, 'dtype', '?')}"
+    if isinstance(value, str | numbers.Number) or value is None:
+        return repr(value)
+    try:
+        return f"{type(value).__name__} of length {len(value)}"
+    except TypeError:
+        return type(value).__name__
+
+
+def check_shape(value: Any, name: str, shape: tuple[int | str, ...], *, leading: bool = False) -> np.ndarray:
+    """Turn ``value`` into an array of the named shape.
+
+    Parameters
+    ----------
+    value : array-like
+        What the user gave.
+    name : str
+        The argument's name, for the error.
+    shape : tuple of int or str
+        Expected shape; a string stands for any size and names it in the error.
+    leading : bool, default=False
+        Whether any number of further axes may stand in front of ``shape``.
+
+    Returns
+    -------
+    array : ndarray
+
+    Raises
+    ------
+    InputError
+        If the number of axes or a fixed size differs.
+    """
+    array = np.asarray(value)
+    got = array.shape[array.ndim - len(shape) :] if leading and array.ndim >= len(shape) else array.shape
+    ok = len(got) == len(shape) and all(
+        isinstance(want, str) or have == want for have, want in zip(got, shape, strict=True)
+    )
+    if not ok:
+        wanted = ", ".join(str(size) for size in shape)
+        wanted = f"(..., {wanted})" if leading else f"({wanted}{',' if len(shape) == 1 else ''})"
+        raise InputError(f"{name}: expected an array of shape {wanted}, got {describe(value)}.")
+    return array
+
+
+def check_option(value: Any, name: str, options: Iterable[Any]) -> Any:
+    """Return ``value`` if it is one of ``options``, else raise an `InputError` that lists them."""
+    options = list(options)
+    if not any(value is option or (type(value) is type(option) and value == option) for option in options):
+        listed = ", ".join(repr(option) for option in options)
+        raise InputError(f"{name}: expected one of {listed}, got {value!r}.")
+    return value
+
+
+def check_number(
+    value: Any,
+    name: str,
+    *,
+    integer: bool = False,
+    low: float = -np.inf,
+    high: float = np.inf,
+    include_low: bool = True,
+) -> Any:
+    """Return ``value`` if it is a number in the interval, else raise an `InputError`.
+
+    Parameters
+    ----------
+    value : object
+        What the user gave.
+    name : str
+        The argument's name, for the error.
+    integer : bool, default=False
+        Whether only whole numbers are accepted.
+    low, high : float
+        The interval; ``high`` is included.
+    include_low : bool, default=True
+        Whether ``low`` itself is accepted.
+
+    Returns
+    -------
+    value : int or float
+    """
+    kind: Any = numbers.Integral if integer else numbers.Real
+    if isinstance(value, kind) and not isinstance(value, bool | np.bool_):
+        above = value >= low if include_low else value > low
+        if above and value <= high and not np.isnan(value):
+            return value
+    bound = f"{'>=' if include_low else '>'} {low:g}" if np.isfinite(low) else ""
+    bound += f"{' and ' if bound else ''}<= {high:g}" if np.isfinite(high) else ""
+    what = "an integer" if integer else "a number"
+    raise InputError(f"{name}: expected {what}{' ' + bound if bound else ''}, got {value!r}.")
+
+
+def check_camera(camera: Any, name: str = "camera") -> np.ndarray:
+    """Return cameras as float64 of shape (..., 3, 3), pixels.
+
+    Raises
+    ------
+    CameraError
+        If the last two axes are not 3 x 3, a value is not finite, a focal length is zero or the last
+        row is not ``(0, 0, 1)``.
+    """
+    if camera is None:
+        raise CameraError(f"{name}: expected camera matrices of shape (..., 3, 3), got None.")
+    array = np.asarray(camera, dtype=np.float64)
+    if array.ndim < 2 or array.shape[-2:] != (3, 3):
+        raise CameraError(f"{name}: expected camera matrices of shape (..., 3, 3), got {describe(camera)}.")
+    if not np.isfinite(array).all():
+        raise CameraError(f"{name}: expected finite numbers, got NaN or infinity.")
+    if not np.allclose(array[..., 2, :], (0.0, 0.0, 1.0), atol=1e-6):
+        raise CameraError(
+            f"{name}: expected the last row (0, 0, 1), got {array[..., 2, :].reshape(-1, 3)[0]}."
+        )
+    if (np.abs(np.linalg.det(array[..., :2, :2])) < 1e-12).any():
+        raise CameraError(f"{name}: expected non-zero focal lengths, got a singular matrix.")
+    return array
+
+
+def check_side(side: Any, name: str = "side") -> np.ndarray:
+    """Return the sides as an array of 'left' and 'right'."""
+    array = np.asarray(side)
+    if array.dtype.kind not in "UO" or not np.isin(array, SIDES).all():
+        odd = array[~np.isin(array, SIDES)] if array.dtype.kind in "UO" else array
+        raise InputError(f"{name}: expected 'left' or 'right', got {odd.ravel()[:3].tolist()}.")
+    return array.astype("U5")

@@ -1,0 +1,1 @@
+"""Parts of the generator behind `skhand.datasets.make_hands`."""

@@ -1,0 +1,550 @@
+"""CrossModalVAERegressor: the cross-modal variational autoencoder of Spurr et al. 2018."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils import check_random_state
+
+from skhand._validation import check_number, check_option
+from skhand.estimators._inputs import IMAGES, find_source, read_columns, read_target, require_given
+from skhand.estimators._latent import LatentPoseEstimator
+from skhand.estimators._networks import build_networks, fit_codecs, pairs_of
+from skhand.exceptions import InputError, TrainingWarning
+from skhand.nn import BACKBONES, CrossModalVAE
+from skhand.training import (
+    PAPER,
+    CosineRate,
+    EpochEnd,
+    KeepBest,
+    PairBatches,
+    PairTask,
+    TaskNet,
+    check_augment,
+    resolve_device,
+    resolve_precision,
+    seeded,
+)
+
+__all__ = ["CrossModalVAERegressor"]
+
+GIVEN = ("root", "scale", "side")
+_LATENT_ROWS = 4096  # rows that the latent statistics are read off
+_WEAK = 1e-3  # a term whose gradient is below this share of the MSE's does nothing
+
+
+class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
+    """3D hand pose through one latent space that all modalities share.
+
+    An encoder for each modality maps it to a normal distribution in a common latent space; a decoder for each
+    modality maps latent vectors back. Pairs of (encoder, decoder) are trained in turn (Spurr et al. 2018,
+    Algorithm 1), so that any encoder works with any decoder, and rows without a label still train the pairs
+    that they can.
+
+    Parameters
+    ----------
+    latent_dim : int, default=30
+        Size of the latent space.
+    beta : float, default=1e-4
+        Weight of the KL term: nats, summed over the latent dimensions and averaged over the batch, against
+        an MSE that is the mean over batch and coordinates of the standardised target. Not published.
+    lr : float, default=1e-4
+        Learning rate of Adam.
+    max_epochs : int, default=100
+        Passes over the training rows; each trains every pair.
+    batch_size : int, default=64
+        Rows a training step.
+    variant : {1, 2, 3, 4}, default=1
+        Which pairs are trained beside source -> target: 1 none, 2 target -> target, 3 source -> source,
+        4 both.
+    pairs : list of (str, str) or None, default=None
+        The pairs themselves, in their order, in place of ``variant``. The first pair's source and target
+        are the defaults of ``predict``. Modalities: "rgb", "depth", "keypoints2d", "pose3d" (which is ``y``)
+        and "table".
+    pair_weights : list of float or None, default=None
+        Weight of each pair's MSE; None is 1 for each.
+    source : str, default="auto"
+        Modality of ``X``; "auto" reads it off X.
+    backbone : str, default="resnet18"
+        Trunk of picture encoders: one of torchvision's ResNets, or "small" for small pictures.
+    pretrained : bool, default=False
+        Whether the trunk starts from torchvision's ImageNet weights (needs a network or a cached file).
+    hidden_units, n_hidden_layers : int, default=512, 5
+        Width and number of the layers of vector encoders and decoders.
+    given : tuple of str, default=()
+        What is given to the model beside X, any of "root" (T), "scale" (S) and "side" (H). With "root", y is
+        learned relative to its root; predictions are root-relative, and absolute where X has a ``root``
+        column. With "scale", y is learned in units of the scale bone, and predictions are multiplied by
+        X's column ``scale``. With "side", the encoders are given the side of X's column ``side``.
+    root : str or int, default="palm"
+        The root joint: a joint's name or index, or "palm".
+    augment : {"auto", "paper", None} or dict, default="auto"
+        Augmentation, in batches on the device; see `skhand.training.check_augment` for the names of a dict.
+        "auto" is the paper's for pictures with poses, and none otherwise.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        Course of the learning rate within one fit.
+    early_stopping : bool, default=False
+        Whether to stop when the validation error no longer improves, and to bring the best weights back.
+    validation_fraction : float, default=0.1
+        Share of the labelled rows that is set aside, at random, for early stopping, where ``fit`` gets no
+        ``X_val``. Neighbouring frames of a video are near-duplicates: give ``X_val`` then.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before stopping.
+    tol : float, default=1e-3
+        What counts as an improvement, relative to the best error.
+    image_shape : tuple of int or None, default=None
+        Shape of one picture, where X has flattened rows.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training, after skhand's own. scikit-learn's own callbacks go through
+        ``set_callbacks``.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights of the last fit, with a new optimiser. The standardisation
+        of inputs and targets stays as it was first fitted.
+    device : str, default="auto"
+        "auto" is a GPU if there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the training's matrix products; "auto" is bfloat16 where the hardware has it. Predictions
+        are always made in float32.
+    random_state : int, RandomState or None, default=None
+        Seed of weights, shuffles, augmentation and latent noise. The global random state is left alone.
+    verbose : bool, default=False
+        Whether to print one line an epoch.
+
+    Attributes
+    ----------
+    module_ : CrossModalVAE
+        The networks, in evaluation mode.
+    n_parameters_ : int
+        Number of their weights.
+    history_ : dict of str to list
+        One column a loss term and one entry an epoch: ``train_loss``, ``mse_<pair>``, ``kl_<pair>`` (weighted),
+        ``kl_gradient_<pair>`` (norm of the KL term's gradient at the latent over that of the MSE's),
+        ``seconds``, and ``valid_epe`` (mm) or ``valid_rmse`` with validation data.
+    pairs_ : list of (str, str)
+        The pairs that are trained.
+    source_, target_ : str
+        Modalities of the first pair.
+    latent_mean_, latent_cov_ : ndarray
+        Mean and covariance of the source's latent samples over the training rows, which `sample` draws from.
+    n_iter_ : int
+        Number of epochs trained so far.
+    device_ : torch.device
+        Where the networks are.
+    n_features_in_ : int
+        Product of the shape of one sample of X.
+    input_shape_, y_shape_ : tuple of int
+        Shape of one sample of X and of y.
+
+    See Also
+    --------
+    skhand.datasets.make_hands : Renders hands to fit on.
+
+    Notes
+    -----
+    With 256 x 256 pictures and ``given=("side",)`` the networks have the published 12 398 387 (variant 1) to
+    14 347 346 (variant 4) weights. Choices, where the paper is silent: ``beta`` and the reductions; the size
+    of the box's shift (a tenth of the picture); y centred and divided by one standard deviation; He's
+    initialisation of the (Linear, ReLU) layers; `sample` draws from the latent distribution of the training
+    rows, not from N(0, 1), because a small ``beta`` leaves these two apart.
+
+    References
+    ----------
+    .. [1] A. Spurr, J. Song, S. Park, O. Hilliges. Cross-modal Deep Variational Hand Pose Estimation.
+       CVPR 2018.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.estimators import CrossModalVAERegressor
+    >>> hands = make_hands(64, image_size=32, random_state=0)
+    >>> est = CrossModalVAERegressor(backbone="small", given=("root",), max_epochs=2, random_state=0)
+    >>> est.fit(hands.data, hands.target).predict(hands.data).shape
+    (64, 21, 3)
+    """
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 30,
+        beta: float = 1e-4,
+        lr: float = 1e-4,
+        max_epochs: int = 100,
+        batch_size: int = 64,
+        variant: int = 1,
+        pairs: Sequence[tuple[str, str]] | None = None,
+        pair_weights: Sequence[float] | None = None,
+        source: str = "auto",
+        backbone: str = "resnet18",
+        pretrained: bool = False,
+        hidden_units: int = 512,
+        n_hidden_layers: int = 5,
+        given: tuple[str, ...] = (),
+        root: str | int = "palm",
+        augment: Any = "auto",
+        lr_schedule: str = "constant",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-3,
+        image_shape: tuple[int, ...] | None = None,
+        callbacks: Sequence[Any] | None = None,
+        warm_start: bool = False,
+        device: str = "auto",
+        precision: str = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ):
+        self.latent_dim = latent_dim
+        self.beta = beta
+        self.lr = lr
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.variant = variant
+        self.pairs = pairs
+        self.pair_weights = pair_weights
+        self.source = source
+        self.backbone = backbone
+        self.pretrained = pretrained
+        self.hidden_units = hidden_units
+        self.n_hidden_layers = n_hidden_layers
+        self.given = given
+        self.root = root
+        self.augment = augment
+        self.lr_schedule = lr_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.image_shape = image_shape
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None, *, X_val: Any = None, y_val: Any = None) -> CrossModalVAERegressor:
+        """Train the networks.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Pictures (n, height, width, 3) uint8 or float in 0..1, depth (n, height, width) in mm, keypoints
+            (n, n_joints, 2) in px, a table (n, n_features), or a `HandFrames` with any of these.
+        y : array-like of shape (n, n_joints, 3), (n, 3 * n_joints), (n, k) or (n,), mm
+            Poses in the camera frame, or any numbers for a table. NaN rows are unlabelled.
+        X_val, y_val : like X and y, default=None
+            Validation data, for ``history_`` and early stopping.
+
+        Returns
+        -------
+        self : CrossModalVAERegressor
+
+        Raises
+        ------
+        InputError
+            If a parameter or an input is not what was expected.
+        KeyboardInterrupt
+            After an interrupt; the estimator is fitted with what was trained until then.
+        """
+        fresh = not (self.warm_start and hasattr(self, "module_"))
+        return self._fit(X, y, X_val, y_val, fresh=fresh, epochs=self.max_epochs)
+
+    def partial_fit(self, X: Any, y: Any = None) -> CrossModalVAERegressor:
+        """Train for one more epoch on X and y, from the weights and the optimiser state there are.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As in `fit`; the shapes must be those of the first call.
+
+        Returns
+        -------
+        self : CrossModalVAERegressor
+        """
+        fresh = not hasattr(self, "module_")
+        return self._fit(X, y, None, None, fresh=fresh, epochs=1, resume=not fresh)
+
+    # ------------------------------------------------------------------ inside
+
+    def _fit(
+        self, X: Any, y: Any, X_val: Any, y_val: Any, *, fresh: bool, epochs: int, resume: bool = False
+    ) -> CrossModalVAERegressor:
+        augment = self._check_parameters()
+        columns = self._read_training(X, y, fresh)
+        validation = self._read_validation(X_val, y_val)
+        augment = self._check_augmentation(augment)
+        device = resolve_device(self.device)
+        dtype = resolve_precision(self.precision, device)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        rng = np.random.default_rng(seed if fresh else [seed, self.n_iter_])
+        rows, validation = self._split(columns, validation, rng)
+        with seeded(int(rng.integers(2**31)), device):
+            if fresh:
+                self._build(columns, rows)
+            self.module_ = self.module_.to(device, memory_format=torch.channels_last)
+            self.device_ = device
+            pair_rows = [rows[self._usable(columns, rows, pair)] for pair in self.pairs_]
+            task = PairTask(
+                self.pairs_, self._pair_weights(), self.beta, self.codecs_, augment, "side" in self.given_, dtype
+            )
+            names = [task.columns(pair) for pair in range(len(self.pairs_))]
+            batches = PairBatches(columns, pair_rows, names, self.batch_size, rng, device)
+            interrupted = self._train(task, batches, epochs, resume, validation, (X, y))
+            self._read_latent(columns, pair_rows[0])
+        if interrupted:
+            raise KeyboardInterrupt
+        self._warn_if_weak()
+        return self
+
+    def _check_parameters(self) -> Any:
+        """Judge every parameter before any work; return the augmentation settings."""
+        for name in ("latent_dim", "max_epochs", "batch_size", "hidden_units", "n_hidden_layers", "n_iter_no_change"):
+            check_number(getattr(self, name), name, integer=True, low=1)
+        check_number(self.beta, "beta", low=0)
+        check_number(self.lr, "lr", low=0, include_low=False)
+        check_number(self.tol, "tol", low=0, high=1)
+        check_number(self.validation_fraction, "validation_fraction", low=0, high=0.9, include_low=False)
+        check_option(self.backbone, "backbone", BACKBONES)
+        check_option(self.lr_schedule, "lr_schedule", ("constant", "cosine"))
+        given = (self.given,) if isinstance(self.given, str) else tuple(self.given)
+        for name in given:
+            check_option(name, "given", GIVEN)
+        self.given_ = given
+        return "auto" if isinstance(self.augment, str) and self.augment == "auto" else check_augment(self.augment)
+
+    def _read_training(self, X: Any, y: Any, fresh: bool) -> dict[str, Any]:
+        """Return the checked columns, with y as the column ``pose3d``; set what describes the data."""
+        source = find_source(X, self.source, self.image_shape)
+        if fresh:
+            self.pairs_ = pairs_of(self.variant, self.pairs, source)
+            self.source_, self.target_ = self.pairs_[0]
+            if self.pairs is not None and self.source == "auto":
+                source = self.source_
+        columns = read_columns(self, X, self.source_, self.image_shape, reset=fresh)
+        n = len(columns[self.source_])
+        require_given(columns, self.given_)
+        modalities = {modality for pair in self.pairs_ for modality in pair}
+        if y is None and "pose3d" in modalities:
+            if "pose3d" not in columns:
+                raise ValueError(
+                    f"{type(self).__name__} requires y to be passed, but the target y is None. "
+                    "(y: expected poses or numbers, one row a sample.)"
+                )
+            y = columns["pose3d"]
+        if y is not None:
+            columns["pose3d"] = self._read_poses(y, n, fresh)
+        missing = modalities - set(columns)
+        if missing:
+            raise InputError(f"pairs: X has no column {sorted(missing)}; its columns are {sorted(columns)}.")
+        shapes = {name: tuple(columns[name].shape[1:]) for name in modalities}
+        if fresh:
+            self.shapes_ = shapes
+            self.input_shape_ = shapes[self.source_]
+            self.n_features_in_ = int(np.prod(self.input_shape_))
+        for name in modalities:
+            if shapes[name] != self.shapes_[name]:
+                raise InputError(f"X: expected {name} of shape {self.shapes_[name]} as first fitted, got {shapes[name]}.")
+        return columns
+
+    def _read_poses(self, y: Any, n_samples: int, fresh: bool) -> np.ndarray:
+        y = read_target(y, n_samples)
+        if fresh:
+            self.y_shape_ = y.shape[1:]
+            flat_poses = y.ndim == 2 and (y.shape[1] == 63 or bool({"root", "scale"} & set(self.given_)))
+            self.poses_ = y.ndim == 3 or flat_poses
+        elif y.shape[1:] != self.y_shape_:
+            raise InputError(f"y: expected targets of shape {self.y_shape_} as first fitted, got {y.shape[1:]}.")
+        if not self.poses_ and {"root", "scale"} & set(self.given_):
+            raise InputError(f"y: given={self.given_} needs poses (n, n_joints, 3), got shape {y.shape}.")
+        if self.poses_ and y.ndim == 2 and y.shape[1] % 3:
+            raise InputError(f"y: expected flattened poses (n, 3 * n_joints), got shape {y.shape}.")
+        poses = self._as_poses(y)
+        self._rooted(poses)  # a root that these joints do not have is an error before any work
+        return poses
+
+    def _read_validation(self, X_val: Any, y_val: Any) -> tuple[dict[str, Any], np.ndarray] | None:
+        if X_val is None:
+            if y_val is not None:
+                raise InputError("X_val: expected validation rows beside y_val, got None.")
+            return None
+        columns = read_columns(self, X_val, self.source_, self.image_shape, reset=False)
+        require_given(columns, self.given_)
+        if y_val is None:
+            raise InputError("y_val: expected targets beside X_val, got None.")
+        columns["pose3d"] = self._read_poses(y_val, len(columns[self.source_]), fresh=False)
+        return columns, np.arange(len(columns["pose3d"]))
+
+    def _check_augmentation(self, augment: Any) -> dict[str, Any] | None:
+        """Return the settings that apply to this data."""
+        has_poses = not any("pose3d" in pair for pair in self.pairs_) or self.poses_
+        if augment == "auto":
+            return dict(PAPER) if self.source_ in IMAGES and has_poses else None
+        if augment is not None and (self.source_ == "table" or not has_poses):
+            raise InputError(
+                "augment: expected None for a table or a target that is not a pose (n, n_joints, 3), "
+                f"got {self.augment!r}."
+            )
+        return augment
+
+    def _split(
+        self, columns: dict[str, Any], validation: Any, rng: np.random.Generator
+    ) -> tuple[np.ndarray, Any]:
+        """Return the training rows and the validation data, set aside where early stopping needs some."""
+        rows = np.arange(len(columns[self.source_]))
+        if validation is not None or not self.early_stopping:
+            return rows, validation
+        labelled = rows[self._usable(columns, rows, (self.source_, "pose3d"))]
+        n_val = max(1, round(self.validation_fraction * len(labelled)))
+        if n_val >= len(labelled):
+            raise InputError(
+                f"validation_fraction: expected labelled rows left to train on, got {self.validation_fraction} "
+                f"of {len(labelled)} labelled rows."
+            )
+        held_out = rng.permutation(labelled)[:n_val]
+        return np.setdiff1d(rows, held_out), (columns, held_out)
+
+    def _usable(self, columns: dict[str, Any], rows: np.ndarray, pair: tuple[str, str]) -> np.ndarray:
+        """Which rows have both modalities of a pair: an input without NaN, a target with a known coordinate."""
+        usable = np.ones(len(rows), dtype=bool)
+        for modality, need in zip(pair, (np.all, np.any), strict=True):
+            if modality not in IMAGES and modality in columns:
+                values = np.asarray(columns[modality])[rows]
+                if modality == "pose3d" and self.poses_:
+                    values = self._rooted(values)
+                usable &= need(np.isfinite(values.reshape(len(rows), -1)), axis=1)
+        return usable
+
+    def _build(self, columns: dict[str, Any], rows: np.ndarray) -> None:
+        """Fit the codecs and make the networks."""
+        for pair in self.pairs_:
+            if not self._usable(columns, rows, pair).any():
+                raise InputError(f"y: expected at least one row with {pair[0]} and {pair[1]}, got none.")
+        self.codecs_ = fit_codecs(
+            set(self.shapes_), columns, rows, poses=getattr(self, "poses_", False), given=self.given_, root=self.root
+        )
+        self.scale_mean_ = float(np.mean(columns["scale"])) if "scale" in self.given_ else 1.0
+        self.architecture_ = {
+            "latent_dim": self.latent_dim,
+            "backbone": self.backbone,
+            "hidden_units": self.hidden_units,
+            "n_hidden_layers": self.n_hidden_layers,
+            "side": "side" in self.given_,
+        }
+        self.module_ = self._build_module(self.pretrained)
+        self.n_parameters_ = sum(weight.numel() for weight in self.module_.parameters())
+        self.n_iter_ = 0
+        self.history_: dict[str, list[float]] = {}
+
+    def _build_module(self, pretrained: bool) -> CrossModalVAE:
+        return build_networks(self.pairs_, self.shapes_, pretrained=pretrained, **self.architecture_)
+
+    def _pair_weights(self) -> list[float]:
+        weights = [1.0] * len(self.pairs_) if self.pair_weights is None else list(self.pair_weights)
+        if len(weights) != len(self.pairs_):
+            raise InputError(f"pair_weights: expected one weight for each of {self.pairs_}, got {self.pair_weights!r}.")
+        return [check_number(weight, "pair_weights", low=0) for weight in weights]
+
+    def _train(
+        self, task: PairTask, batches: PairBatches, epochs: int, resume: bool, validation: Any, data: Any
+    ) -> bool:
+        """Run the epochs; return whether they were interrupted."""
+        context = None
+        if hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx"):
+            context = self._init_callback_context(max_subtasks=epochs)
+            context.call_on_fit_task_begin(estimator=self, X=data[0], y=data[1])
+        past, n_past = {name: list(values) for name, values in self.history_.items()}, self.n_iter_
+
+        def epoch_end() -> bool:
+            self.n_iter_ = n_past + len(net.history)
+            self.history_ = _joined(past, n_past, net.history)
+            if self.verbose:
+                print(_line(self.history_, self.n_iter_))
+            if context is None:
+                return False
+            step = context.subcontext(task_name="epoch")
+            step.call_on_fit_task_begin(estimator=self, X=data[0], y=data[1])
+            return bool(
+                step.call_on_fit_task_end(
+                    estimator=self, X=data[0], y=data[1], reconstruction_attributes=self._fitted_attributes
+                )
+            )
+
+        callbacks: list[Any] = [CosineRate(self.lr, epochs)] if self.lr_schedule == "cosine" else []
+        if validation is not None:
+            patience = self.n_iter_no_change if self.early_stopping else None
+            name = "valid_epe" if self.poses_ else "valid_rmse"
+            callbacks.append(KeepBest(lambda: self._error(*validation), name, patience, self.tol))
+        callbacks += [EpochEnd(epoch_end), *(self.callbacks or [])]
+        net = TaskNet(
+            self.module_, task=task, optimizer=torch.optim.Adam, lr=self.lr, max_epochs=epochs, device=self.device_,
+            callbacks=callbacks,
+        ).initialize()
+        if resume:
+            net.optimizer_.load_state_dict(self._optimizer_state)
+            for group in net.optimizer_.param_groups:
+                group["lr"] = self.lr
+        net.partial_fit(batches)
+        self.module_ = net.module_.eval()
+        self._optimizer_state = net.optimizer_.state_dict()
+        if context is not None:
+            context.call_on_fit_task_end(
+                estimator=self, X=data[0], y=data[1], reconstruction_attributes=self._fitted_attributes
+            )
+        return net.interrupted_
+
+    def _fitted_attributes(self) -> dict[str, Any]:
+        names = [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]
+        latent = {
+            "latent_mean_": np.zeros(self.latent_dim), "latent_cov_": np.eye(self.latent_dim),
+            "_optimizer_state": {},
+        }
+        return {**latent, **{name: getattr(self, name) for name in names}}
+
+    def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
+        """Validation error: mean EPE in mm for poses, root mean squared error otherwise."""
+        mean, _ = self._encode(columns, rows, self.source_)
+        predicted = self._decode(mean, "pose3d", columns, rows)
+        wanted = columns["pose3d"][rows]
+        if not self.poses_:
+            return float(np.sqrt(np.nanmean((predicted - wanted) ** 2)))
+        return float(np.nanmean(np.linalg.norm(self._rooted(predicted) - self._rooted(wanted), axis=2)))
+
+    def _read_latent(self, columns: dict[str, Any], rows: np.ndarray) -> None:
+        """Mean and covariance of the source's latent samples over (at most 4096 of) the training rows."""
+        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LATENT_ROWS)).astype(int)]
+        mean, log_var = self._encode(columns, some, self.source_)
+        self.latent_mean_ = mean.mean(axis=0, dtype=np.float64)
+        centred = mean - self.latent_mean_
+        self.latent_cov_ = centred.T @ centred / len(mean) + np.diag(np.exp(log_var).mean(axis=0, dtype=np.float64))
+
+    def _warn_if_weak(self) -> None:
+        for source, target in self.pairs_:
+            ratios = self.history_.get(f"kl_gradient_{source}_to_{target}", [1.0])
+            if self.beta > 0 and np.nanmax(ratios) < _WEAK:
+                warnings.warn(
+                    f"beta={self.beta:g}: the KL term of {source} -> {target} never reached {_WEAK:g} of the MSE's "
+                    "gradient; it does nothing.",
+                    TrainingWarning,
+                    stacklevel=3,
+                )
+
+
+def _joined(past: dict[str, list[float]], n_past: int, rows: Any) -> dict[str, list[float]]:
+    """Past columns and new rows as columns, NaN where a column is missing."""
+    skip = {"batches", "epoch"}
+    names = list(past) + [name for name in rows[-1] if name not in past and name not in skip]
+    return {
+        name: past.get(name, [np.nan] * n_past) + [float(row.get(name, np.nan)) for row in rows] for name in names
+    }
+
+
+def _line(history: dict[str, list[float]], n_iter: int) -> str:
+    shown = [name for name in history if not name.startswith(("kl_gradient", "seconds"))]
+    return f"epoch {n_iter}: " + ", ".join(f"{name} {history[name][-1]:.4g}" for name in shown)

@@ -1,0 +1,196 @@
+"""From what a user calls ``X`` and ``y`` to checked columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _num_samples, check_array, validate_data
+
+from skhand._validation import check_option, check_shape, describe
+from skhand.exceptions import InputError, SideInformationError
+from skhand.frames import HandFrames
+
+MODALITIES = ("rgb", "depth", "keypoints2d", "pose3d", "table")
+IMAGES = ("rgb", "depth")
+_ROW_AXES = {"rgb": 3, "depth": 2, "keypoints2d": 2, "pose3d": 2, "table": 1}
+_SCAN = 256
+
+
+def find_source(X: Any, source: str, image_shape: tuple[int, ...] | None) -> str:
+    """Return the modality of ``X``, read off its columns or its shape where ``source`` is "auto".
+
+    Raises
+    ------
+    InputError
+        If ``source`` is unknown, or X is a HandFrames without any input column.
+    """
+    check_option(source, "source", ("auto", *MODALITIES))
+    if source != "auto":
+        return source
+    if isinstance(X, HandFrames):
+        for name in ("rgb", "depth", "keypoints2d"):
+            if name in X.columns:
+                return name
+        raise InputError(f"X: expected a HandFrames with rgb, depth or keypoints2d, got the columns {X.columns}.")
+    shape = getattr(X, "shape", None)
+    if shape is None:
+        shape = np.shape(X) if _is_regular(X) else ()
+    if len(shape) == 2 and image_shape is not None:
+        shape = (shape[0], *image_shape)
+    if len(shape) == 4:
+        return "rgb"
+    if len(shape) == 3:
+        return "keypoints2d" if shape[2] == 2 else "depth"
+    return "table"
+
+
+def _is_regular(X: Any) -> bool:
+    try:
+        np.shape(X)
+    except ValueError:
+        return False
+    return True
+
+
+def read_columns(
+    estimator: Any, X: Any, source: str, image_shape: tuple[int, ...] | None, reset: bool
+) -> dict[str, Any]:
+    """Return X's columns by name, checked; plain arrays become the one column ``source``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Receives ``n_features_in_`` (and ``feature_names_in_`` for data frames) when ``reset``.
+    X : HandFrames or array-like
+        What the user gave.
+    source : str
+        Modality of the input.
+    image_shape : tuple of int or None
+        Shape of one picture where X may have flattened rows.
+    reset : bool
+        Whether this is ``fit``.
+
+    Returns
+    -------
+    columns : dict of str to array-like
+        ``side`` as 0 (left) and 1 (right).
+    """
+    if isinstance(X, HandFrames):
+        columns = {name: getattr(X, name) for name in X.columns if name != "domain"}
+        if "side" in columns:
+            columns["side"] = (columns["side"] == "right").astype(np.int64)
+        if source not in columns:
+            raise InputError(f"source: X has no column {source!r}; its columns are {X.columns}.")
+    else:
+        columns = {source: _plain_column(estimator, X, source, image_shape, reset)}
+    if len(columns[source]) == 0:
+        raise InputError(f"X: expected at least 1 sample, got 0 sample(s) (shape={np.shape(X)}).")
+    for name in IMAGES:
+        if name in columns:
+            _check_pictures(columns[name], name)
+    if source == "keypoints2d" and not reset and not np.isfinite(columns[source]).all():
+        raise InputError("X: expected finite keypoints2d, got NaN or infinity.")
+    return columns
+
+
+def _plain_column(
+    estimator: Any, X: Any, source: str, image_shape: tuple[int, ...] | None, reset: bool
+) -> Any:
+    if source == "table":
+        return validate_data(estimator, X, dtype=np.float64, reset=reset)
+    axes = _ROW_AXES[source]
+    if getattr(X, "ndim", 2) <= 2:
+        own = reset or source == estimator.source_  # n_features_in_ counts the source that was fitted
+        flat = validate_data(estimator, X, dtype=None, reset=reset) if own else check_array(X, dtype=None)
+        X = _unflatten(flat, source, image_shape, type(estimator).__name__)
+    if X.ndim == 4 and source == "depth" and X.shape[-1] == 1:
+        X = X[..., 0]
+    if X.ndim != axes + 1 or (source == "rgb" and X.shape[-1] != 3):
+        wanted = {"rgb": "(n, height, width, 3)", "depth": "(n, height, width)"}.get(source, "(n, n_joints, ...)")
+        raise InputError(f"X: expected {source} of shape {wanted}, got {describe(X)}.")
+    if source in IMAGES:
+        return X
+    array = np.asarray(X, dtype=np.float64)
+    if np.isinf(array).any():
+        raise InputError(f"X: expected finite {source}, got infinity.")
+    return array
+
+
+def _unflatten(flat: np.ndarray, source: str, image_shape: tuple[int, ...] | None, name: str) -> np.ndarray:
+    if source in IMAGES:
+        if image_shape is None:
+            raise InputError(f"X: flattened pictures of shape {flat.shape} need image_shape=, got None.")
+        size = int(np.prod(image_shape))
+        if size != flat.shape[1]:
+            raise InputError(
+                f"X has {flat.shape[1]} features, but {name} is expecting {size} features as input "
+                f"(image_shape={tuple(image_shape)})."
+            )
+        return flat.reshape(len(flat), *image_shape)
+    n_dims = 2 if source == "keypoints2d" else 3
+    if flat.shape[1] % n_dims:
+        raise InputError(f"X: expected rows of flattened {source}, got {flat.shape[1]} columns.")
+    return flat.reshape(len(flat), -1, n_dims)
+
+
+def _check_pictures(column: Any, name: str) -> None:
+    """Refuse NaN, and colours outside 0..1; uint8 needs no look. Lazy columns are judged by their first rows."""
+    kind = np.dtype(column.dtype)
+    if kind == np.uint8 or (name == "depth" and kind.kind in "ui"):
+        return
+    if kind.kind != "f":
+        raise InputError(f"X: expected {name} as uint8 or float, got dtype {kind}.")
+    n = len(column) if isinstance(column, np.ndarray) else min(len(column), 16)
+    for start in range(0, n, _SCAN):
+        part = np.asarray(column[start : min(start + _SCAN, n)])
+        if not np.isfinite(part).all():
+            raise InputError(f"X: expected finite pictures, got NaN or infinity in {name}.")
+        low, high = float(part.min()), float(part.max())
+        if name == "rgb" and (low < -1e-6 or high > 1 + 1e-6):
+            raise InputError(
+                f"X: expected float pictures in 0 to 1 (or uint8 in 0 to 255), got values from {low:g} to {high:g}."
+            )
+        if name == "depth" and low < 0:
+            raise InputError(f"X: expected depth in mm, 0 or more, got {low:g}.")
+
+
+def read_target(y: Any, n_samples: int) -> np.ndarray:
+    """Return y as float64 of shape (n,), (n, k) or (n, J, 3); NaN is unlabelled.
+
+    Raises
+    ------
+    InputError or ValueError
+        If y is infinite, all NaN, of another length than X or of another number of axes.
+    """
+    y = check_array(
+        y, dtype=np.float64, ensure_2d=False, allow_nd=True, ensure_all_finite="allow-nan", input_name="y"
+    )
+    if y.ndim > 3:
+        raise InputError(f"y: expected shape (n,), (n, k) or (n, n_joints, 3), got {y.shape}.")
+    if y.ndim == 3:
+        check_shape(y, "y", ("n_samples", "n_joints", 3))
+    if _num_samples(y) != n_samples:
+        raise InputError(
+            f"y: Found input variables with inconsistent numbers of samples: X has {n_samples}, y has {len(y)}."
+        )
+    if np.isnan(y).all():
+        raise InputError("y: expected at least one labelled row, got only NaN.")
+    return y
+
+
+def require_given(columns: dict[str, Any], given: tuple[str, ...]) -> None:
+    """Check that the side information that ``given`` promises is in X and usable.
+
+    Raises
+    ------
+    SideInformationError
+        If the column is missing, or a scale is not a positive number.
+    """
+    for name in ("scale", "side"):
+        if name in given and name not in columns:
+            raise SideInformationError(
+                f"X: given={given} needs a HandFrames with the column {name!r}, got the columns {sorted(columns)}."
+            )
+    if "scale" in given and not (np.asarray(columns["scale"]) > 0).all():
+        raise SideInformationError("X: given 'scale' needs positive lengths (mm) in the column scale.")

@@ -1,0 +1,357 @@
+"""What every estimator with a latent space offers once it is fitted: predict, transform, sample and their kin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skhand._validation import check_number, check_option, describe
+from skhand.estimators._inputs import read_columns, read_target, require_given
+from skhand.exceptions import InputError
+from skhand.skeleton import root_position
+from skhand.training import fetch, one_hot_side, resolve_device, to_numpy, to_tensors
+
+_CPU_ROWS = 8
+_STD_SAMPLES = 32
+
+
+class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base of the estimators with encoders and decoders around one latent space.
+
+    A subclass's ``fit`` sets ``module_`` (with ``encoders`` and ``decoders`` by modality), ``codecs_``,
+    ``source_``, ``target_``, ``given_``, ``poses_``, ``y_shape_``, ``device_``, ``latent_mean_``,
+    ``latent_cov_`` and ``scale_mean_``, and has ``_build_module``.
+
+    Networks always see batches of one fixed size, the last one padded, so that a row's prediction does not
+    depend on the rows beside it.
+    """
+
+    # ------------------------------------------------------------------ one modality to another
+
+    def predict(
+        self, X: Any, return_std: bool = False, source: str | None = None, target: str | None = None
+    ) -> Any:
+        """Decode the posterior mean of each row.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows as in ``fit``.
+        return_std : bool, default=False
+            Whether to return the standard deviation of the decoded posterior samples too.
+        source : str or None, default=None
+            Modality to encode; None is that of the first pair.
+        target : str or None, default=None
+            Modality to decode; None is that of the first pair.
+
+        Returns
+        -------
+        y : ndarray of shape (n, *y_shape_), mm
+            Poses in the shape that y was fitted with; relative to the root if "root" is given and X has no
+            ``root`` column. Pictures (uint8; depth in mm) or keypoints (px) for another ``target``.
+        std : ndarray of the shape of y, same unit
+            Only with ``return_std``.
+
+        Raises
+        ------
+        InputError
+            If X does not fit what was fitted, or a modality has no encoder or decoder.
+        """
+        source, target, columns = self._read(X, source, target)
+        n = len(columns[source])
+        rows = np.arange(n)
+        mean, log_var = self._encode(columns, rows, source)
+        y = self._finish(self._decode(mean, target, columns, rows), target, columns)
+        if not return_std:
+            return y
+        noise = np.random.default_rng(0).standard_normal((_STD_SAMPLES, mean.shape[1]))
+        spread = np.exp(0.5 * log_var)
+        total, total_of_squares = np.zeros(y.shape), np.zeros(y.shape)
+        for draw in noise:  # the same draws for every row: the answer for a row stands alone
+            z = (mean + spread * draw).astype(np.float32)
+            sample = self._finish(self._decode(z, target, columns, rows), target, columns)
+            total += sample
+            total_of_squares += np.square(sample, dtype=np.float64)
+        variance = total_of_squares / len(noise) - np.square(total / len(noise))
+        return y, np.sqrt(np.maximum(variance, 0.0))
+
+    def transform(self, X: Any, source: str | None = None) -> np.ndarray:
+        """Embed rows: the mean of each row's posterior.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows of the modality ``source``; poses, for ``source="pose3d"``, as an array or the column
+            ``pose3d``.
+        source : str or None, default=None
+            Modality to encode; None is that of the first pair.
+
+        Returns
+        -------
+        Z : ndarray of shape (n, latent_dim), float32
+        """
+        source, _, columns = self._read(X, source, None)
+        return self._encode(columns, np.arange(len(columns[source])), source)[0]
+
+    def inverse_transform(self, Z: Any, target: str | None = None) -> np.ndarray:
+        """Decode latent vectors.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Latent vectors.
+        target : str or None, default=None
+            Modality to decode; None is that of the first pair.
+
+        Returns
+        -------
+        y : ndarray
+            As from `predict`; with "scale" given, in the training rows' mean scale.
+        """
+        check_is_fitted(self)
+        target = self._check_modality(target, "target", self.module_.decoders, self.target_)
+        latent = np.asarray(Z, dtype=np.float32)
+        if latent.ndim != 2 or latent.shape[1] != len(self.latent_mean_):
+            raise InputError(f"Z: expected shape (n, {len(self.latent_mean_)}), got {describe(Z)}.")
+        if not np.isfinite(latent).all():
+            raise InputError("Z: expected finite numbers, got NaN or infinity.")
+        columns = {"scale": np.full(len(latent), self.scale_mean_)}
+        return self._finish(self._decode(latent, target, columns, np.arange(len(latent))), target, {})
+
+    # ------------------------------------------------------------------ generation
+
+    def sample(self, n_samples: int = 1, target: str | Sequence[str] | None = None, random_state: Any = None) -> Any:
+        """Generate hands.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        target : str, sequence of str or None, default=None
+            Modality to decode; None is that of the first pair. Several give consistent samples: the same
+            latent vectors, decoded to each.
+        random_state : int, RandomState or None, default=None
+            Seed.
+
+        Returns
+        -------
+        y : ndarray, or dict of str to ndarray for several targets
+        """
+        check_is_fitted(self)
+        check_number(n_samples, "n_samples", integer=True, low=1)
+        rng = check_random_state(random_state)
+        Z = rng.multivariate_normal(self.latent_mean_, self.latent_cov_, size=n_samples, check_valid="ignore")
+        return self._decode_each(Z, target)
+
+    def sample_posterior(
+        self,
+        X: Any,
+        n_samples: int = 10,
+        source: str | None = None,
+        target: str | None = None,
+        random_state: Any = None,
+    ) -> np.ndarray:
+        """Draw from each row's posterior and decode.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows of the modality ``source``.
+        n_samples : int, default=10
+            Draws a row.
+        source : str or None, default=None
+            Modality to encode; None is that of the first pair.
+        target : str or None, default=None
+            Modality to decode, or "latent" for the drawn latent vectors themselves; None is that of the
+            first pair.
+        random_state : int, RandomState or None, default=None
+            Seed.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples, n, ...)
+        """
+        check_number(n_samples, "n_samples", integer=True, low=1)
+        source, wanted, columns = self._read(X, source, None if target == "latent" else target)
+        rows = np.arange(len(columns[source]))
+        mean, log_var = self._encode(columns, rows, source)
+        noise = check_random_state(random_state).standard_normal((n_samples, *mean.shape))
+        Z = (mean + np.exp(0.5 * log_var) * noise).astype(np.float32)
+        if target == "latent":
+            return Z
+        return np.stack([self._finish(self._decode(z, wanted, columns, rows), wanted, columns) for z in Z])
+
+    def interpolate(
+        self,
+        X_start: Any,
+        X_end: Any,
+        n_steps: int = 8,
+        source: str | None = None,
+        target: str | Sequence[str] | None = None,
+    ) -> Any:
+        """Walk through the latent space in straight lines between rows and decode on the way.
+
+        Parameters
+        ----------
+        X_start, X_end : HandFrames or array-like
+            As many rows each.
+        n_steps : int, default=8
+            Points on each line, both ends included.
+        source : str or None, default=None
+            Modality to encode; None is that of the first pair.
+        target : str, sequence of str or None, default=None
+            Modality or modalities to decode; None is that of the first pair.
+
+        Returns
+        -------
+        y : ndarray of shape (n_steps, n, ...), or dict of str to ndarray for several targets
+        """
+        check_number(n_steps, "n_steps", integer=True, low=2)
+        start, end = self.transform(X_start, source), self.transform(X_end, source)
+        if start.shape != end.shape:
+            raise InputError(f"X_end: expected as many rows as X_start ({len(start)}), got {len(end)}.")
+        weights = np.linspace(0.0, 1.0, n_steps)[:, None, None]
+        Z = ((1 - weights) * start + weights * end).reshape(-1, start.shape[1])
+        walk = self._decode_each(Z, target)
+        if isinstance(walk, dict):
+            return {name: part.reshape(n_steps, len(start), *part.shape[1:]) for name, part in walk.items()}
+        return walk.reshape(n_steps, len(start), *walk.shape[1:])
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the coefficient of determination of the predictions, NaN rows ignored.
+
+        Poses are compared relative to the root where it is given, and coordinates weigh by their variance; other
+        targets are scored as scikit-learn does. See `skhand.metrics` for errors in mm.
+
+        Parameters
+        ----------
+        X, y : array-like
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        r2 : float
+        """
+        predicted = self.predict(X)
+        y = read_target(y, len(predicted))
+        if y.shape[1:] != self.y_shape_:
+            raise InputError(f"y: expected targets of shape {self.y_shape_} as fitted, got {y.shape[1:]}.")
+        if self.poses_:
+            y, predicted = self._rooted(self._as_poses(y)), self._rooted(self._as_poses(predicted))
+        y, predicted = y.reshape(len(y), -1), predicted.reshape(len(y), -1)
+        known = np.isfinite(y).all(axis=1)
+        weighting = "variance_weighted" if self.poses_ else "uniform_average"
+        return float(r2_score(y[known], predicted[known], multioutput=weighting))
+
+    # ------------------------------------------------------------------ inside
+
+    def _read(self, X: Any, source: str | None, target: str | None) -> tuple[str, str, dict[str, Any]]:
+        """Check the modalities and X against what was fitted; return both and the columns."""
+        check_is_fitted(self)
+        source = self._check_modality(source, "source", self.module_.encoders, self.source_)
+        target = self._check_modality(target, "target", self.module_.decoders, self.target_)
+        columns = read_columns(self, X, source, self.image_shape, reset=False)
+        shape, wanted = tuple(columns[source].shape[1:]), self.shapes_[source]
+        if shape != wanted:
+            if source == "pose3d" and not self.poses_:
+                columns[source] = np.asarray(columns[source]).reshape(len(columns[source]), -1)
+            if tuple(columns[source].shape[1:]) != wanted:
+                raise InputError(f"X: expected {source} of shape (n, {', '.join(map(str, wanted))}), got {shape}.")
+        require_given(columns, self.given_)
+        return source, target, columns
+
+    def _check_modality(self, name: str | None, argument: str, known: Any, default: str) -> str:
+        return default if name is None else check_option(name, argument, sorted(known.keys()))
+
+    def _chunk_rows(self) -> int:
+        return _CPU_ROWS if self.device_.type == "cpu" else int(self.batch_size)
+
+    def _in_chunks(self, rows: np.ndarray, function: Callable[[np.ndarray], Any]) -> list[Any]:
+        """Call a function on padded chunks of rows and cut the padding off its arrays."""
+        size, parts = self._chunk_rows(), []
+        with torch.inference_mode():
+            for start in range(0, len(rows), size):
+                part = rows[start : start + size]
+                result = function(np.pad(part, (0, size - len(part)), mode="edge"))
+                parts.append([array[: len(part)].cpu().numpy() for array in result])
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    def _encode(self, columns: dict[str, Any], rows: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior mean and log-variance of rows, float32 (n, latent_dim) each."""
+        codec = self.codecs_[source]
+        names = [*codec.columns, *(["side"] if "side" in self.given_ else [])]
+
+        def encode(part: np.ndarray) -> Any:
+            batch = fetch(columns, names, part, self.device_)
+            return self.module_.encoders[source](codec.encode(batch), one_hot_side(batch))
+
+        mean, log_var = self._in_chunks(rows, encode)
+        return mean, log_var
+
+    def _decode(self, Z: np.ndarray, target: str, columns: dict[str, Any], rows: np.ndarray) -> np.ndarray:
+        """Latent vectors, one a row, in the target's own units."""
+        codec = self.codecs_[target]
+        names = [name for name in codec.columns if name == "scale"]
+
+        def decode(part: np.ndarray) -> Any:
+            latent = torch.from_numpy(Z[part]).to(self.device_)
+            batch = fetch(columns, names, rows[part], self.device_)
+            return (codec.decode(self.module_.decoders[target](latent), batch),)
+
+        return self._in_chunks(np.arange(len(Z)), decode)[0]
+
+    def _decode_each(self, Z: np.ndarray, target: str | Sequence[str] | None) -> Any:
+        if target is None or isinstance(target, str):
+            return self.inverse_transform(Z, target)
+        return {name: self.inverse_transform(Z, name) for name in target}
+
+    def _finish(self, decoded: np.ndarray, target: str, columns: dict[str, Any]) -> np.ndarray:
+        """Add a known root, and give poses the shape of y."""
+        if target != "pose3d":
+            return decoded
+        if self.poses_ and "root" in self.given_ and "root" in columns:
+            decoded = decoded + np.asarray(columns["root"], dtype=np.float64)[:, None]
+        return decoded.reshape(len(decoded), *self.y_shape_)
+
+    def _as_poses(self, y: np.ndarray) -> np.ndarray:
+        return y.reshape(len(y), -1, 3) if self.poses_ else y.reshape(len(y), -1)
+
+    def _rooted(self, poses: np.ndarray) -> np.ndarray:
+        if "root" not in self.given_:
+            return poses
+        return poses - root_position(poses, self.root)[:, None]
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.latent_mean_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "module_" in state:
+            state["module_"] = to_numpy(state["module_"].state_dict())
+            state["_optimizer_state"] = to_numpy(state["_optimizer_state"])
+            del state["device_"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        weights = state.get("module_")
+        super().__setstate__(state)
+        if weights is not None:
+            self.device_ = resolve_device(self.device if torch.cuda.is_available() else "cpu")
+            module = self._build_module(pretrained=False)
+            module.load_state_dict(to_tensors(weights))
+            self.module_ = module.to(self.device_).eval()
+            self._optimizer_state = to_tensors(self._optimizer_state)

@@ -1,0 +1,21 @@
+"""The errors and warnings of skhand: each is also one of Python's own."""
+
+from __future__ import annotations
+
+__all__ = ["CameraError", "InputError", "SideInformationError", "TrainingWarning"]
+
+
+class InputError(ValueError):
+    """An argument is not what was expected; the message names it, what came and what was expected."""
+
+
+class SideInformationError(InputError):
+    """Side information that ``given=`` promises is missing from ``X``."""
+
+
+class CameraError(InputError):
+    """A camera matrix is missing or is not a camera matrix."""
+
+
+class TrainingWarning(UserWarning):
+    """A setting would make the training silently do nothing, or nearly nothing."""

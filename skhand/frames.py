@@ -1,0 +1,366 @@
+"""HandFrames: the table of hands that ``X`` is; image columns stay where they are until a batch asks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from mmap import mmap as _mmap
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import check_camera, check_side, describe
+from skhand.exceptions import InputError
+
+__all__ = ["HandFrames", "ImageFiles"]
+
+# column -> (shape of one row, what it is); a string in the shape stands for any size
+_COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
+    "rgb": (("height", "width", 3), "colour picture, uint8"),
+    "depth": (("height", "width"), "depth picture, mm along z, 0 where nothing was measured"),
+    "mask": (("height", "width"), "hand mask, bool"),
+    "keypoints2d": (("n_joints", 2), "joints in the picture, px"),
+    "pose3d": (("n_joints", 3), "joints in the camera frame, mm"),
+    "camera": ((3, 3), "intrinsics of this picture, px"),
+    "side": ((), "'left' or 'right'"),
+    "scale": ((), "length of the scale bone, mm"),
+    "root": ((3,), "root joint in the camera frame, mm"),
+    "box": ((4,), "hand box x, y, width, height, px"),
+    "affine": ((3, 3), "original picture's pixels to this picture's pixels"),
+    "domain": ((), "where the row comes from, for example 'synthetic' or 'real'"),
+}
+_LAZY = ("rgb", "depth", "mask")
+
+
+class _Rows:
+    """Some rows of a column, read when they are asked for."""
+
+    def __init__(self, column: Any, rows: np.ndarray):
+        self.column, self.rows = column, rows
+        self.shape = (len(rows), *column.shape[1:])
+        self.dtype = column.dtype
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return np.asarray(self.column[self.rows[rows]])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = np.asarray(self.column[self.rows])
+        return array if dtype is None else array.astype(dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "column": _packed(self.column)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, column=_unpacked(state["column"]))
+
+
+class ImageFiles:
+    """Pictures in files, decoded when they are asked for.
+
+    Parameters
+    ----------
+    paths : sequence of str or path
+        One picture each, all of one size. JPEG and PNG are read.
+    gray : bool, default=False
+        Whether to keep one channel, as it is in the file (16-bit PNGs stay uint16); colour is made gray.
+
+    Attributes
+    ----------
+    shape : tuple
+        ``(n_files, height, width, 3)``, or without the last axis for ``gray=True``.
+    dtype : dtype
+        uint8, or uint16 for 16-bit gray files.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], *, gray: bool = False):
+        self.paths = np.asarray([os.fspath(path) for path in paths], dtype=object)
+        self.gray = gray
+        if len(self.paths) == 0:
+            raise InputError("paths: expected at least one file, got none.")
+        first = self._read(self.paths[0])
+        self.shape = (len(self.paths), *first.shape)
+        self.dtype = first.dtype
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        paths = self.paths[rows]
+        if isinstance(paths, str):
+            return self._checked(paths)
+        out = np.empty((len(paths), *self.shape[1:]), self.dtype)
+        for i, path in enumerate(paths):
+            out[i] = self._checked(path)
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self[:]
+        return array if dtype is None else array.astype(dtype)
+
+    def _checked(self, path: str) -> np.ndarray:
+        picture = self._read(path)
+        if picture.shape != self.shape[1:]:
+            raise InputError(
+                f"paths: expected pictures of shape {self.shape[1:]} as in {self.paths[0]}, "
+                f"got {picture.shape} in {path}."
+            )
+        return picture
+
+    def _read(self, path: str) -> np.ndarray:
+        from PIL import Image
+
+        try:
+            with Image.open(path) as picture:
+                if not self.gray:
+                    return np.array(picture.convert("RGB"))
+                return np.array(picture if len(picture.getbands()) == 1 else picture.convert("L"))
+        except OSError as error:
+            raise InputError(f"paths: {path} is missing or is not a readable picture ({error}).") from error
+
+
+class HandFrames:
+    """A table of hands: pictures, keypoints and side information, one row a hand.
+
+    It has ``shape``, ``len`` and numpy indexing along the rows, so scikit-learn's splitters, searches
+    and pipelines take it as it is. Indexing copies no picture: the rows are remembered, and a column
+    is read when it is asked for.
+
+    Parameters
+    ----------
+    rgb : array-like of shape (n_samples, height, width, 3), uint8, optional
+        Colour pictures: an array, a memory map or a lazy sequence such as `ImageFiles`.
+    depth : array-like of shape (n_samples, height, width), mm, optional
+        Depth pictures, 0 where nothing was measured.
+    mask : array-like of shape (n_samples, height, width), bool, optional
+        Which pixels show the hand.
+    keypoints2d : array-like of shape (n_samples, n_joints, 2), px, optional
+        Joints in the picture; the centre of the top-left pixel is (0, 0). NaN where unknown.
+    pose3d : array-like of shape (n_samples, n_joints, 3), mm, optional
+        Joints in the camera frame, for models that take poses as input. NaN where unknown.
+    camera : array-like of shape (n_samples, 3, 3) or (3, 3), px, optional
+        Intrinsics that belong to the picture as it is here.
+    side : array-like of shape (n_samples,) or str, optional
+        ``"left"`` or ``"right"``.
+    scale : array-like of shape (n_samples,), mm, optional
+        Length of the scale bone.
+    root : array-like of shape (n_samples, 3), mm, optional
+        Position of the root joint in the camera frame.
+    box : array-like of shape (n_samples, 4), px, optional
+        Hand box in this picture: x, y, width, height.
+    affine : array-like of shape (n_samples, 3, 3), optional
+        Maps pixels of the original picture to pixels of this one.
+    domain : array-like of shape (n_samples,) or str, optional
+        Where a row comes from.
+
+    Raises
+    ------
+    InputError
+        If no column is given, a column has the wrong shape, or columns differ in length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand import HandFrames
+    >>> frames = HandFrames(rgb=np.zeros((4, 8, 8, 3), np.uint8), side="left")
+    >>> frames[[0, 2]]
+    HandFrames of 2 hands: rgb (8, 8, 3) uint8, side
+    """
+
+    def __init__(
+        self,
+        *,
+        rgb: Any = None,
+        depth: Any = None,
+        mask: Any = None,
+        keypoints2d: Any = None,
+        pose3d: Any = None,
+        camera: Any = None,
+        side: Any = None,
+        scale: Any = None,
+        root: Any = None,
+        box: Any = None,
+        affine: Any = None,
+        domain: Any = None,
+    ):
+        given = {
+            "rgb": rgb,
+            "depth": depth,
+            "mask": mask,
+            "keypoints2d": keypoints2d,
+            "pose3d": pose3d,
+            "camera": camera,
+            "side": side,
+            "scale": scale,
+            "root": root,
+            "box": box,
+            "affine": affine,
+            "domain": domain,
+        }
+        columns = {name: _as_column(name, value) for name, value in given.items() if value is not None}
+        lengths = {name: len(c) for name, c in columns.items() if c.ndim > len(_COLUMNS[name][0])}
+        if not lengths:
+            raise InputError("HandFrames: expected at least one column with one row a hand, got none.")
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"HandFrames: expected columns of one length, got {lengths}.")
+        n_samples = next(iter(lengths.values()))
+        self._columns = {
+            name: column if name in lengths else np.broadcast_to(column, (n_samples, *column.shape))
+            for name, column in columns.items()
+        }
+        self._rows: np.ndarray | None = None
+        self._n = n_samples
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that are there."""
+        return list(self._columns)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """``(n_samples,)``."""
+        return (len(self),)
+
+    def __len__(self) -> int:
+        return self._n if self._rows is None else len(self._rows)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _COLUMNS:
+            raise AttributeError(
+                f"HandFrames has no column or attribute {name!r}; columns: {', '.join(_COLUMNS)}."
+            )
+        column = self.__dict__.get("_columns", {}).get(name)
+        if column is None or self._rows is None:
+            return column
+        return _Rows(column, self._rows) if name in _LAZY else column[self._rows]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_COLUMNS]
+
+    def __getitem__(self, rows: Any) -> HandFrames:
+        if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
+            rows = rows[0]
+        if isinstance(rows, str | tuple):
+            raise InputError(f"HandFrames: expected rows (an index, a slice or an array), got {rows!r}.")
+        rows = np.asarray(rows) if isinstance(rows, Sequence) else rows
+        if isinstance(rows, np.ndarray) and rows.size == 0:
+            rows = rows.astype(np.intp)
+        base = np.arange(self._n) if self._rows is None else self._rows
+        subset = self._blank()
+        subset._columns, subset._n = self._columns, self._n
+        subset._rows = np.atleast_1d(base[rows])
+        return subset
+
+    def replace(self, **columns: Any) -> HandFrames:
+        """Return a table with some columns replaced; None takes a column away.
+
+        Parameters
+        ----------
+        **columns : array-like or None
+            New columns by name, each with as many rows as the table.
+
+        Returns
+        -------
+        frames : HandFrames
+        """
+        current = {name: getattr(self, name) for name in self._columns}
+        return HandFrames(**{**current, **columns})
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise InputError(
+            "X: a HandFrames is a table of columns and not one array; "
+            f"take a column, for example X.{next(iter(self._columns))}."
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        columns: dict[str, Any] = {}
+        for name, column in self._columns.items():
+            if self._rows is None:
+                columns[name] = _packed(column)
+            elif isinstance(column, np.ndarray) and not _is_on_disk(column):
+                columns[name] = column[self._rows]
+            else:
+                columns[name] = _Rows(column, self._rows)
+        return {"columns": columns, "n": len(self)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._columns = {name: _unpacked(column) for name, column in state["columns"].items()}
+        self._rows, self._n = None, state["n"]
+
+    def __repr__(self) -> str:
+        parts = []
+        for name, column in self._columns.items():
+            size = f" {tuple(column.shape[1:])} {column.dtype}" if name in _LAZY else ""
+            parts.append(name + size)
+        return f"HandFrames of {len(self)} hands: {', '.join(parts)}"
+
+    @classmethod
+    def _blank(cls) -> HandFrames:
+        return cls.__new__(cls)
+
+
+class _MemmapOnDisk:
+    """Where a memory-mapped column lies, so that a pickle carries its address and not its content."""
+
+    def __init__(self, column: np.memmap):
+        self.filename = os.path.abspath(str(column.filename))
+        self.dtype, self.offset, self.shape = column.dtype, column.offset, column.shape
+        self.order = "F" if column.flags.f_contiguous and not column.flags.c_contiguous else "C"
+
+    def open(self) -> np.memmap:
+        """Map the file again, read-only."""
+        return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)  # type: ignore[call-overload]
+
+
+def _is_on_disk(column: Any) -> bool:
+    """Whether ``column`` maps a whole file, and is not a slice of such a map."""
+    return isinstance(column, np.memmap) and column.filename is not None and isinstance(column.base, _mmap)
+
+
+def _packed(column: Any) -> Any:
+    return _MemmapOnDisk(column) if _is_on_disk(column) else column
+
+
+def _unpacked(column: Any) -> Any:
+    return column.open() if isinstance(column, _MemmapOnDisk) else column
+
+
+def _as_column(name: str, value: Any) -> Any:
+    """Check one column's shape and type; pictures are left as they came."""
+    row, meaning = _COLUMNS[name]
+    is_lazy = name in _LAZY and hasattr(value, "shape") and hasattr(value, "__getitem__")
+    if name == "side":
+        column: Any = check_side(value)
+    elif name == "camera":
+        column = check_camera(value)
+    elif name == "domain":
+        column = np.asarray(value)
+    elif is_lazy:
+        column = value
+    else:
+        column = np.asarray(value) if name in _LAZY else _as_float(name, value)
+    shape = tuple(column.shape)
+    broadcastable = name in ("camera", "side", "domain") and shape == row
+    fits = len(shape) == len(row) + 1 and all(
+        isinstance(want, str) or have == want for have, want in zip(shape[1:], row, strict=True)
+    )
+    if not (fits or broadcastable):
+        wanted = ", ".join(["n_samples", *map(str, row)])
+        raise InputError(f"{name}: expected shape ({wanted}): {meaning}; got {describe(value)}.")
+    if name == "rgb" and column.dtype == np.uint8:
+        return column
+    if name == "rgb" and np.dtype(column.dtype).kind != "f":
+        raise InputError(f"rgb: expected uint8 (0 to 255) or float (0 to 1), got dtype {column.dtype}.")
+    return column
+
+
+def _as_float(name: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(value)
+        return array if array.dtype.kind == "f" else array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected numbers, got {describe(value)}.") from error

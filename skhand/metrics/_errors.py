@@ -1,0 +1,184 @@
+"""The distance of each predicted joint from the true one: what every metric starts from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import check_number, check_option, check_shape, describe
+from skhand.exceptions import InputError
+from skhand.geometry import align_root, align_scale, procrustes
+from skhand.skeleton import JOINTS, joint_index
+
+__all__ = ["joint_errors"]
+
+ALIGNMENTS = (None, "root", "root+scale", "procrustes")
+ROOT_JOINTS = ("keep", "zero", "drop")
+AVERAGES = ("joints", "frames", "pooled")
+
+
+def joint_errors(
+    y_true: Any,
+    y_pred: Any,
+    *,
+    visible: Any = None,
+    align: str | None = None,
+    root: str | int = "palm",
+    root_joint: str = "keep",
+    n_dims: int = 3,
+) -> np.ndarray:
+    r"""Euclidean distance of each predicted joint from the true one.
+
+    The error of joint :math:`j` in frame :math:`i` is :math:`\lVert \hat y_{ij} - y_{ij} \rVert_2`, after
+    the alignment that ``align`` names.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples, n_joints, n_dims) or (n_samples, n_joints * n_dims), mm or px
+        True joints. A joint with a NaN coordinate is not counted.
+    y_pred : array-like of the same number of joints, in either shape, same unit as ``y_true``
+        Predicted joints.
+    visible : array-like of shape (n_samples, n_joints), bool, optional
+        Joints that count; all labelled joints by default.
+    align : {None, "root", "root+scale", "procrustes"}, default=None
+        What is taken out before the distance: nothing; the position of the root, on both sides; then also
+        the size, by the factor on the prediction that fits the counted joints best; or translation, size and
+        rotation (without reflection) by a similarity fitted to the counted joints.
+    root : str or int, default="palm"
+        The root of ``align`` and of ``root_joint``: a joint's name, its index, or ``"palm"``, half way
+        between wrist and middle MCP. Names need the 21 canonical joints; other layouts give an index.
+        A root that is not ``visible`` is still used for the alignment; frames whose root is NaN in
+        ``y_true`` cannot be aligned and are not counted.
+    root_joint : {"keep", "zero", "drop"}, default="keep"
+        How the root itself enters. ``"keep"``: as any joint, so with an error of 0 where ``align`` moves it
+        onto the true one. ``"zero"``: with an error of 0. ``"drop"``: not at all. The palm is none of the 21
+        joints; as in Zimmermann & Brox (2017), whose 21 joints have it in the wrist's place,
+        ``"zero"`` and ``"drop"`` then speak of the wrist.
+    n_dims : int, default=3
+        Coordinates a joint in flattened arrays; 3-D arrays say it themselves.
+
+    Returns
+    -------
+    errors : ndarray of shape (n_samples, n_joints), float64, same unit
+        NaN where a joint is not counted.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, nothing is labelled and visible, or a prediction that counts is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.metrics import joint_errors
+    >>> joint_errors([[[0.0, 0.0, 400.0]]], [[[3.0, 4.0, 400.0]]])
+    array([[5.]])
+    """
+    true, pred = _check_poses(y_true, y_pred, n_dims)
+    check_option(align, "align", ALIGNMENTS)
+    check_option(root_joint, "root_joint", ROOT_JOINTS)
+    if align in ("root", "root+scale") or root_joint != "keep":
+        _check_root(root, true.shape[1])
+    counted = np.isfinite(true).all(axis=2)
+    if visible is not None:
+        counted &= _check_visible(visible, counted.shape)
+    if not counted.any():
+        raise InputError("y_true: expected at least one labelled and visible joint, got none.")
+    _refuse_nan(pred, counted)
+    true, pred = _aligned(true, pred, counted, align, root)
+    errors = np.linalg.norm(pred - true, axis=2)
+    errors[~counted] = np.nan
+    if root_joint != "keep":
+        place = 0 if root == "palm" else joint_index(root) if isinstance(root, str) else root
+        errors[:, place] = np.where(counted[:, place], 0.0, np.nan) if root_joint == "zero" else np.nan
+    if np.isnan(errors).all():
+        raise InputError(
+            f"y_true: expected at least one joint to count with align={align!r}, root={root!r} "
+            f"and root_joint={root_joint!r}, got none (is the root labelled?)."
+        )
+    return errors
+
+
+def averaged(values: np.ndarray, average: str, statistic: Any = np.mean) -> float:
+    """Average (n_samples, n_joints) values, NaN where not counted, in the order that ``average`` names."""
+    check_option(average, "average", AVERAGES)
+    counted = ~np.isnan(values)
+    if average == "pooled":
+        return float(statistic(values[counted]))
+    if average == "joints":
+        values, counted = values.T, counted.T
+    return float(np.mean([statistic(row[keep]) for row, keep in zip(values, counted, strict=True) if keep.any()]))
+
+
+def _aligned(
+    true: np.ndarray, pred: np.ndarray, counted: np.ndarray, align: str | None, root: str | int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take out what ``align`` names."""
+    if align is None:
+        return true, pred
+    if align == "procrustes":
+        return true, procrustes(pred, true, mask=counted)
+    true, pred = align_root(true, root), align_root(pred, root)
+    if np.isnan(pred[counted]).any():
+        raise InputError("y_pred: expected a finite root in each frame that counts, got NaN.")
+    if align == "root+scale":
+        pred = align_scale(pred, true, mask=counted)
+    return true, pred
+
+
+def _check_poses(y_true: Any, y_pred: Any, n_dims: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bring both sides to (n_samples, n_joints, n_dims)."""
+    check_number(n_dims, "n_dims", integer=True, low=2, high=3)
+    true, pred = (_unflatten(y, name, n_dims) for y, name in ((y_true, "y_true"), (y_pred, "y_pred")))
+    if true.shape != pred.shape:
+        raise InputError(
+            f"y_pred: expected {true.shape} (n_samples, n_joints, n_dims) as in y_true, got {pred.shape}."
+        )
+    if np.isinf(true).any():
+        raise InputError("y_true: expected finite numbers, or NaN where unlabelled; got infinity.")
+    return true, pred
+
+
+def _unflatten(y: Any, name: str, n_dims: int) -> np.ndarray:
+    try:
+        array = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected numbers, got {describe(y)}.") from error
+    if array.ndim == 2 and array.shape[1] % n_dims == 0:
+        array = array.reshape(len(array), -1, n_dims)
+    if array.ndim != 3 or array.shape[2] not in (2, 3) or array.size == 0:
+        raise InputError(
+            f"{name}: expected shape (n_samples, n_joints, 2 or 3), or flattened with n_dims={n_dims}; "
+            f"got {describe(array)}."
+        )
+    return array
+
+
+def _check_root(root: str | int, n_joints: int) -> None:
+    if isinstance(root, str):
+        check_option(root, "root", ("palm", *JOINTS))
+        if n_joints != len(JOINTS):
+            raise InputError(
+                f"root: expected a joint's index for poses of {n_joints} joints, got {root!r}; "
+                f"names are those of the {len(JOINTS)} canonical joints."
+            )
+    else:
+        check_number(root, "root", integer=True, low=0, high=n_joints - 1)
+
+
+def _check_visible(visible: Any, shape: tuple[int, ...]) -> np.ndarray:
+    mask = check_shape(visible, "visible", shape)
+    if not np.isin(mask, (0, 1)).all():
+        raise InputError(f"visible: expected a mask of True and False, got {describe(mask)}.")
+    return mask.astype(bool)
+
+
+def _refuse_nan(pred: np.ndarray, counted: np.ndarray) -> None:
+    broken = counted & ~np.isfinite(pred).all(axis=2)
+    if broken.any():
+        frame, joint = np.argwhere(broken)[0]
+        raise InputError(
+            f"y_pred: expected finite numbers, got NaN or infinity in {broken.sum()} of {counted.sum()} joints "
+            f"that count, first in sample {frame}, joint {joint}."
+        )

@@ -1,0 +1,112 @@
+"""The metrics as scorers for cross_val_score and GridSearchCV, also where y has three axes.
+
+Each ready-made scorer is an attribute of this module, and `get_scorer` finds it by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.metrics import make_scorer
+
+from skhand._validation import check_option
+from skhand.exceptions import InputError
+from skhand.metrics import _epe, _pck
+
+__all__ = ["get_scorer", "get_scorer_names", "make_pose_scorer"]
+
+# name -> (metric, whether more is better, its own default options)
+_SCORERS: dict[str, tuple[Callable[..., Any], bool, dict[str, Any]]] = {
+    "neg_epe": (_epe.mean_epe, False, {}),
+    "neg_mean_epe": (_epe.mean_epe, False, {}),
+    "neg_median_epe": (_epe.median_epe, False, {}),
+    "pck": (_pck.pck, True, {"threshold": 30.0}),
+    "pck_auc": (_pck.pck_auc, True, {"thresholds": "hand3d"}),
+    "pcf": (_pck.pcf, True, {"threshold": 40.0}),
+    "pckh": (_pck.pckh, True, {"threshold": 0.5, "align": None}),
+}
+
+
+def make_pose_scorer(metric: Callable[..., float], *, greater_is_better: bool = True, **options: Any) -> Any:
+    """Make a scorer from a pose metric.
+
+    The scorer calls ``estimator.predict(X)`` and hands truth and prediction to ``metric`` as they are: each
+    of shape (n_samples, n_joints, n_dims) or flattened. The metrics of this package ignore NaN targets and
+    refuse NaN predictions.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(y_true, y_pred, **options) -> float``. For pickling, a function with a name.
+    greater_is_better : bool, default=True
+        False for an error: the scorer then returns its negative.
+    **options
+        Keyword arguments of ``metric``. Without ``align`` nothing is aligned.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y) -> float``. Like scikit-learn's own, it takes part in metadata routing:
+        ``scorer.set_score_request(visible=True)`` hands each fold its part of a visibility mask.
+
+    Raises
+    ------
+    InputError
+        If ``metric`` is not callable.
+    """
+    if not callable(metric):
+        raise InputError(f"metric: expected a function metric(y_true, y_pred), got {metric!r}.")
+    check_option(greater_is_better, "greater_is_better", (True, False))
+    return make_scorer(metric, greater_is_better=greater_is_better, **options)
+
+
+def get_scorer(name: str, **options: Any) -> Any:
+    """Find a ready-made scorer by its name.
+
+    All but ``"pckh"`` align the root: truth and prediction are both taken relative to their palm, so that
+    absolute and root-relative predictions are judged alike.
+
+    Parameters
+    ----------
+    name : {"neg_epe", "neg_mean_epe", "neg_median_epe", "pck", "pck_auc", "pcf", "pckh"}
+        ``"neg_epe"`` and ``"neg_mean_epe"`` are the same. ``"pck"`` counts errors up to 30, ``"pcf"`` up to
+        40, ``"pck_auc"`` has the grid of Zimmermann & Brox (2017), in the unit of y. ``"pckh"`` takes
+        ``head_size`` through metadata routing.
+    **options
+        Keyword arguments of the metric that differ from the scorer's, for example ``align="procrustes"``,
+        ``align=None``, ``root=0`` or ``thresholds="freihand"``.
+
+    Returns
+    -------
+    scorer : callable
+        ``scorer(estimator, X, y) -> float``, more is better.
+
+    Raises
+    ------
+    InputError
+        If there is no scorer of that name.
+
+    Examples
+    --------
+    >>> from skhand.metrics import get_scorer
+    >>> get_scorer("neg_epe", root="wrist")
+    make_scorer(mean_epe, greater_is_better=False, response_method='predict', align=root, root=wrist)
+    """
+    metric, greater_is_better, defaults = _SCORERS[check_option(name, "name", _SCORERS)]
+    kwargs = {"align": "root", "root": "palm", **defaults, **options}
+    return make_pose_scorer(metric, greater_is_better=greater_is_better, **kwargs)
+
+
+def get_scorer_names() -> list[str]:
+    """List the names that `get_scorer` knows."""
+    return list(_SCORERS)
+
+
+neg_epe = get_scorer("neg_epe")
+neg_mean_epe = get_scorer("neg_mean_epe")
+neg_median_epe = get_scorer("neg_median_epe")
+pck = get_scorer("pck")
+pck_auc = get_scorer("pck_auc")
+pcf = get_scorer("pcf")
+pckh = get_scorer("pckh")

@@ -1,0 +1,225 @@
+"""Splitters for poses: labels in every fold, and contiguous blocks for videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_random_state
+
+from skhand._validation import check_number, check_option, describe
+from skhand.exceptions import InputError
+
+__all__ = ["BlockKFold", "LabelledKFold"]
+
+
+class LabelledKFold(BaseCrossValidator):
+    """K folds with labelled rows in each test fold and in each training set.
+
+    Labelled and unlabelled rows are spread over the folds apart from each other, so each fold has the
+    same share of labels as far as the numbers allow. With ``groups`` whole groups are spread.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Whether to shuffle rows (or groups) first. Without it the folds are contiguous stretches of the
+        labelled and of the unlabelled rows.
+    random_state : int, RandomState or None, default=None
+        Seed of the shuffling.
+
+    Notes
+    -----
+    A row is labelled if any of its coordinates is not NaN. With groups, the groups are dealt out in order
+    of their labelled rows, most first, each to the fold that has fewest so far.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.model_selection import LabelledKFold
+    >>> y = np.full((6, 21, 3), np.nan)
+    >>> y[:2] = 0.0
+    >>> for train, test in LabelledKFold(2).split(np.zeros((6, 4)), y):
+    ...     print(train, test)
+    [1 4 5] [0 2 3]
+    [0 2 3] [1 4 5]
+    """
+
+    __metadata_request__split: ClassVar = {"groups": True}
+
+    def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None):
+        self.n_splits = check_number(n_splits, "n_splits", integer=True, low=2)
+        self.shuffle = check_option(shuffle, "shuffle", (True, False))
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Number of folds; the arguments are there for scikit-learn and are not read."""
+        return self.n_splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the rows of each training set and test fold.
+
+        Parameters
+        ----------
+        X : array-like or HandFrames of n_samples rows
+            Only its length is read.
+        y : array-like of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_joints, n_dims)
+            Targets in any unit; rows of NaN are unlabelled.
+        groups : array-like of shape (n_samples,), optional
+            Rows with the same value, for example a subject, stay on one side.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Row numbers, ascending.
+
+        Raises
+        ------
+        InputError
+            If ``y`` is None, lengths differ, or there are fewer labelled rows (or groups with labelled
+            rows) than folds.
+        """
+        folds = self._folds(_length(X), y, groups)
+        for fold in range(self.n_splits):
+            yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+
+    def _folds(self, n_samples: int, y: Any, groups: Any) -> np.ndarray:
+        """Number the fold of each row."""
+        labelled = _labelled_rows(y, n_samples)
+        rng = check_random_state(self.random_state) if self.shuffle else None
+        if groups is not None:
+            return self._group_folds(labelled, groups, rng)
+        if labelled.sum() < self.n_splits:
+            raise InputError(
+                f"y: expected at least one labelled row a fold (n_splits={self.n_splits}), "
+                f"got {labelled.sum()} labelled rows of {n_samples}."
+            )
+        folds = np.empty(n_samples, dtype=np.intp)
+        for rows, is_labelled in ((np.flatnonzero(labelled), True), (np.flatnonzero(~labelled), False)):
+            sizes = np.full(self.n_splits, len(rows) // self.n_splits)
+            sizes[: len(rows) % self.n_splits] += 1
+            # a labelled row too many goes to the first folds, an unlabelled one to the last
+            sizes = sizes if is_labelled else sizes[::-1]
+            order = rows if rng is None else rng.permutation(rows)
+            folds[order] = np.repeat(np.arange(self.n_splits), sizes)
+        return folds
+
+    def _group_folds(self, labelled: np.ndarray, groups: Any, rng: Any) -> np.ndarray:
+        groups = np.asarray(groups)
+        if groups.shape != labelled.shape:
+            raise InputError(f"groups: expected one value a row ({len(labelled)}), got {describe(groups)}.")
+        names, group_of_row = np.unique(groups, return_inverse=True)
+        n_labelled = np.bincount(group_of_row, weights=labelled)
+        n_rows = np.bincount(group_of_row)
+        if (n_labelled > 0).sum() < self.n_splits:
+            raise InputError(
+                f"groups: expected at least one group with labelled rows a fold (n_splits={self.n_splits}), "
+                f"got {(n_labelled > 0).sum()} such groups of {len(names)}."
+            )
+        start = np.arange(len(names)) if rng is None else rng.permutation(len(names))
+        order = start[np.lexsort((-n_rows[start], -n_labelled[start]))]
+        fold_of_group = np.empty(len(names), dtype=np.intp)
+        filled = np.zeros((self.n_splits, 2))  # labelled rows and rows of each fold so far
+        for group in order:
+            by_labels, by_rows = filled[:, 0], filled[:, 1]
+            fold = np.lexsort((by_rows, by_labels) if n_labelled[group] else (by_labels, by_rows))[0]
+            filled[fold] += n_labelled[group], n_rows[group]
+            fold_of_group[group] = fold
+        return fold_of_group[group_of_row]
+
+
+class BlockKFold(BaseCrossValidator):
+    """K contiguous blocks, with a gap between the held-out block and the training rows.
+
+    For frames of a video, whose neighbours are near-duplicates: rows near the held-out block are in
+    neither set.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of blocks, at least 2; their sizes differ by at most one row.
+    gap : int, default=0
+        Rows dropped from training on each side of the held-out block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.model_selection import BlockKFold
+    >>> for train, test in BlockKFold(3, gap=1).split(np.zeros((9, 4))):
+    ...     print(train, test)
+    [4 5 6 7 8] [0 1 2]
+    [0 1 7 8] [3 4 5]
+    [0 1 2 3 4] [6 7 8]
+    """
+
+    def __init__(self, n_splits: int = 5, *, gap: int = 0):
+        self.n_splits = check_number(n_splits, "n_splits", integer=True, low=2)
+        self.gap = check_number(gap, "gap", integer=True, low=0)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Number of blocks; the arguments are there for scikit-learn and are not read."""
+        return self.n_splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the rows of each training set and held-out block.
+
+        Parameters
+        ----------
+        X : array-like or HandFrames of n_samples rows
+            Rows in the order of the video; only its length is read.
+        y : array-like of n_samples rows, optional
+            Only its length is checked.
+        groups : None
+            There for scikit-learn; blocks follow the order of the rows and know no groups.
+
+        Yields
+        ------
+        train, test : ndarray of int
+            Row numbers, ascending.
+
+        Raises
+        ------
+        InputError
+            If there are fewer rows than blocks, ``y`` has another length, ``groups`` is given, or the gap
+            leaves no training rows.
+        """
+        n_samples = _length(X)
+        if y is not None and _length(y, "y") != n_samples:
+            raise InputError(f"y: expected {n_samples} rows as in X, got {describe(y)}.")
+        if groups is not None:
+            raise InputError(f"groups: expected None (blocks know no groups), got {describe(groups)}.")
+        if n_samples < self.n_splits:
+            raise InputError(f"X: expected at least n_splits={self.n_splits} rows, got {n_samples}.")
+        rows = np.arange(n_samples)
+        for test in np.array_split(rows, self.n_splits):
+            train = rows[(rows < test[0] - self.gap) | (rows > test[-1] + self.gap)]
+            if len(train) == 0:
+                raise InputError(
+                    f"gap: expected a gap that leaves training rows, got {self.gap} "
+                    f"with {n_samples} rows in {self.n_splits} blocks."
+                )
+            yield train, test
+
+
+def _length(X: Any, name: str = "X") -> int:
+    """Count the rows of a table without reading it."""
+    try:
+        return len(X)
+    except TypeError as error:
+        raise InputError(f"{name}: expected a table of rows, got {describe(X)}.") from error
+
+
+def _labelled_rows(y: Any, n_samples: int) -> np.ndarray:
+    """Mark the rows of ``y`` that have a coordinate which is not NaN."""
+    if y is None:
+        raise InputError("y: expected the targets, whose NaN rows are unlabelled; got None.")
+    try:
+        values = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"y: expected numbers, got {describe(y)}.") from error
+    if values.ndim == 0 or len(values) != n_samples:
+        raise InputError(f"y: expected {n_samples} rows as in X, got {describe(y)}.")
+    return ~np.isnan(values.reshape(n_samples, -1)).all(axis=1) if n_samples else np.zeros(0, bool)

@@ -1,0 +1,117 @@
+"""Convolutional trunks for pictures: torchvision's ResNets and a small one for small pictures."""
+
+from __future__ import annotations
+
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+
+from skhand.exceptions import InputError
+
+__all__ = ["BACKBONES", "ImageTrunk"]
+
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+BACKBONES = (*RESNETS, "small")
+
+
+class ImageTrunk(nn.Module):
+    """A convolutional trunk and its pooling: picture to feature vector.
+
+    The feature map is averaged over windows one pixel smaller than itself, with stride 1, so that
+    2 x 2 places remain. On 256 x 256 pictures this is the 7 x 7 window of the published parameter counts
+    (Spurr et al. 2018: 8 x 8 -> 2 x 2, 2048 features for ResNet-18).
+
+    Parameters
+    ----------
+    backbone : str
+        One of `BACKBONES`.
+    in_channels : int
+        3 for colour, 1 for depth.
+    image_size : tuple of int
+        Height and width, px.
+    pretrained : bool, default=False
+        Whether to start from torchvision's ImageNet weights. A one-channel trunk takes the sum of the
+        three colour filters.
+
+    Attributes
+    ----------
+    n_features : int
+        Length of the feature vector.
+
+    Raises
+    ------
+    InputError
+        If the weights cannot be downloaded, or are asked for where there are none.
+    """
+
+    def __init__(
+        self, backbone: str, in_channels: int, image_size: tuple[int, int], pretrained: bool = False
+    ):
+        super().__init__()
+        self.layers, channels = _small(in_channels) if backbone == "small" else _resnet(backbone, in_channels)
+        if pretrained:
+            _load_imagenet(self.layers, backbone, in_channels)
+        self.register_buffer("mean", torch.zeros(1, in_channels, 1, 1), persistent=True)
+        self.register_buffer("std", torch.ones(1, in_channels, 1, 1), persistent=True)
+        if (
+            pretrained and in_channels == 3
+        ):  # pictures come in [-0.5, 0.5]; ImageNet's statistics are for [0, 1]
+            self.mean += torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) - 0.5
+            self.std *= torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+        self.standardize = pretrained and in_channels == 3
+        stride = 16 if backbone == "small" else 32
+        height, width = (-(-size // stride) for size in image_size)
+        window = (max(1, height - 1), max(1, width - 1))
+        self.pool = nn.AvgPool2d(window, stride=1)
+        self.n_features = channels * (height - window[0] + 1) * (width - window[1] + 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pictures (n, channels, height, width) in [-0.5, 0.5] to features (n, n_features)."""
+        if self.standardize:
+            images = (images - self.mean) / self.std
+        return self.pool(self.layers(images)).flatten(1)
+
+
+def _resnet(backbone: str, in_channels: int) -> tuple[nn.Sequential, int]:
+    from torchvision import models
+
+    net = getattr(models, backbone)(weights=None)
+    channels = net.fc.in_features
+    if in_channels != 3:
+        net.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    return nn.Sequential(*list(net.children())[:-2]), channels
+
+
+def _small(in_channels: int) -> tuple[nn.Sequential, int]:
+    """Four stages of two 3 x 3 convolutions, each halving the picture: about 1.2 million weights."""
+    layers: list[nn.Module] = []
+    for before, after in [(in_channels, 32), (32, 64), (64, 128), (128, 256)]:
+        for inside, stride in ((before, 2), (after, 1)):
+            layers += [nn.Conv2d(inside, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers), 256
+
+
+def _load_imagenet(layers: nn.Sequential, backbone: str, in_channels: int) -> None:
+    if backbone not in RESNETS:
+        raise InputError(f"pretrained: expected one of torchvision's ResNets as backbone, got {backbone!r}.")
+    from torchvision import models
+
+    weights = models.get_model_weights(backbone).DEFAULT
+    try:
+        state = weights.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        raise InputError(
+            f"pretrained: torchvision's ImageNet weights for {backbone!r} could not be downloaded ({error}). "
+            f"Without a network, put the file of {weights.url} into torch.hub's checkpoint folder, "
+            "or use pretrained=False."
+        ) from error
+    names = ["conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"]
+    numbered = {}
+    for key, value in state.items():
+        first, _, rest = key.partition(".")
+        if first in names:
+            if key == "conv1.weight" and in_channels == 1:
+                value = value.sum(dim=1, keepdim=True)
+            numbered[f"{names.index(first)}.{rest}"] = value
+    layers.load_state_dict(numbered)

@@ -1,0 +1,8 @@
+"""Displays: pictures of hands, predictions, errors and the latent space. Needs the ``plot`` extra."""
+
+from skhand.plotting._pck import PckCurveDisplay
+from skhand.plotting._prediction import PredictionDisplay
+from skhand.plotting._skeleton import SkeletonDisplay
+from skhand.plotting._walk import LatentWalkDisplay
+
+__all__ = ["LatentWalkDisplay", "PckCurveDisplay", "PredictionDisplay", "SkeletonDisplay"]

@@ -1,0 +1,149 @@
+"""A walk through the latent space, decoded into every modality."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import describe
+from skhand.exceptions import InputError
+from skhand.plotting._draw import draw_skeleton, frame_skeletons, import_pyplot
+
+__all__ = ["LatentWalkDisplay"]
+
+
+class LatentWalkDisplay:
+    """The steps between two hands in the latent space: a row a modality, a column a step.
+
+    Parameters
+    ----------
+    walk : dict of str to ndarray of shape (n_steps, ...)
+        What each modality's decoder makes of each step: ``rgb`` (n_steps, height, width, 3) uint8,
+        ``depth`` (n_steps, height, width) mm, ``keypoints2d`` (n_steps, 21, 2) px,
+        ``pose3d`` (n_steps, 21, 3) mm.
+
+    Attributes
+    ----------
+    axes_ : ndarray of shape (n_modalities, n_steps)
+        Where the steps were drawn.
+    figure_ : matplotlib figure
+        The axes' figure.
+
+    Raises
+    ------
+    InputError
+        If a modality is of none of these shapes, or modalities differ in the number of steps.
+    """
+
+    def __init__(self, walk: dict[str, Any]):
+        self.walk = {name: np.asarray(steps) for name, steps in walk.items()}
+        for name, steps in self.walk.items():
+            if _kind(steps) is None:
+                raise InputError(
+                    f"walk[{name!r}]: expected pictures, 21 joints in 2D or 21 joints in 3D, "
+                    f"got {describe(steps)}."
+                )
+        lengths = {name: len(steps) for name, steps in self.walk.items()}
+        if len(set(lengths.values())) != 1 or 0 in lengths.values():
+            raise InputError(f"walk: expected the same number of steps in each modality, got {lengths}.")
+
+    def plot(self, *, elev: float = 12.0, azim: float = -70.0) -> LatentWalkDisplay:
+        """Draw the walk on a new figure.
+
+        Parameters
+        ----------
+        elev, azim : float
+            Where 3D hands are seen from, degrees; (0, -90) is the camera's own view.
+
+        Returns
+        -------
+        display : LatentWalkDisplay
+        """
+        plt = import_pyplot("LatentWalkDisplay")
+        n_rows, n_steps = len(self.walk), len(next(iter(self.walk.values())))
+        self.figure_ = plt.figure(figsize=(1.5 * n_steps + 0.4, 1.6 * n_rows), layout="constrained")
+        self.axes_ = np.empty((n_rows, n_steps), dtype=object)
+        for i, (name, steps) in enumerate(self.walk.items()):
+            kind = _kind(steps)
+            for j, step in enumerate(steps):
+                projection = "3d" if kind == "pose3d" else None
+                ax = self.figure_.add_subplot(n_rows, n_steps, i * n_steps + j + 1, projection=projection)
+                self.axes_[i, j] = ax
+                if kind == "picture":
+                    gray = {"cmap": "gray", "vmin": np.nanmin(steps), "vmax": np.nanmax(steps)}
+                    ax.imshow(step, **(gray if step.ndim == 2 else {}))
+                    ax.set(xticks=[], yticks=[])
+                elif kind == "keypoints2d":
+                    draw_skeleton(ax, step, size=0.8)
+                    _frame_keypoints(ax, steps)
+                else:
+                    draw_skeleton(ax, step, size=0.8)
+                    frame_skeletons(ax, list(steps), elev=elev, azim=azim)
+                    _bare(ax)
+                if j == 0:
+                    _name_row(ax, name)
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X_a: Any,
+        X_b: Any,
+        *,
+        n_steps: int = 7,
+        source: str | None = None,
+        targets: tuple[str, ...] | None = None,
+    ) -> LatentWalkDisplay:
+        """Walk from one hand to another and draw what the decoders make of the steps.
+
+        Parameters
+        ----------
+        estimator : CrossModalVAERegressor
+            A fitted estimator with ``interpolate``.
+        X_a, X_b : HandFrames or array-like of one row
+            The two ends.
+        n_steps : int, default=7
+            Number of steps, both ends included.
+        source : str, default=None
+            Modality that the two ends are encoded from; the estimator's own choice by default.
+        targets : tuple of str, default=None
+            Modalities to decode, in the order of the rows; all that the estimator decodes by default.
+
+        Returns
+        -------
+        display : LatentWalkDisplay
+        """
+        raise NotImplementedError
+
+
+def _kind(steps: np.ndarray) -> str | None:
+    """Tell pictures, 2D joints and 3D joints apart by their shape."""
+    if steps.shape[1:] == (21, 3):
+        return "pose3d"
+    if steps.shape[1:] == (21, 2):
+        return "keypoints2d"
+    if steps.ndim == 3 or (steps.ndim == 4 and steps.shape[3] == 3):
+        return "picture"
+    return None
+
+
+def _frame_keypoints(ax: Any, steps: np.ndarray) -> None:
+    """Give all steps one square frame, v downwards."""
+    low, high = np.nanmin(steps, axis=(0, 1)), np.nanmax(steps, axis=(0, 1))
+    (u, v), half = (low + high) / 2, 0.55 * max((high - low).max(), 1e-6)
+    ax.set(xlim=(u - half, u + half), ylim=(v + half, v - half), aspect="equal", xticks=[], yticks=[])
+
+
+def _bare(ax: Any) -> None:
+    """Take the ticks and labels of a small 3D axis away."""
+    ax.set(xticks=[], yticks=[], zticks=[], xlabel="", ylabel="", zlabel="")
+
+
+def _name_row(ax: Any, name: str) -> None:
+    """Write a modality's name left of its row."""
+    if hasattr(ax, "zaxis"):
+        ax.text2D(-0.08, 0.5, name, transform=ax.transAxes, rotation=90, va="center", ha="right")
+    else:
+        ax.set_ylabel(name)

@@ -1,0 +1,251 @@
+"""The hand's joints: names, parents, bones, fingers, the data sets' layouts and conversion between them by name."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+
+from skhand._validation import check_option, check_shape
+from skhand.exceptions import InputError
+
+__all__ = [
+    "BONES",
+    "FINGERS",
+    "JOINTS",
+    "LAYOUTS",
+    "PARENTS",
+    "Layout",
+    "convert",
+    "joint_index",
+    "root_position",
+]
+
+_FINGER_NAMES = ("thumb", "index", "middle", "ring", "little")
+
+
+def _finger(name: str) -> tuple[str, ...]:
+    """Name the four joints of a finger, base to tip."""
+    parts = ("cmc", "mcp", "ip", "tip") if name == "thumb" else ("mcp", "pip", "dip", "tip")
+    return tuple(f"{name}_{part}" for part in parts)
+
+
+#: Names of the 21 joints in the library's own (canonical) order: wrist, then each finger base to tip.
+JOINTS: tuple[str, ...] = ("wrist", *(joint for finger in _FINGER_NAMES for joint in _finger(finger)))
+
+#: The four joint indices of each finger, base to tip.
+FINGERS: dict[str, tuple[int, ...]] = {
+    finger: tuple(JOINTS.index(joint) for joint in _finger(finger)) for finger in _FINGER_NAMES
+}
+
+#: The parent of each joint; -1 for the wrist. A finger's base hangs on the wrist.
+PARENTS: tuple[int, ...] = (-1, *(0 if i % 4 == 1 else i - 1 for i in range(1, 21)))
+
+#: The 20 bones as (parent, child); bone i ends in joint i + 1.
+BONES: tuple[tuple[int, int], ...] = tuple((PARENTS[i], i) for i in range(1, 21))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The joints of a data set in their order.
+
+    Parameters
+    ----------
+    name : str
+        Key of the layout in `LAYOUTS`.
+    joints : tuple of str
+        Joint names in the data set's order. A name from `JOINTS` means that anatomical joint,
+        ``"palm"`` a palm centre from which a wrist is extrapolated; any other name is the data set's
+        own joint, for which no canonical counterpart exists.
+    note : str
+        Where the joints lie, as far as it is known.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    note: str = ""
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+
+def _fingers(order: tuple[str, ...], step: int = 1) -> tuple[str, ...]:
+    """Name the joints of the fingers in this order; ``step=-1`` runs tip to base."""
+    return tuple(joint for finger in order for joint in _finger(finger)[::step])
+
+
+def _nyu_finger(name: str, prefix: str) -> tuple[str, ...]:
+    """Name NYU's six points of a finger; the ends of the three segments that are joints get joint names."""
+    base, proximal, distal, tip = _finger(name)
+    return (tip, distal, f"{prefix}_KNU2_A", proximal, f"{prefix}_KNU1_A", base)
+
+
+_NYU36 = (
+    *(_nyu_finger("little", "F1") + _nyu_finger("ring", "F2") + _nyu_finger("middle", "F3")),
+    *(_nyu_finger("index", "F4") + _nyu_finger("thumb", "TH")),
+    *("PALM_1", "PALM_2", "PALM_3", "PALM_4", "PALM_5", "wrist"),
+)
+_NYU14 = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
+_FROM_LITTLE = _FINGER_NAMES[::-1]
+
+#: The data sets' layouts by name.
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        Layout("canonical", JOINTS, "The library's own order."),
+        Layout(
+            "rhd", ("wrist", *_fingers(_FINGER_NAMES, -1)), "One hand of the 42; each finger tip to base."
+        ),
+        Layout(
+            "stb",
+            ("palm", *_fingers(_FROM_LITTLE)),
+            "A palm centre, no wrist; the thumb's joints named by place.",
+        ),
+        Layout(
+            "nyu36",
+            _NYU36,
+            "Each finger has three rigid segments KNU3, KNU2, KNU1 with an end A towards the tip and an end B "
+            "towards the palm. KNU3_A is the tip; the B ends stand for the joints, which lie 4 to 13 mm beyond "
+            "them. PALM_6, between PALM_1 and PALM_2, is the wrist. Other points keep NYU's own names.",
+        ),
+        Layout(
+            "nyu14",
+            tuple(_NYU36[i] for i in _NYU14),
+            "The 14 of NYU's 36 joints that are evaluated: no MCP but the thumb's, and no wrist centre.",
+        ),
+        Layout(
+            "icvl16",
+            (
+                "icvl_palm",
+                *(f"icvl_{finger}_{part}" for finger in _FINGER_NAMES for part in ("root", "mid", "tip")),
+            ),
+            "Own names throughout: root to tip is half as long as a finger (52 mm in the middle finger), so the "
+            "points are not MCP, PIP and tip, and what they are exactly was never published.",
+        ),
+        Layout(
+            "msra21",
+            ("wrist", *_fingers(("index", "middle", "ring", "little", "thumb"))),
+            "The thumb's mcp, pip, dip, tip of the data set are named cmc, mcp, ip, tip by their place.",
+        ),
+        Layout("freihand", JOINTS, "The canonical order."),
+        Layout("mediapipe", JOINTS, "The canonical order; MediaPipe calls the little finger pinky."),
+    )
+}
+
+
+def _layout(value: str | Layout, name: str) -> Layout:
+    """Return a layout by its name, or as it is."""
+    return value if isinstance(value, Layout) else LAYOUTS[check_option(value, name, LAYOUTS)]
+
+
+def joint_index(name: str, layout: str | Layout = "canonical") -> int:
+    """Find a joint's place in a layout.
+
+    Parameters
+    ----------
+    name : str
+        Joint name, for example ``"middle_mcp"``.
+    layout : str or Layout, default="canonical"
+        Layout, or its name in `LAYOUTS`.
+
+    Returns
+    -------
+    index : int
+
+    Raises
+    ------
+    InputError
+        If the layout is unknown or has no such joint.
+    """
+    joints = _layout(layout, "layout").joints
+    return joints.index(check_option(name, "name", joints))
+
+
+def convert(
+    joints: np.ndarray, source: str | Layout, target: str | Layout, *, palm_to_wrist: str = "ring"
+) -> np.ndarray:
+    """Bring joints from one layout into another, by name.
+
+    A joint that the source lacks is derived where a definition exists, else it is NaN:
+
+    - ``"palm"`` is the mean of the wrist and the middle MCP.
+    - ``"wrist"`` is extrapolated from a palm centre, through it and away from an MCP.
+
+    The two are not inverse to each other: the palm centre that STB marks is not exactly half way.
+
+    Parameters
+    ----------
+    joints : ndarray of shape (..., n_source_joints, n_dims), mm or px
+        Joints in the source's order.
+    source, target : str or Layout
+        Layouts, or their names in `LAYOUTS`.
+    palm_to_wrist : {"ring", "middle"}, default="ring"
+        ``"ring"``: ``ring_mcp + 2.0 * (palm - ring_mcp)``;
+        ``"middle"``: ``middle_mcp + 2.2 * (palm - middle_mcp)``. Used only where the source has a
+        palm and no wrist.
+
+    Returns
+    -------
+    converted : ndarray of shape (..., n_target_joints, n_dims), same unit
+        NaN where the source neither has a joint nor defines it. float32 stays float32, other numbers
+        become float64.
+
+    Raises
+    ------
+    InputError
+        If a layout is unknown, or ``joints`` has not as many joints as the source.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.skeleton import convert, joint_index
+    >>> hand = np.random.default_rng(0).normal(size=(1, 21, 3))
+    >>> rhd = convert(hand, "canonical", "rhd")
+    >>> bool((rhd[:, 1] == hand[:, joint_index("thumb_tip")]).all())
+    True
+    """
+    source, target = _layout(source, "source"), _layout(target, "target")
+    check_option(palm_to_wrist, "palm_to_wrist", ("ring", "middle"))
+    joints = check_shape(joints, "joints", (len(source), "n_dims"), leading=True)
+    joints = joints if joints.dtype == np.float32 else joints.astype(np.float64)
+    known = {name: joints[..., i, :] for i, name in enumerate(source.joints)}
+    if "palm" not in known and {"wrist", "middle_mcp"} <= known.keys():
+        known["palm"] = (known["wrist"] + known["middle_mcp"]) / 2
+    if "wrist" not in known and {"palm", f"{palm_to_wrist}_mcp"} <= known.keys():
+        base, factor = known[f"{palm_to_wrist}_mcp"], {"ring": 2.0, "middle": 2.2}[palm_to_wrist]
+        known["wrist"] = base + factor * (known["palm"] - base)
+    missing = np.full_like(joints[..., 0, :], np.nan)
+    return np.stack([known.get(name, missing) for name in target.joints], axis=-2)
+
+
+def root_position(joints: np.ndarray, root: str | int = "palm") -> np.ndarray:
+    """Return the position of the root that poses are taken relative to.
+
+    Parameters
+    ----------
+    joints : ndarray of shape (..., 21, n_dims), mm or px
+        Joints in canonical order; any number of joints where ``root`` is an index.
+    root : str or int, default="palm"
+        A joint's name, its index, or ``"palm"``: half way between the wrist and the middle MCP.
+
+    Returns
+    -------
+    position : ndarray of shape (..., n_dims), same unit
+        NaN where a joint that defines it is NaN.
+
+    Raises
+    ------
+    InputError
+        If the root is unknown or ``joints`` are not 21.
+    """
+    if isinstance(root, numbers.Integral) and not isinstance(root, bool):
+        joints = check_shape(joints, "joints", ("n_joints", "n_dims"), leading=True)
+        if not -joints.shape[-2] <= root < joints.shape[-2]:
+            raise InputError(f"root: expected the index of one of {joints.shape[-2]} joints, got {root}.")
+        return joints[..., int(root), :]
+    check_option(root, "root", ("palm", *JOINTS))
+    joints = check_shape(joints, "joints", (len(JOINTS), "n_dims"), leading=True)
+    if root == "palm":
+        return (joints[..., 0, :] + joints[..., JOINTS.index("middle_mcp"), :]) / 2
+    return joints[..., JOINTS.index(str(root)), :]

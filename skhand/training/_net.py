@@ -1,0 +1,178 @@
+"""The skorch net: epochs, history and callbacks around a task's training step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import nn
+
+__all__ = ["CosineRate", "EpochEnd", "KeepBest", "StopTraining", "TaskNet"]
+
+
+class StopTraining(Exception):
+    """Raised before an epoch when a callback has set ``net.stop_``."""
+
+
+class TaskNet(NeuralNet):
+    """A skorch net whose step belongs to a task, and whose batches come sliced.
+
+    Losses stay on the device until the epoch ends, so that a GPU is never waited for. An interrupt ends the
+    loop and is remembered in ``interrupted_``, for the caller to pass on.
+
+    Parameters
+    ----------
+    module : Module
+        The networks.
+    task : object with ``step``
+        See `skhand.training.PairTask`.
+    **kwargs : dict
+        skorch's own.
+    """
+
+    def __init__(self, module: nn.Module, *, task: Any, **kwargs: Any):
+        self.task = task
+        super().__init__(module, criterion=nn.MSELoss, train_split=None, **kwargs)
+
+    @property
+    def _default_callbacks(self) -> list[Any]:
+        return []
+
+    def get_split_datasets(self, X: Any, y: Any = None, **_: Any) -> tuple[Any, None]:
+        """The batches as they are, and no validation part."""
+        return X, None
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """The batches themselves: they are their own iterator."""
+        return dataset
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., Any], **_: Any
+    ) -> None:
+        """Run the task's step over one epoch of batches and record the mean of every loss term."""
+        if iterator is None:
+            return
+        if self.stop_:
+            raise StopTraining
+        start = time.perf_counter()
+        totals: dict[str, torch.Tensor] = {}
+        self._set_training(True)
+        for i, streams in enumerate(iterator):
+            terms = self.task.step(self.module_, self.optimizer_, streams, measure=i == 0)
+            for name, value in terms.items():
+                totals[name] = totals[name] + value if name in totals else value
+            self.notify("on_batch_end", batch=streams, training=True)
+        self._set_training(False)
+        counts = {name: 1 if name.startswith("kl_gradient") else len(iterator) for name in totals}
+        means = {name: float(total) / counts[name] for name, total in totals.items()}
+        loss = sum(value for name, value in means.items() if not name.startswith("kl_gradient"))
+        for name, value in {"train_loss": loss, **means, "seconds": time.perf_counter() - start}.items():
+            self.history.record(name, value)
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **params: Any) -> TaskNet:
+        """Run the epochs; an interrupt, or a callback that sets ``stop_``, ends them."""
+        self.interrupted_, self.stop_ = False, False
+        try:
+            super().fit_loop(X, y, epochs, **params)
+        except StopTraining:
+            pass
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+        finally:
+            self._set_training(False)
+            if self.history and "train_loss" not in self.history[-1]:  # an epoch that was not finished
+                del self.history[-1]
+        return self
+
+
+class CosineRate(Callback):
+    """Lower the learning rate from its start to zero along half a cosine, epoch by epoch.
+
+    Parameters
+    ----------
+    lr : float
+        Rate of the first epoch.
+    n_epochs : int
+        Length of the descent.
+    """
+
+    def __init__(self, lr: float, n_epochs: int):
+        self.lr, self.n_epochs = lr, n_epochs
+
+    def on_train_begin(self, net: NeuralNet, **_: Any) -> None:
+        """Start the count."""
+        self.epoch_ = 0
+
+    def on_epoch_begin(self, net: NeuralNet, **_: Any) -> None:
+        """Set this epoch's rate."""
+        rate = 0.5 * self.lr * (1 + math.cos(math.pi * self.epoch_ / self.n_epochs))
+        for group in net.optimizer_.param_groups:
+            group["lr"] = rate
+        self.epoch_ += 1
+
+
+class KeepBest(Callback):
+    """Score every epoch on validation data, stop when it no longer improves, and bring the best weights back.
+
+    All weights of all networks are kept and restored together.
+
+    Parameters
+    ----------
+    score : callable
+        Takes no argument and returns this epoch's error, lower is better.
+    name : str
+        Name of the error in the history.
+    patience : int or None
+        Epochs without improvement before the training stops; None only records.
+    tol : float
+        What counts as an improvement, relative to the best.
+    """
+
+    def __init__(self, score: Callable[[], float], name: str, patience: int | None, tol: float):
+        self.score, self.name, self.patience, self.tol = score, name, patience, tol
+
+    def on_train_begin(self, net: NeuralNet, **_: Any) -> None:
+        """Forget what was best."""
+        self.best_, self.waited_, self.state_ = math.inf, 0, None
+
+    def on_epoch_end(self, net: NeuralNet, **_: Any) -> None:
+        """Score, remember, and stop when patience is over."""
+        error = self.score()
+        net.history.record(self.name, error)
+        if self.patience is None:
+            return
+        self.waited_ += 1
+        if error < self.best_:
+            if error < self.best_ * (1 - self.tol):
+                self.waited_ = 0
+            self.best_ = error
+            self.state_ = {key: value.detach().clone() for key, value in net.module_.state_dict().items()}
+        if self.waited_ >= self.patience:
+            net.stop_ = True
+
+    def on_train_end(self, net: NeuralNet, **_: Any) -> None:
+        """Restore the best weights."""
+        if self.state_ is not None:
+            net.module_.load_state_dict(self.state_)
+
+
+class EpochEnd(Callback):
+    """Call a function after every epoch; training stops when it returns True.
+
+    Parameters
+    ----------
+    function : callable
+        Takes no argument.
+    """
+
+    def __init__(self, function: Callable[[], bool]):
+        self.function = function
+
+    def on_epoch_end(self, net: NeuralNet, **_: Any) -> None:
+        """Call the function."""
+        net.stop_ = net.stop_ or self.function()

@@ -1,0 +1,142 @@
+"""Algorithm 1 of Spurr et al. 2018: (encoder, decoder) pairs trained in turn on one latent space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skhand.nn import kl_standard_normal
+from skhand.training._augment import augment_batch
+from skhand.training._runtime import autocast
+
+__all__ = ["PairTask", "masked_mse", "one_hot_side"]
+
+
+def one_hot_side(batch: dict[str, Tensor]) -> Tensor | None:
+    """The two-number side that encoders take, (n, 2), or None where no side is given."""
+    return None if "side" not in batch else nn.functional.one_hot(batch["side"].long(), 2).float()
+
+
+def masked_mse(output: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over the known coordinates; NaN in ``target`` is unknown."""
+    known = ~torch.isnan(target)
+    error = torch.where(known, output.float() - torch.where(known, target, 0.0), 0.0)
+    return error.square().sum() / known.sum().clamp_min(1)
+
+
+class PairTask:
+    """What one training step does: every pair in turn draws a latent sample, decodes and takes its own step.
+
+    The loss of a pair is ``weight * MSE + beta * KL``: MSE is the mean over the batch and all coordinates of
+    the standardised target (pictures in -0.5..0.5), KL the sum over latent dimensions averaged over the
+    batch.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, str)
+        Source and target modality of each pair.
+    weights : sequence of float
+        One reconstruction weight a pair.
+    beta : float
+        Weight of the KL term, the same for every pair.
+    codecs : dict
+        Codec of each modality.
+    augment : dict or None
+        Augmentation settings.
+    use_side : bool
+        Whether the encoders are given the side.
+    dtype : torch.dtype
+        Precision of the networks' forward pass.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        weights: Sequence[float],
+        beta: float,
+        codecs: dict[str, Any],
+        augment: dict[str, Any] | None,
+        use_side: bool,
+        dtype: torch.dtype,
+    ):
+        self.pairs, self.weights, self.beta = list(pairs), list(weights), beta
+        self.codecs, self.augment, self.use_side, self.dtype = codecs, augment, use_side, dtype
+
+    def columns(self, pair: int) -> set[str]:
+        """Columns that a pair reads."""
+        names = {name for modality in self.pairs[pair] for name in self.codecs[modality].columns}
+        return names | ({"side"} if self.use_side else set())
+
+    def label(self, pair: int) -> str:
+        """Name of a pair in the history."""
+        return "_to_".join(self.pairs[pair])
+
+    def step(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer, streams: Any, measure: bool
+    ) -> dict[str, Tensor]:
+        """Train every pair once; return the loss terms, on the device.
+
+        Parameters
+        ----------
+        module : CrossModalVAE
+            The networks.
+        optimizer : torch.optim.Optimizer
+            Over all weights. Those that a pair does not use have no gradient in its step and stay.
+        streams : list of (list of int, dict of str to Tensor)
+            Pairs and the batch that they share.
+        measure : bool
+            Whether to measure the KL term's gradient at the latent against the MSE's.
+
+        Returns
+        -------
+        terms : dict of str to Tensor
+        """
+        terms: dict[str, Tensor] = {}
+        for pairs, batch in streams:
+            if self.augment is not None:
+                batch = augment_batch(batch, self.augment)
+            coded = {
+                modality: self.codecs[modality].encode(batch)
+                for modality in sorted({m for pair in pairs for m in self.pairs[pair]})
+            }
+            side = one_hot_side(batch) if self.use_side else None
+            for pair in pairs:
+                terms.update(self._pair_step(module, optimizer, coded, side, pair, measure))
+        return terms
+
+    def _pair_step(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        coded: dict[str, Tensor],
+        side: Tensor | None,
+        pair: int,
+        measure: bool,
+    ) -> dict[str, Tensor]:
+        source, target = self.pairs[pair]
+        wanted = coded[target]
+        with autocast(wanted.device, self.dtype):
+            output, mean, log_var = module(coded[source], source, target, side)
+        mse = self.weights[pair] * masked_mse(output, wanted)
+        kl = self.beta * kl_standard_normal(mean, log_var)
+        name = self.label(pair)
+        terms = {f"mse_{name}": mse.detach(), f"kl_{name}": kl.detach()}
+        if measure:
+            terms[f"kl_gradient_{name}"] = _gradient_ratio(kl, mse, (mean, log_var))
+        optimizer.zero_grad(set_to_none=True)
+        (mse + kl).backward()
+        optimizer.step()
+        return terms
+
+
+def _gradient_ratio(term: Tensor, reference: Tensor, at: tuple[Tensor, ...]) -> Tensor:
+    """Norm of a term's gradient relative to that of a reference, both at the same tensors."""
+
+    def norm(loss: Tensor) -> Tensor:
+        gradients = torch.autograd.grad(loss, at, retain_graph=True)
+        return torch.cat([gradient.flatten() for gradient in gradients]).norm()
+
+    return norm(term) / norm(reference).clamp_min(1e-12)

@@ -1,0 +1,76 @@
+"""Seed, device and precision: what surrounds a training run."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import torch
+
+from skhand._validation import check_option
+from skhand.exceptions import InputError
+
+__all__ = ["autocast", "resolve_device", "resolve_precision", "seeded"]
+
+_SEED_LOCK = threading.RLock()
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch inside the block and leave its global state as it was, also after an exception.
+
+    One thread at a time: torch's random state belongs to the process.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with _SEED_LOCK, torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn ``"auto"`` or a torch device name into a device.
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, or the machine has no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(1, device=resolved)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(
+            f"device: expected 'auto', 'cpu' or a device that torch finds here, got {device!r} ({error})."
+        ) from error
+    return resolved
+
+
+def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Turn ``"auto"``, ``"float32"`` or ``"bfloat16"`` into the dtype that matrix products run in.
+
+    ``"auto"`` takes bfloat16 where the hardware multiplies it natively: NVIDIA GPUs from compute capability
+    8.0 on, and processors with AMX tiles. Elsewhere bfloat16 is emulated, and many times slower than float32.
+    """
+    check_option(precision, "precision", ["auto", "float32", "bfloat16"])
+    if precision == "auto":
+        return torch.bfloat16 if _native_bfloat16(device) else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def _native_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
+        return bool(has_amx()) if has_amx is not None else False
+    return False
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[object]:
+    """Autocast to ``dtype``; nothing for float32."""
+    if dtype == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype)
