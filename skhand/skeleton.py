@@ -1,4 +1,4 @@
-"""The hand's joints: names, parents, bones, fingers, the data sets' layouts and conversion between them by name."""
+"""The hand's joints: names, parents, bones, fingers, and conversion between data sets' layouts by name."""
 
 from __future__ import annotations
 
@@ -105,9 +105,10 @@ LAYOUTS: dict[str, Layout] = {
         Layout(
             "nyu36",
             _NYU36,
-            "Each finger has three rigid segments KNU3, KNU2, KNU1 with an end A towards the tip and an end B "
-            "towards the palm. KNU3_A is the tip; the B ends stand for the joints, which lie 4 to 13 mm beyond "
-            "them. PALM_6, between PALM_1 and PALM_2, is the wrist. Other points keep NYU's own names.",
+            "Each finger has three rigid segments KNU3, KNU2, KNU1 with an end A towards the tip and an end "
+            "B towards the palm. KNU3_A is the tip; the B ends stand for the joints, and the centre of "
+            "rotation lies 4 to 13 mm beyond them. PALM_6, between PALM_1 and PALM_2, is the wrist. "
+            "Other points keep NYU's own names.",
         ),
         Layout(
             "nyu14",
@@ -120,8 +121,8 @@ LAYOUTS: dict[str, Layout] = {
                 "icvl_palm",
                 *(f"icvl_{finger}_{part}" for finger in _FINGER_NAMES for part in ("root", "mid", "tip")),
             ),
-            "Own names throughout: root to tip is half as long as a finger (52 mm in the middle finger), so the "
-            "points are not MCP, PIP and tip, and what they are exactly was never published.",
+            "Own names throughout: root to tip is about half as long as a finger (52 mm in the middle "
+            "finger), so the points are not MCP, PIP and tip; where exactly they lie is not known to us.",
         ),
         Layout(
             "msra21",

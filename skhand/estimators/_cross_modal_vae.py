@@ -300,7 +300,8 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             self._read_latent(columns, pair_rows[0])
         if interrupted:
             raise KeyboardInterrupt
-        self._warn_if_weak()
+        if not resume and self.n_iter_ > 1:
+            self._warn_if_weak()
         return self
 
     def _check_parameters(self) -> Any:

@@ -35,7 +35,10 @@ def find_source(X: Any, source: str, image_shape: tuple[int, ...] | None) -> str
         raise InputError(f"X: expected a HandFrames with rgb, depth or keypoints2d, got the columns {X.columns}.")
     shape = getattr(X, "shape", None)
     if shape is None:
-        shape = np.shape(X) if _is_regular(X) else ()
+        try:
+            shape = np.asarray(X).shape
+        except ValueError:  # ragged rows; scikit-learn's own check says so below
+            shape = ()
     if len(shape) == 2 and image_shape is not None:
         shape = (shape[0], *image_shape)
     if len(shape) == 4:
@@ -43,14 +46,6 @@ def find_source(X: Any, source: str, image_shape: tuple[int, ...] | None) -> str
     if len(shape) == 3:
         return "keypoints2d" if shape[2] == 2 else "depth"
     return "table"
-
-
-def _is_regular(X: Any) -> bool:
-    try:
-        np.shape(X)
-    except ValueError:
-        return False
-    return True
 
 
 def read_columns(

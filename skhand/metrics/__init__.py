@@ -6,7 +6,10 @@ Nothing here assumes a unit: errors come in the unit of ``y_true``, thresholds a
 from skhand.metrics import scorers
 from skhand.metrics._epe import mean_epe, median_epe
 from skhand.metrics._errors import joint_errors
-from skhand.metrics._pck import GRIDS, pcf, pck, pck_auc, pck_curve, pckh
+from skhand.metrics._pcf import pcf
+from skhand.metrics._pck import pck, pck_auc, pck_curve
+from skhand.metrics._pckh import pckh
+from skhand.metrics._thresholds import GRIDS
 from skhand.metrics.scorers import (
     get_scorer,
     get_scorer_names,

@@ -32,7 +32,7 @@ def mean_epe(
         ``"joints"``: each joint over its counted samples, then over joints; a joint that is never seen is
         left out (Zimmermann & Brox 2017). ``"frames"``: the joints of each frame, then over frames (depth
         papers). ``"pooled"``: all counted joints at once. They agree where every joint counts.
-    visible, align, root, root_joint, n_dims
+    visible, align, root, root_joint, n_dims : optional
         As in `joint_errors`.
 
     Returns
@@ -79,7 +79,7 @@ def median_epe(
         ``"joints"``: the mean over joints of each joint's median (Zimmermann & Brox 2017). ``"frames"``: the
         mean over frames of each frame's median. ``"pooled"``: the median of all counted joints. The three
         differ even where every joint counts.
-    visible, align, root, root_joint, n_dims
+    visible, align, root, root_joint, n_dims : optional
         As in `joint_errors`.
 
     Returns
@@ -94,4 +94,4 @@ def median_epe(
     errors = joint_errors(
         y_true, y_pred, visible=visible, align=align, root=root, root_joint=root_joint, n_dims=n_dims
     )
-    return averaged(errors, average, np.median)
+    return averaged(errors, average, np.nanmedian)

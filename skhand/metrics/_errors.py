@@ -42,9 +42,10 @@ def joint_errors(
     visible : array-like of shape (n_samples, n_joints), bool, optional
         Joints that count; all labelled joints by default.
     align : {None, "root", "root+scale", "procrustes"}, default=None
-        What is taken out before the distance: nothing; the position of the root, on both sides; then also
-        the size, by the factor on the prediction that fits the counted joints best; or translation, size and
-        rotation (without reflection) by a similarity fitted to the counted joints.
+        What is taken out before the distance. ``None``: nothing. ``"root"``: the position of the root, on
+        both sides. ``"root+scale"``: then also the size, by the factor on the prediction that fits the
+        counted joints best; for the ratio of a bone's lengths apply `skhand.geometry.align_scale` first.
+        ``"procrustes"``: the shift, size and rotation (no reflection) that fit the counted joints best.
     root : str or int, default="palm"
         The root of ``align`` and of ``root_joint``: a joint's name, its index, or ``"palm"``, half way
         between wrist and middle MCP. Names need the 21 canonical joints; other layouts give an index.
@@ -100,15 +101,14 @@ def joint_errors(
     return errors
 
 
-def averaged(values: np.ndarray, average: str, statistic: Any = np.mean) -> float:
+def averaged(values: np.ndarray, average: str, statistic: Any = np.nanmean) -> float:
     """Average (n_samples, n_joints) values, NaN where not counted, in the order that ``average`` names."""
     check_option(average, "average", AVERAGES)
-    counted = ~np.isnan(values)
     if average == "pooled":
-        return float(statistic(values[counted]))
-    if average == "joints":
-        values, counted = values.T, counted.T
-    return float(np.mean([statistic(row[keep]) for row, keep in zip(values, counted, strict=True) if keep.any()]))
+        return float(statistic(values))
+    rows = values.T if average == "joints" else values
+    rows = rows[~np.isnan(rows).all(axis=1)]
+    return float(np.mean(statistic(rows, axis=1)))
 
 
 def _aligned(
@@ -120,10 +120,11 @@ def _aligned(
     if align == "procrustes":
         return true, procrustes(pred, true, mask=counted)
     true, pred = align_root(true, root), align_root(pred, root)
-    if np.isnan(pred[counted]).any():
-        raise InputError("y_pred: expected a finite root in each frame that counts, got NaN.")
+    counted = counted & np.isfinite(true).all(axis=2)
+    if not np.isfinite(pred[counted]).all():
+        raise InputError("y_pred: expected a finite root in each frame that counts, got NaN or infinity.")
     if align == "root+scale":
-        pred = align_scale(pred, true, mask=counted)
+        pred = align_scale(pred, true, root=None, mask=counted)
     return true, pred
 
 
@@ -179,6 +180,6 @@ def _refuse_nan(pred: np.ndarray, counted: np.ndarray) -> None:
     if broken.any():
         frame, joint = np.argwhere(broken)[0]
         raise InputError(
-            f"y_pred: expected finite numbers, got NaN or infinity in {broken.sum()} of {counted.sum()} joints "
-            f"that count, first in sample {frame}, joint {joint}."
+            f"y_pred: expected finite numbers, got NaN or infinity in {broken.sum()} of {counted.sum()} "
+            f"joints that count, first in sample {frame}, joint {joint}."
         )

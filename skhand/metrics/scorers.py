@@ -5,6 +5,7 @@ Each ready-made scorer is an attribute of this module, and `get_scorer` finds it
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from sklearn.metrics import make_scorer
 
 from skhand._validation import check_option
 from skhand.exceptions import InputError
-from skhand.metrics import _epe, _pck
+from skhand.metrics import _epe, _pcf, _pck, _pckh
 
 __all__ = ["get_scorer", "get_scorer_names", "make_pose_scorer"]
 
@@ -23,8 +24,8 @@ _SCORERS: dict[str, tuple[Callable[..., Any], bool, dict[str, Any]]] = {
     "neg_median_epe": (_epe.median_epe, False, {}),
     "pck": (_pck.pck, True, {"threshold": 30.0}),
     "pck_auc": (_pck.pck_auc, True, {"thresholds": "hand3d"}),
-    "pcf": (_pck.pcf, True, {"threshold": 40.0}),
-    "pckh": (_pck.pckh, True, {"threshold": 0.5, "align": None}),
+    "pcf": (_pcf.pcf, True, {"threshold": 40.0}),
+    "pckh": (_pckh.pckh, True, {"threshold": 0.5, "align": None}),
 }
 
 
@@ -53,11 +54,13 @@ def make_pose_scorer(metric: Callable[..., float], *, greater_is_better: bool = 
     Raises
     ------
     InputError
-        If ``metric`` is not callable.
+        If ``metric`` is not callable or does not know an option.
     """
     if not callable(metric):
         raise InputError(f"metric: expected a function metric(y_true, y_pred), got {metric!r}.")
     check_option(greater_is_better, "greater_is_better", (True, False))
+    for option in options:
+        check_option(option, f"options of {metric.__name__}", inspect.signature(metric).parameters)
     return make_scorer(metric, greater_is_better=greater_is_better, **options)
 
 

@@ -22,7 +22,7 @@ class _LatentHead(nn.Module):
         if side is not None:
             features = torch.cat([features, side.to(features.dtype)], dim=1)
         mean, log_var = self.linear(features).float().chunk(2, dim=1)
-        return mean, log_var
+        return mean, log_var.clamp(-20.0, 10.0)  # so that no variance overflows
 
 
 class ImageEncoder(nn.Module):

@@ -60,7 +60,9 @@ def move_onto(y_true: np.ndarray, y_pred: np.ndarray, align: str | None, root: s
     return align_root(y_pred, root) + root_position(y_true, root)[:, None]
 
 
-def draw_skeleton(ax: Any, joints: np.ndarray, *, colour: str | None = None, size: float = 1.0) -> None:
+def draw_skeleton(
+    ax: Any, joints: np.ndarray, *, colour: str | None = None, size: float = 1.0, outlined: bool = False
+) -> None:
     """Draw one hand; the colour of each finger's own where ``colour`` is None.
 
     Parameters
@@ -73,7 +75,12 @@ def draw_skeleton(ax: Any, joints: np.ndarray, *, colour: str | None = None, siz
         One colour for the whole hand.
     size : float, default=1.0
         Factor on the width of the lines.
+    outlined : bool, default=False
+        Whether each line has a dark rim, so that it stands out from a picture.
     """
+    from matplotlib.patheffects import Normal, Stroke
+
+    rim = [Stroke(linewidth=3.2 * size, foreground="black", alpha=0.6), Normal()] if outlined else []
     points = _upright(joints) if joints.shape[1] == 3 else joints
     for (parent, child), bone_colour in zip(BONES, _BONE_COLOURS, strict=True):
         ends = points[[parent, child]].T
@@ -84,6 +91,7 @@ def draw_skeleton(ax: Any, joints: np.ndarray, *, colour: str | None = None, siz
             marker="o",
             markersize=2.4 * size,
             solid_capstyle="round",
+            path_effects=rim,
         )
 
 
@@ -99,6 +107,7 @@ def frame_skeletons(
         ax.set_xlim(centre[0] - half, centre[0] + half)
         ax.set_ylim(centre[1] - half, centre[1] + half)
         ax.set_zlim(centre[2] + half, centre[2] - half)
+    ax.locator_params(nbins=5)
     ax.set_box_aspect((1, 1, 1))
     ax.view_init(elev=elev, azim=azim)
     ax.set_xlabel(f"x [{unit}]")

@@ -91,7 +91,7 @@ class PckCurveDisplay:
         y_true: Any,
         y_pred: Any,
         *,
-        thresholds: Any = None,
+        thresholds: Any = "freihand",
         visible: Any = None,
         align: str | None = None,
         root: str | int = "palm",
@@ -108,8 +108,9 @@ class PckCurveDisplay:
             True joints; NaN joints do not count.
         y_pred : array-like of the same shape, mm
             Predicted joints.
-        thresholds : array-like of shape (n_thresholds,), mm, default=None
-            Distances, rising; 0 to 50 in 100 points by default.
+        thresholds : str, tuple (low, high, n) or array-like of shape (n_thresholds,), mm, default="freihand"
+            The grid of distances, as in `skhand.metrics.pck_curve`; ``"freihand"`` is 0 to 50 mm in 100
+            points.
         visible : array-like of shape (n_samples, n_joints), bool, default=None
             Joints that count; all by default.
         align : {None, "root", "root+scale", "procrustes"}, default=None
@@ -129,9 +130,10 @@ class PckCurveDisplay:
         -------
         display : PckCurveDisplay
         """
-        thresholds = np.linspace(0.0, 50.0, 100) if thresholds is None else np.asarray(thresholds)
-        pck = pck_curve(y_true, y_pred, thresholds=thresholds, visible=visible, align=align, root=root)
-        return cls(thresholds, pck, name=name, unit=unit).plot(ax=ax, **line_kwargs)
+        grid, fractions = pck_curve(
+            y_true, y_pred, thresholds=thresholds, visible=visible, align=align, root=root
+        )
+        return cls(grid, fractions, name=name, unit=unit).plot(ax=ax, **line_kwargs)
 
     @classmethod
     def from_estimator(
@@ -140,7 +142,7 @@ class PckCurveDisplay:
         X: Any,
         y: Any,
         *,
-        thresholds: Any = None,
+        thresholds: Any = "freihand",
         visible: Any = None,
         align: str | None = None,
         root: str | int = "palm",
@@ -159,8 +161,9 @@ class PckCurveDisplay:
             Input rows.
         y : array-like of shape (n_samples, n_joints, 3) or (n_samples, 3 * n_joints), mm
             True joints; NaN joints do not count.
-        thresholds : array-like of shape (n_thresholds,), mm, default=None
-            Distances, rising; 0 to 50 in 100 points by default.
+        thresholds : str, tuple (low, high, n) or array-like of shape (n_thresholds,), mm, default="freihand"
+            The grid of distances, as in `skhand.metrics.pck_curve`; ``"freihand"`` is 0 to 50 mm in 100
+            points.
         visible : array-like of shape (n_samples, n_joints), bool, default=None
             Joints that count; all by default.
         align : {None, "root", "root+scale", "procrustes"}, default=None

@@ -28,7 +28,9 @@ _WHICH = ("worst", "best", "random", "first")
 
 
 class PredictionDisplay:
-    """Some hands of a test set, each under its error: the truth in grey, the prediction in colour.
+    """Some hands of a test set, each under its error: the prediction in colour over the truth.
+
+    The truth is white on pictures and grey in 3D.
 
     Parameters
     ----------
@@ -119,6 +121,7 @@ class PredictionDisplay:
         n_lines = -(-len(self.rows) // n_columns)
         width = n_columns * len(parts)
         self.figure_ = plt.figure(figsize=(2.1 * width, 2.3 * n_lines), layout="constrained")
+        self.figure_.suptitle("prediction in colour, truth in white and grey", fontsize=9)
         self.axes_ = []
         for i in range(len(self.rows)):
             for j, part in enumerate(parts):
@@ -138,9 +141,9 @@ class PredictionDisplay:
         ax.imshow(picture, cmap="gray" if picture.ndim == 2 else None)
         limits = ax.get_xlim(), ax.get_ylim()
         if self.keypoints_true is not None:
-            draw_skeleton(ax, self.keypoints_true[i], colour=TRUTH_COLOUR, size=0.8)
+            draw_skeleton(ax, self.keypoints_true[i], colour="white", size=0.8, outlined=True)
         if self.keypoints_pred is not None:
-            draw_skeleton(ax, self.keypoints_pred[i], size=0.8)
+            draw_skeleton(ax, self.keypoints_pred[i], size=0.8, outlined=True)
         ax.set(xlim=limits[0], ylim=limits[1], xticks=[], yticks=[])
 
     def _draw_3d(self, ax: Any, i: int, elev: float, azim: float) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from skhand._validation import describe
 from skhand.exceptions import InputError
-from skhand.plotting._draw import draw_skeleton, frame_skeletons, import_pyplot
+from skhand.plotting._draw import as_poses, draw_skeleton, frame_skeletons, import_pyplot
 
 __all__ = ["LatentWalkDisplay"]
 
@@ -102,8 +102,8 @@ class LatentWalkDisplay:
         ----------
         estimator : CrossModalVAERegressor
             A fitted estimator with ``interpolate``.
-        X_a, X_b : HandFrames or array-like of one row
-            The two ends.
+        X_a, X_b : HandFrames or array-like of shape (1, ...)
+            The two ends; of several rows the first is drawn.
         n_steps : int, default=7
             Number of steps, both ends included.
         source : str, default=None
@@ -115,7 +115,13 @@ class LatentWalkDisplay:
         -------
         display : LatentWalkDisplay
         """
-        raise NotImplementedError
+        if targets is None:
+            targets = tuple(dict.fromkeys(target for _, target in estimator.pairs_))
+        walk = estimator.interpolate(X_a, X_b, n_steps=n_steps, source=source, target=list(targets))
+        steps = {name: np.asarray(part)[:, 0] for name, part in walk.items()}
+        if "pose3d" in steps:
+            steps["pose3d"] = as_poses(steps["pose3d"], "pose3d")
+        return cls(steps).plot()
 
 
 def _kind(steps: np.ndarray) -> str | None:

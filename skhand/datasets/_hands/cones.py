@@ -9,7 +9,7 @@ import numpy as np
 from skhand.datasets._hands.kinematics import forward_kinematics
 from skhand.datasets._hands.subjects import MEAN_BASES, MEAN_LENGTHS
 
-__all__ = ["BLEND", "NEIGHBOURS", "PARTS", "build_cones"]
+__all__ = ["BLEND", "FRAME", "NEIGHBOURS", "PARTS", "build_cones"]
 
 _CARPALS = np.array([(11.0, 6.0, 0.0), (3.5, 5.0, -2.0), (-4.5, 6.0, -1.5), (-11.0, 7.0, 0.5)])
 _FINGER_RADII = np.array(
@@ -106,8 +106,8 @@ def _palm(
         )
     cmc, mcp = joints[:, 1], joints[:, 2]
     thumb_palmar = frames[:, 0, 0, :, 2]
-    base = np.array([9.0, 12.0, 9.0]) * size[:, None]
-    build.add((5, 4), base, _mix(cmc, mcp, 0.25), 12.5 * thick, 12.8 * thick)
+    base = np.array([12.0, 7.0, 6.0]) * size[:, None]
+    build.add((5, 4), base, _mix(cmc, mcp, 0.25), 14.0 * thick, 13.2 * thick)
     # thenar: from the carpus along the metacarpal, on its palmar side
     belly = _mix(cmc, mcp, 0.45) + thumb_palmar * (3.5 * thick)[:, None]
     build.add((5, 4), np.array([6.0, 16.0, 11.0]) * size[:, None], belly, 11.5 * thick, 13.0 * thick)
@@ -123,18 +123,18 @@ def _palm(
         (5, 5), _mix(carpals[:, 0], knuckles[:, 0], 0.62), _mix(cmc, mcp, 0.72), 8.6 * thick, 8.0 * thick
     )
     # hypothenar
-    heel = np.array([-13.0, 15.0, 7.0]) * size[:, None]
+    heel = np.array([-14.0, 7.0, 4.0]) * size[:, None]
     edge = _mix(carpals[:, 3], knuckles[:, 3], 0.72) + back[:, 3] * (5.0 * thick)[:, None]
-    build.add((5, 6), heel, edge, 13.0 * thick, 10.0 * thick)
+    build.add((5, 6), heel, edge, 15.0 * thick, 10.5 * thick)
 
 
 def _arm(build: _Builder, elbow: np.ndarray, side: np.ndarray, thick: np.ndarray, sleeve: np.ndarray) -> None:
     """Forearm of two cones beside each other, and a sleeve (of radius 0 where there is none)."""
     origin = np.zeros_like(elbow)
     for sign in (1.0, -1.0):
-        start = origin + side * (sign * 9.5 * thick)[:, None] + np.array([0.0, 3.0, 1.0])
-        end = elbow + side * (sign * 13.0 * thick)[:, None]
-        build.add((6, 0), start, end, 15.5 * thick, 25.0 * thick)
+        start = origin + side * (sign * 11.5 * thick)[:, None] + np.array([0.0, 5.0, 1.0])
+        end = elbow + side * (sign * 15.0 * thick)[:, None]
+        build.add((6, 0), start, end, 16.5 * thick, 26.0 * thick)
     length = np.linalg.norm(elbow, axis=1)
     share = np.clip(sleeve[:, 0] / length, 0.05, 0.97)[:, None]
     on = sleeve[:, 1]
@@ -145,8 +145,8 @@ def _arm(build: _Builder, elbow: np.ndarray, side: np.ndarray, thick: np.ndarray
             (6, 1),
             start,
             end,
-            np.where(on, sleeve[:, 2] + 20.0 * thick, 0.01),
-            np.where(on, sleeve[:, 2] + 30.0 * thick, 0.01),
+            np.where(on, sleeve[:, 2] + 21.0 * thick, 0.01),
+            np.where(on, sleeve[:, 2] + 31.0 * thick, 0.01),
         )
 
 
@@ -237,6 +237,9 @@ PARTS: np.ndarray = np.array(_REST.parts)
 
 NEIGHBOURS: np.ndarray = _neighbours(_REST, 9)
 """Cones whose skin runs into a cone's skin; the number of cones stands for none, shape (n_cones, 9)."""
+
+FRAME: np.ndarray = np.where(PARTS[:, 0] < 5, PARTS[:, 0] * 3 + PARTS[:, 1], 10 + PARTS[:, 0])
+"""Which of the 17 frames (15 bones, palm, arm) a cone moves with, shape (n_cones,)."""
 
 BLEND: np.ndarray = np.where(PARTS[:, 0] < 5, 3.5, np.where(PARTS[:, 0] == 5, 8.0, 10.0))
 """How far around a seam the skin is smoothed, mm, shape (n_cones,)."""

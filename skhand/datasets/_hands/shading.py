@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
-from skhand.datasets._hands.cones import PARTS
-from skhand.datasets._hands.tracing import Hits, Scene, trace
+from skhand.datasets._hands.cones import FRAME, PARTS
+from skhand.datasets._hands.tracing import Hits, Scene, Triple, trace
 
 __all__ = ["Look", "shade"]
-
-Triple = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 # palm lines in the hand frame of a hand whose middle MCP is 89 mm from the wrist, mm: x, y, and width
 _PALM_LINES = (
@@ -91,23 +89,23 @@ def _lookup(texture: torch.Tensor, image: torch.Tensor, x: torch.Tensor, y: torc
     return top * (1 - fy) + low * fy
 
 
-def _local(look: Look, image: torch.Tensor, part: torch.Tensor, point: Triple, normal: Triple) -> tuple[Triple, Triple, torch.Tensor]:
-    """Return points (mm) and normals in the axes of their bones, and the bones' lengths."""
+def _local(look: Look, image: torch.Tensor, part: torch.Tensor, point: Triple) -> tuple[Triple, torch.Tensor]:
+    """Return points in the axes of their bones, mm, and the bones' lengths."""
     index = image * look.frames.shape[1] + part
     frame = look.frames.reshape(-1, 9)[index]
     origin = look.origins.reshape(-1, 3)[index]
     p = [point[i] - origin[:, i] for i in range(3)]
-    at = tuple(frame[:, k] * p[0] + frame[:, 3 + k] * p[1] + frame[:, 6 + k] * p[2] for k in range(3))
-    face = tuple(frame[:, k] * normal[0] + frame[:, 3 + k] * normal[1] + frame[:, 6 + k] * normal[2] for k in range(3))
-    return at, face, look.lengths.reshape(-1)[index]  # type: ignore[return-value]
+    x, y, z = (frame[:, k] * p[0] + frame[:, 3 + k] * p[1] + frame[:, 6 + k] * p[2] for k in range(3))
+    return (x, y, z), look.lengths.reshape(-1)[index]
 
 
-def _albedo(look: Look, image: torch.Tensor, cone: torch.Tensor, point: Triple, normal: Triple) -> tuple[Triple, torch.Tensor]:
+def _albedo(
+    look: Look, image: torch.Tensor, cone: torch.Tensor, point: Triple, nz: torch.Tensor
+) -> tuple[Triple, torch.Tensor]:
     """Return the skin's or sleeve's colour and its gloss."""
     parts = torch.as_tensor(PARTS)[cone]
     digit, bone = parts[:, 0], parts[:, 1]
-    frame = torch.where(digit < 5, digit * 3 + bone, 10 + digit)
-    (x, y, z), (nx, ny, nz), length = _local(look, image, frame, point, normal)
+    (x, y, z), length = _local(look, image, torch.as_tensor(FRAME)[cone], point)
     size = look.lengths[image, 15] / 89.0
     finger, palm, arm = digit < 5, digit == 5, digit == 6
     share = y / length
@@ -119,7 +117,7 @@ def _albedo(look: Look, image: torch.Tensor, cone: torch.Tensor, point: Triple, 
     knuckle = torch.where(finger & (bone < 2), _bump(share - 1.0, 0.3) * (1 - palmar), 0.0)
     mount = torch.where(palm, palmar * _ramp((y / size - 30.0).abs(), 12.0, 40.0), 0.0)
     red = (0.75 * tip + 0.55 * knuckle + 0.4 * mount + 0.25 * mottle) * look.detail[image, 3]
-    nail = _nail(x / size, share, nz, finger & (bone == 2) , z / size)
+    nail = _nail(x / size, share, nz, finger & (bone == 2))
     nail_rim = (4.0 * nail * (1.0 - nail)) * 0.22
     dark = (1.0 - look.detail[image, 0] * crease) * (1.0 + 0.07 * look.detail[image, 1] * mottle) * (1.0 - nail_rim)
     colours = []
@@ -138,7 +136,7 @@ def _albedo(look: Look, image: torch.Tensor, cone: torch.Tensor, point: Triple, 
     return (colours[0], colours[1], colours[2]), gloss
 
 
-def _nail(x: torch.Tensor, share: torch.Tensor, nz: torch.Tensor, where: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+def _nail(x: torch.Tensor, share: torch.Tensor, nz: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
     """Return how much of a pixel is nail: a rounded field on the back of the last bone."""
     across, along = x / 5.6, (share - 0.74) / 0.27
     across, along = across * across, along * along
@@ -159,8 +157,8 @@ def _creases(
     """Return the depth of flexion creases, knuckle wrinkles and palm lines, 0 to 1."""
     inside = _ramp(nz, -0.15, 0.5)
     mm = share * 30.0
-    ends = torch.maximum(_bump(mm - 30.0, 1.1), _bump(mm, 1.1))
-    base = torch.where(bone == 0, _bump(mm - 13.0, 1.2), 0.0)
+    ends = torch.maximum(_bump(mm - 30.0, 1.5), _bump(mm, 1.5))
+    base = torch.where(bone == 0, _bump(mm - 13.0, 1.6), 0.0)
     ends = torch.where((bone == 2) & (share > 0.5), 0.0, ends)
     wrinkles = torch.maximum(_bump((mm - 27.0).abs() - 2.2, 0.9), _bump(mm - 30.0, 0.8))
     wrinkles = torch.maximum(wrinkles, _bump((mm + 1.5).abs() - 1.5, 0.9))
@@ -172,10 +170,10 @@ def _creases(
             dx, dy = x1 - x0, y1 - y0
             t = (((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0)
             ex, ey = x - x0 - t * dx, y - y0 - t * dy
-            lines = torch.maximum(lines, (1.0 - (ex * ex + ey * ey) / 2.2).clamp_min(0.0))
+            lines = torch.maximum(lines, (1.0 - (ex * ex + ey * ey) / 3.0).clamp_min(0.0))
     lines = lines * _ramp(nz, 0.2, 0.6) * palm
     wrist = torch.where(digit >= 5, torch.maximum(_bump(y + 2.0, 1.2), 0.7 * _bump(y + 8.0, 1.1)) * inside, 0.0)
-    return torch.maximum(torch.maximum(fingers, lines), 0.8 * wrist)
+    return torch.maximum(torch.maximum(fingers, lines), 0.5 * wrist)
 
 
 def _occlusion(depth: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
@@ -230,25 +228,30 @@ def _shadow(scene: Scene, look: Look, image: torch.Tensor, point: Triple, size: 
     x, y, z = (axes[image, i, 0] * moved[0] + axes[image, i, 1] * moved[1] + axes[image, i, 2] * moved[2] for i in range(3))
     z = z + away
     px, py = focal[0] * x / z + 0.5 * size, focal[0] * y / z + 0.5 * size
-    x0, y0 = px.floor(), py.floor()
-    fx, fy = px - x0, py - y0
+    x0, y0 = (px + 0.5).floor(), (py + 0.5).floor()
     lit = torch.zeros_like(z)
-    for dx, wx in ((0, 1 - fx), (1, fx)):
-        for dy, wy in ((0, 1 - fy), (1, fy)):
-            column = (x0 + dx).clamp(0, size - 1).to(torch.int64)
-            row = (y0 + dy).clamp(0, size - 1).to(torch.int64)
-            ahead = z - near[(image * size + row) * size + column]
-            lit = lit + wx * wy * (1.0 - ((ahead - 5.0) / 4.0).clamp(0.0, 1.0))
+    for dy, wy in _spline(py - y0):
+        row = image * size + (y0 + dy).clamp(0, size - 1).to(torch.int64)
+        for dx, wx in _spline(px - x0):
+            ahead = z - near[row * size + (x0 + dx).clamp(0, size - 1).to(torch.int64)]
+            lit = lit + wx * wy * (1.0 - ((ahead - 5.0) / 7.0).clamp(0.0, 1.0))
     return lit
 
 
-def shade(scene: Scene, hits: Hits, normal: Triple, depth: torch.Tensor, look: Look) -> torch.Tensor:
+def _spline(t: torch.Tensor) -> list[tuple[int, torch.Tensor]]:
+    """Return the offsets and weights of the quadratic B-spline for t in [-0.5, 0.5]."""
+    return [(-1, 0.5 * (0.5 - t) * (0.5 - t)), (0, 0.75 - t * t), (1, 0.5 * (0.5 + t) * (0.5 + t))]
+
+
+def shade(
+    scene: Scene, hits: Hits, normal: Triple, inward: torch.Tensor, depth: torch.Tensor, look: Look
+) -> torch.Tensor:
     """Return the colours of the pixels that show the hand, linear light, shape (n_hits, 3)."""
     n, size = len(scene.a), scene.size
     image = hits.pixel // (size * size)
     point = (hits.ray[0] * depth, hits.ray[1] * depth, depth)
-    albedo, gloss = _albedo(look, image, hits.cone, point, normal)
-    lit = _shadow(scene, look, image, point, max(32, size * 3 // 4 // 8 * 8))
+    albedo, gloss = _albedo(look, image, hits.cone, point, inward)
+    lit = _shadow(scene, look, image, point, 56)
     field = torch.zeros(n * size * size)
     field[hits.pixel] = depth
     distance = look.origins[:, 15, 2]

@@ -9,7 +9,7 @@ import torch
 
 from skhand.datasets._hands.backgrounds import DRAWS, draw_backgrounds
 from skhand.datasets._hands.camera import draw_rotations, draw_views
-from skhand.datasets._hands.cones import build_cones
+from skhand.datasets._hands.cones import FRAME, build_cones
 from skhand.datasets._hands.draws import Draws, raw_bytes
 from skhand.datasets._hands.gestures import draw_poses
 from skhand.datasets._hands.kinematics import forward_kinematics
@@ -84,7 +84,11 @@ class HandSource:
 
     def poses(self, rows: np.ndarray) -> Poses:
         """Return the rows' poses, cameras and visibility, without any picture."""
-        parts = [self._rig(chunk).poses for chunk in _chunks(rows, 256)]
+        parts = []
+        for chunk in _chunks(rows, 256):
+            rig = self._rig(chunk)
+            rig.poses.visible = _visible(rig.scene, rig.poses.joints, rig.poses.camera, self.image_size)
+            parts.append(rig.poses)
         names = Poses.__dataclass_fields__
         return Poses(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
@@ -128,19 +132,18 @@ class HandSource:
         placed = turned + shift[:, None]
         pinhole = np.stack([camera[:, 0, 0], camera[:, 1, 1], camera[:, 0, 2], camera[:, 1, 2]], axis=1)
         scene = Scene(*(torch.as_tensor(v, dtype=torch.float32) for v in (a, b, radii, pinhole)), self.image_size)
-        visible = _visible(scene, placed, camera, self.image_size)
         axes = np.concatenate([view[:, None] @ frames.reshape(len(rows), 15, 3, 3), view[:, None], view[:, None]], axis=1)
         starts = placed.reshape(len(rows), 21, 3)[:, [1 + 4 * d + k for d in range(5) for k in range(3)] + [0, 0]]
         palm_length = np.linalg.norm(people.bases[:, 2], axis=1)[:, None]
         lengths = np.concatenate([people.lengths.reshape(-1, 15), palm_length, palm_length], axis=1)
-        poses = Poses(angles, gesture, subject, placed, camera, box, visible, is_left)
+        poses = Poses(angles, gesture, subject, placed, camera, box, np.empty((0, 21), bool), is_left)
         return _Rig(poses, scene, people, axes, starts, lengths)
 
     def _render(self, rows: np.ndarray, coloured: bool) -> dict[str, np.ndarray]:
         rig = self._rig(rows)
         n, size = len(rows), self.image_size
         hits = trace(rig.scene)
-        normal, depth, _ = smooth(rig.scene, hits)
+        normal, depth, inward = smooth(rig.scene, hits, _palmar(rig.frames))
         depths = torch.zeros(n * size * size)
         depths[hits.pixel] = depth
         made = {"depth": depths.reshape(n, size, size)}
@@ -148,7 +151,7 @@ class HandSource:
         if coloured:
             draws = Draws(self.seed, "look", rows, 128)
             look, finish = _look(draws, rig, self.seed, rows)
-            colours = shade(rig.scene, hits, normal, depth, look)
+            colours = shade(rig.scene, hits, normal, inward, depth, look)
             layer = torch.zeros(n * size * size, 3)
             layer[hits.pixel] = colours
             layer = layer.reshape(n, size, size, 3).permute(0, 3, 1, 2).contiguous()
@@ -172,18 +175,26 @@ def _turn(rotation: np.ndarray, points: np.ndarray) -> np.ndarray:
     return r[..., 0] * points[..., 0:1] + r[..., 1] * points[..., 1:2] + r[..., 2] * points[..., 2:3]
 
 
+def _palmar(frames: np.ndarray) -> torch.Tensor:
+    """Return the palmar side of each cone, (n, n_cones, 3); the thumb's root shares the palm's."""
+    side = frames[..., 2].copy()
+    side[:, 0] = side[:, 0] * 0.5 + side[:, 15]
+    side = side / np.linalg.norm(side, axis=-1, keepdims=True)
+    return torch.as_tensor(side[:, FRAME], dtype=torch.float32)
+
+
 def _forearm(draws: Draws, view: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return elbow end and side direction in the hand frame, and the sleeve.
 
-    The forearm leaves the wrist within about 35 degrees of the palm's axis and is cut before it comes
+    The forearm leaves the wrist within about 45 degrees of the palm's axis and is cut before it comes
     close to the camera.
     """
     n = len(view)
-    bend = np.clip(draws.normal(2) * np.array([0.16, 0.25]), -0.6, 0.6)
+    bend = np.clip(draws.normal(2) * np.array([0.25, 0.35]), -0.75, 0.75)
     direction = np.stack([bend[:, 0], -np.ones(n), bend[:, 1]], axis=1)
     direction = direction / np.linalg.norm(direction, axis=1, keepdims=True)
     towards = _turn(view, direction[:, None])[:, 0, 2]
-    room = (shift[:, 2] - 130.0) / np.maximum(-towards, 1e-6)
+    room = np.minimum(shift[:, 2] - 130.0, 0.4 * shift[:, 2]) / np.maximum(-towards, 1e-6)
     length = np.where(towards < 0, np.minimum(230.0, np.maximum(room, 30.0)), 230.0)
     roll = 0.5 * draws.normal()
     across = np.stack([np.cos(roll), np.zeros(n), np.sin(roll)], axis=1)
@@ -214,22 +225,22 @@ def _look(draws: Draws, rig: _Rig, seed: int, rows: np.ndarray) -> tuple[Look, d
     n = len(rows)
     key = draws.normal(3) * np.array([0.8, 0.6, 0.6]) + np.array([0.0, -0.8, -0.7])
     key = key / np.maximum(np.linalg.norm(key, axis=1, keepdims=True), 1e-3)
-    warmth = 0.18 * np.clip(draws.normal(2, 1), -2, 2) * np.array([1.0, 0.1, -1.0])
+    warmth = 0.12 * np.clip(draws.normal(2, 1), -2, 2) * np.array([1.0, 0.1, -1.0])
     strength = draws.uniform(low=0.25, high=1.0)[:, None]
     ambient = draws.uniform(low=0.3, high=0.75)[:, None]
-    sky = ambient * (1 + warmth[:, 1] + 0.05 * draws.normal(3))
-    ground = ambient * draws.uniform(low=0.45, high=1.0)[:, None] * (1 + 0.10 * draws.normal(3) + 0.08 * np.array([1, 0, -1]))
+    sky = ambient * (1 + warmth[:, 1] + 0.03 * draws.normal(3))
+    ground = ambient * draws.uniform(low=0.45, high=1.0)[:, None] * (1 + 0.06 * draws.normal(3) + 0.08 * np.array([1, 0, -1]))
     value, tint = draws.uniform(2, 1) ** 1.7, draws.uniform(2, 3)
     sleeve = value * (0.35 + 0.65 * tint)
     plain = draws.uniform() < 0.7
     sleeve[:, 1] = np.where(plain[:, None], sleeve[:, 0], sleeve[:, 1])
     stripes = draws.uniform(low=40.0, high=250.0)
-    detail = np.stack([draws.uniform(low=0.15, high=0.45), draws.uniform(low=0.3, high=1.6), 0.22 * draws.uniform() ** 2, draws.uniform(low=0.3, high=1.2)], axis=1)
+    detail = np.stack([draws.uniform(low=0.06, high=0.32), draws.uniform(low=0.2, high=1.0), 0.22 * draws.uniform() ** 2, draws.uniform(low=0.3, high=1.2)], axis=1)
     finish = {
         "exposure": np.exp(0.30 * draws.normal() - 0.02),
-        "balance": 1 + 0.07 * np.clip(draws.normal(3), -2, 2),
+        "balance": 1 + 0.05 * np.clip(draws.normal(3), -2, 2),
         "contrast": 1 + 0.12 * np.clip(draws.normal(), -2, 2),
-        "saturation": 1 + 0.18 * np.clip(draws.normal(), -2, 2),
+        "saturation": 1 + 0.13 * np.clip(draws.normal(), -2, 2),
         "blur": draws.uniform(),
         "blur_ground": draws.uniform(),
         "noise": 0.022 * draws.uniform() ** 1.5,

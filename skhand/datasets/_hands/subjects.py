@@ -61,6 +61,7 @@ def draw_subjects(seed: int, numbers: np.ndarray) -> Subjects:
     draws = Draws(seed, "subject", numbers, 64)
     scale = np.clip(1.0 + 0.07 * draws.normal(), 0.85, 1.15)
     bases = MEAN_BASES * (1.0 + 0.04 * np.clip(draws.normal(5, 3), -2, 2))
+    bases[:, 1:, 0] = bases[:, 1:, 0] * (1.08 + 0.10 * np.clip(draws.normal(1), -2, 2))
     digit = 1.0 + 0.03 * np.clip(draws.normal(5, 1), -2, 2)
     bone = 1.0 + 0.03 * np.clip(draws.normal(5, 3), -2, 2)
     lengths = MEAN_LENGTHS * digit * bone
@@ -69,7 +70,7 @@ def draw_subjects(seed: int, numbers: np.ndarray) -> Subjects:
     low = np.minimum(tone.astype(int), len(_TONES) - 2)
     weight = (tone - low)[:, None]
     skin = _TONES[low] * (1 - weight) + _TONES[low + 1] * weight
-    skin = skin * (1.0 + 0.06 * np.clip(draws.normal(3), -2, 2))
+    skin = skin * (1.0 + np.clip(0.07 * draws.normal(1) + 0.03 * draws.normal(3), -0.2, 0.2))
     darkness = (tone / (len(_TONES) - 1))[:, None]
     palm_shift = np.array([1.12, 1.05, 1.04]) + darkness * np.array([0.9, 0.75, 0.6])
     return Subjects(

@@ -15,8 +15,8 @@ from skhand.datasets._hands.cones import BLEND, NEIGHBOURS
 __all__ = ["FAR", "Hits", "Scene", "smooth", "trace"]
 
 FAR = 1.0e9
-TILE = 8
 _NEAR = 60.0
+Triple = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass
@@ -105,6 +105,11 @@ def intersect(a: torch.Tensor, b: torch.Tensor, radii: torch.Tensor, x: torch.Te
     return torch.minimum(z, torch.minimum(z_a, z_b))
 
 
+def _tile(size: int) -> int:
+    """Return the side of the square tiles that are culled together, px."""
+    return 4 if size <= 128 else 8
+
+
 def _pairs(scene: Scene) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return (image, tile, cone) of the pairs that may meet, by 2D distance."""
     fx, fy, cx, cy = (v[:, None] for v in scene.camera.unbind(-1))
@@ -115,7 +120,7 @@ def _pairs(scene: Scene) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         z = z.clamp_min(_NEAR)
         depth = (z * z - radius * radius).clamp_min(1.0).sqrt()
         wide = 1.0 + 0.5 * ((x / z) * (x / z) + (y / z) * (y / z))
-        return fx * x / z + cx, fy * y / z + cy, 1.05 * focal * radius / depth * wide + 1.0
+        return fx * x / z + cx, fy * y / z + cy, 1.05 * focal * radius / depth * wide + 0.5
 
     ua, va, ra = circle(scene.a, scene.radii[..., 0])
     ub, vb, rb = circle(scene.b, scene.radii[..., 1])
@@ -124,13 +129,14 @@ def _pairs(scene: Scene) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     steep = (ra - rb) * (ra - rb) > 0.1 * length2
     widest = torch.maximum(ra, rb)
     ra, rb = torch.where(steep, widest, ra), torch.where(steep, widest, rb)
-    tiles = -(-scene.size // TILE)
-    middle = torch.arange(tiles) * TILE + 0.5 * (TILE - 1)
+    side = _tile(scene.size)
+    tiles = -(-scene.size // side)
+    middle = torch.arange(tiles) * side + 0.5 * (side - 1)
     pu, pv = middle.repeat(tiles)[None, :, None], middle.repeat_interleave(tiles)[None, :, None]
     gu, gv = pu - ua[:, None], pv - va[:, None]
     t = ((gu * du[:, None] + gv * dv[:, None]) / length2[:, None]).clamp(0.0, 1.0)
     eu, ev = gu - t * du[:, None], gv - t * dv[:, None]
-    reach = ra[:, None] + t * (rb - ra)[:, None] + 0.75 * TILE
+    reach = ra[:, None] + t * (rb - ra)[:, None] + 0.7072 * (side - 1)
     near = eu * eu + ev * ev < reach * reach
     return near.nonzero().unbind(-1)
 
@@ -138,37 +144,42 @@ def _pairs(scene: Scene) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def trace(scene: Scene) -> Hits:
     """Find what each pixel shows.
 
-    Equal depths (two cones share a ball at a joint) go to the cone with the smaller number.
+    Depths are compared in steps of 2**8 units of the last place (0.01 mm at half a metre), and equal
+    ones go to the cone with the larger number, so that the ball which two cones share has one owner.
     """
-    n, size = len(scene.a), scene.size
-    n_cones = scene.a.shape[1]
+    n, n_cones = scene.a.shape[:2]
+    size, side = scene.size, _tile(scene.size)
+    tiles = -(-size // side)
     image, tile, cone = _pairs(scene)
-    flat = image * n_cones + cone
-    table = torch.cat([scene.a, scene.b, scene.radii], dim=-1).reshape(n * n_cones, 8)[flat]
-    tiles = -(-size // TILE)
-    offset = torch.arange(TILE)
-    column = (tile % tiles * TILE)[:, None] + offset.repeat(TILE)
-    row = (tile // tiles * TILE)[:, None] + offset.repeat_interleave(TILE)
-    fx, fy, cx, cy = (v[image, None] for v in scene.camera.unbind(-1))
+    table = torch.cat([scene.a, scene.b, scene.radii], dim=-1).reshape(n * n_cones, 8)[image * n_cones + cone]
+    lane = torch.arange(side)
+    column = (tile % tiles * side)[:, None] + lane.repeat(side)
+    row = (tile // tiles * side)[:, None] + lane.repeat_interleave(side)
+    fx, fy, cx, cy = (v[:, None] for v in scene.camera[image].unbind(-1))
     z = intersect(table[:, :3], table[:, 3:6], table[:, 6:], (column - cx) / fx, (row - cy) / fy)
-    inside = (z < FAR) & (column < size) & (row < size)
-    # nearest by the smallest key: depth in 1/256 mm above, cone below
-    key = (z[inside] * 256.0).to(torch.int64) * 64 + cone[:, None].expand_as(z)[inside]
-    pixel = ((image[:, None] * size + row) * size + column)[inside]
-    nearest = torch.full((n * size * size,), 1 << 60, dtype=torch.int64)
-    nearest.scatter_reduce_(0, pixel, key, "amin")
-    won = nearest[pixel] == key
-    pixel, depth, cone = pixel[won], z[inside][won], (key[won] & 63)
-    order = pixel.argsort(stable=True)
-    pixel, depth, cone = pixel[order], depth[order], cone[order]
+    # the cone's number takes the place of the depth's last bits, and the smallest number wins
+    key = ((z.view(torch.int32) & ~255) | (255 - cone[:, None]).to(torch.int32)).view(torch.float32)
+    nearest = torch.full((n * tiles * tiles, side * side), FAR)
+    nearest.scatter_reduce_(0, (image * tiles * tiles + tile)[:, None].expand_as(key), key, "amin")
+    grid = nearest.reshape(n, tiles, tiles, side, side).permute(0, 1, 3, 2, 4)
+    seen = grid.reshape(n, tiles * side, tiles * side)[:, :size, :size].reshape(-1)
+    pixel = (seen < 0.5 * FAR).nonzero()[:, 0]
+    key = seen[pixel].view(torch.int32)
     where = scene.camera[pixel // (size * size)]
     x = (pixel % size - where[:, 2]) / where[:, 0]
     y = (pixel // size % size - where[:, 3]) / where[:, 1]
-    return Hits(pixel, cone, depth, (x, y))
+    return Hits(pixel, 255 - (key & 255).long(), ((key & ~255) | 128).view(torch.float32), (x, y))
 
 
-def smooth(scene: Scene, hits: Hits) -> tuple[tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor]:
+def smooth(scene: Scene, hits: Hits, palmar: torch.Tensor) -> tuple[Triple, torch.Tensor, torch.Tensor]:
     """Smooth the seams between adjacent cones.
+
+    Parameters
+    ----------
+    scene : Scene
+    hits : Hits
+    palmar : Tensor of shape (n, n_cones, 3)
+        Unit vector to the palmar side of each cone, camera frame.
 
     Returns
     -------
@@ -176,15 +187,15 @@ def smooth(scene: Scene, hits: Hits) -> tuple[tuple[torch.Tensor, ...], torch.Te
         Unit normals, camera frame.
     depth : Tensor of shape (n_hits,), mm
         After one step to the smoothed surface.
-    fillet : Tensor of shape (n_hits,), mm
-        How far the smoothing raised the surface.
+    inward : Tensor of shape (n_hits,)
+        Cosine between the normal and the palmar side, smoothed in the same way.
     """
     n, n_cones = scene.a.shape[:2]
     u = scene.b - scene.a
     length = (u[..., 0] ** 2 + u[..., 1] ** 2 + u[..., 2] ** 2).sqrt().clamp_min(1e-3)
     taper = scene.radii[..., 0] - scene.radii[..., 1]
     slope = taper / (length * length - taper * taper).clamp_min(1e-3).sqrt()
-    rows = torch.cat([scene.a, u / length[..., None], scene.radii[..., :1], torch.stack([length, taper, slope], -1)], -1)
+    rows = torch.cat([scene.a, u / length[..., None], scene.radii[..., :1], torch.stack([length, taper, slope], -1), palmar], -1)
     none = torch.zeros(n, 1, rows.shape[-1])
     none[..., 2], none[..., 4] = -1e5, 1.0
     none[..., 7] = 1.0
@@ -194,26 +205,32 @@ def smooth(scene: Scene, hits: Hits) -> tuple[tuple[torch.Tensor, ...], torch.Te
     z = hits.depth
     point = (x * z, y * z, z)
     blend = torch.as_tensor(BLEND, dtype=torch.float32)[hits.cone]
-    _, (nx, ny, nz) = _distance(table[image * (n_cones + 1) + hits.cone], point)
+    row = table[image * (n_cones + 1) + hits.cone]
+    _, (nx, ny, nz) = _distance(row, point)
+    px, py, pz = row[:, 10], row[:, 11], row[:, 12]
     raised = torch.zeros_like(z)
     neighbours = torch.as_tensor(NEIGHBOURS)
     for k in range(neighbours.shape[1]):
         other = neighbours[hits.cone, k]
-        distance, (gx, gy, gz) = _distance(table[image * (n_cones + 1) + other], point)
+        row = table[image * (n_cones + 1) + other]
+        distance, (gx, gy, gz) = _distance(row, point)
         share = (1.0 - distance.abs() / blend).clamp_min(0.0)
         weight = share * share
         nx, ny, nz = nx + weight * gx, ny + weight * gy, nz + weight * gz
+        px, py, pz = px + weight * row[:, 10], py + weight * row[:, 11], pz + weight * row[:, 12]
         raised = raised + weight
     norm = (nx * nx + ny * ny + nz * nz).sqrt().clamp_min(1e-6)
     normal = (nx / norm, ny / norm, nz / norm)
     fillet = 0.25 * blend * raised.clamp_max(1.0)
     toward = -(normal[0] * x + normal[1] * y + normal[2])
-    return normal, z - fillet / toward.clamp_min(0.35), fillet
+    side = (px * px + py * py + pz * pz).sqrt().clamp_min(1e-6)
+    inward = (normal[0] * px + normal[1] * py + normal[2] * pz) / side
+    return normal, z - fillet / toward.clamp_min(0.35), inward
 
 
-def _distance(row: torch.Tensor, point: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+def _distance(row: torch.Tensor, point: Triple) -> tuple[torch.Tensor, Triple]:
     """Return the signed distance of points to round cones, mm, and its gradient."""
-    ax, ay, az, ux, uy, uz, radius, length, taper, slope = row.unbind(-1)
+    ax, ay, az, ux, uy, uz, radius, length, taper, slope = row[:, :10].unbind(-1)
     px, py, pz = point[0] - ax, point[1] - ay, point[2] - az
     along = px * ux + py * uy + pz * uz
     across = (px * px + py * py + pz * pz - along * along).clamp_min(0.0).sqrt()

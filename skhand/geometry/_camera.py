@@ -1,0 +1,154 @@
+"""The pinhole camera: points to pixels and back, and what a change of the picture does to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import check_camera, check_shape, describe
+from skhand.exceptions import InputError
+
+__all__ = ["backproject", "project", "rotation_z", "transform_camera"]
+
+
+def per_row(matrix: np.ndarray, points: np.ndarray, name: str, of: str) -> np.ndarray:
+    """Give ``matrix``, or one matrix a row of ``points``, axes that broadcast over a row's points."""
+    rows = matrix.shape[:-2]
+    lead = points.shape[: len(rows)]
+    fits = len(rows) < points.ndim and all(have in (1, want) for have, want in zip(rows, lead, strict=True))
+    if not fits:
+        raise InputError(
+            f"{name}: expected one matrix, or one a row of {of} {points.shape}, got {describe(matrix)}."
+        )
+    return matrix.reshape(*rows, *(1,) * (points.ndim - 1 - len(rows)), 3, 3)
+
+
+def project(points: Any, camera: Any) -> np.ndarray:
+    """Project points into the picture.
+
+    Parameters
+    ----------
+    points : array-like of shape (..., 3), mm, camera frame
+        For example joints of shape (n_samples, n_joints, 3).
+    camera : array-like of shape (3, 3) or (n_samples, 3, 3), px
+        Intrinsics; one a row is used for all points of that row. Skew is honoured.
+
+    Returns
+    -------
+    pixels : ndarray of shape (..., 2), px, float64
+        The centre of the top-left pixel is (0, 0). NaN where the depth is 0. A point behind the camera
+        gets the pixel that the formula gives; tell it by its negative depth.
+
+    Raises
+    ------
+    InputError
+        If the points have not three coordinates or the cameras do not fit the rows.
+
+    Examples
+    --------
+    >>> from skhand.geometry import project
+    >>> project([[10.0, 0.0, 500.0]], [[600, 0, 320], [0, 600, 240], [0, 0, 1]])
+    array([[332., 240.]])
+    """
+    points = check_shape(points, "points", (3,), leading=True).astype(np.float64)
+    matrix = per_row(check_camera(camera), points, "camera", "points")
+    depth = np.where(points[..., 2:] == 0, np.nan, points[..., 2:])
+    homogeneous = (matrix @ (points / depth)[..., None])[..., 0]
+    return homogeneous[..., :2]
+
+
+def backproject(pixels: Any, depth: Any, camera: Any) -> np.ndarray:
+    """Find the points that lie behind pixels at given depths.
+
+    Parameters
+    ----------
+    pixels : array-like of shape (..., 2), px
+        The centre of the top-left pixel is (0, 0).
+    depth : array-like of shape (...) or broadcastable to it, mm
+        Distance along z, not along the ray.
+    camera : array-like of shape (3, 3) or (n_samples, 3, 3), px
+        Intrinsics; one a row is used for all pixels of that row.
+
+    Returns
+    -------
+    points : ndarray of shape (..., 3), mm, camera frame, float64
+
+    Raises
+    ------
+    InputError
+        If the pixels have not two coordinates, or depths or cameras do not fit them.
+    """
+    pixels = check_shape(pixels, "pixels", (2,), leading=True).astype(np.float64)
+    try:
+        z = np.broadcast_to(np.asarray(depth, dtype=np.float64), pixels.shape[:-1])[..., None]
+    except ValueError as error:
+        raise InputError(
+            f"depth: expected shape {pixels.shape[:-1]} as pixels has, got {describe(depth)}."
+        ) from error
+    inverse = per_row(np.linalg.inv(check_camera(camera)), pixels, "camera", "pixels")
+    rays = inverse @ np.concatenate([pixels, np.ones_like(z)], axis=-1)[..., None]
+    return rays[..., 0] * z
+
+
+def rotation_z(degrees: Any) -> np.ndarray:
+    """Rotate about the optical axis.
+
+    Parameters
+    ----------
+    degrees : float or array-like of shape (n_samples,), degrees
+        Positive turns x towards y: clockwise as one sees the picture, for y points down.
+
+    Returns
+    -------
+    rotation : ndarray of shape (3, 3) or (n_samples, 3, 3)
+        Applies to column vectors: ``rotated = points @ rotation.T``.
+    """
+    angle = np.radians(np.asarray(degrees, dtype=np.float64))
+    rotation = np.zeros((*angle.shape, 3, 3))
+    rotation[..., 0, 0] = rotation[..., 1, 1] = np.cos(angle)
+    rotation[..., 1, 0] = np.sin(angle)
+    rotation[..., 0, 1] = -rotation[..., 1, 0]
+    rotation[..., 2, 2] = 1
+    return rotation
+
+
+def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarray:
+    """Find the camera that belongs to a picture that was warped, and to a frame that was turned with it.
+
+    ``K' = A K R^-1``: a point that was seen at pixel ``p`` is, after ``X' = R X``, seen at ``A p``.
+    Without ``rotation`` the points stay where they are and only the picture changes, as in a crop. Where
+    the picture is turned in its plane, give ``rotation_z`` of the same angle: the camera stays upright,
+    and gets a skew only where its two focal lengths differ.
+
+    Parameters
+    ----------
+    camera : array-like of shape (3, 3) or (n_samples, 3, 3), px
+        Intrinsics of the picture before the warp.
+    affine : array-like of shape (3, 3) or (n_samples, 3, 3)
+        Pixels before to pixels after.
+    rotation : array-like of shape (3, 3) or (n_samples, 3, 3), optional
+        What is done to the points: a rotation about z, or a reflection in x for a mirrored picture.
+
+    Returns
+    -------
+    camera : ndarray of shape (3, 3) or (n_samples, 3, 3), px, float64
+
+    Raises
+    ------
+    InputError
+        If an argument is not made of 3 x 3 matrices, or the numbers of rows differ.
+    CameraError
+        If the result is no camera, for example after a rotation that is not about z.
+    """
+    matrix = check_camera(camera)
+    warp = check_shape(affine, "affine", (3, 3), leading=True).astype(np.float64)
+    turn = check_shape(np.eye(3) if rotation is None else rotation, "rotation", (3, 3), leading=True)
+    try:
+        changed = warp @ matrix @ np.linalg.inv(turn.astype(np.float64))
+    except ValueError as error:
+        raise InputError(
+            f"affine: expected one matrix a camera {matrix.shape}, got {describe(warp)} "
+            f"and a rotation of shape {turn.shape}."
+        ) from error
+    return check_camera(changed, "camera after the change")

@@ -1,0 +1,59 @@
+"""Thresholds: the grids of the papers, and the fraction of errors that are within."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import check_number, check_option, describe
+from skhand.exceptions import InputError
+from skhand.metrics._errors import averaged
+
+__all__ = ["GRIDS"]
+
+#: Thresholds of published protocols, mm ("hand3d_2d": px). "hand3d_20_50" is the slice that hand3d calls
+#: 20-50 mm: it starts at 21.05 mm. The papers behind "20_50" and "0_100" print no grid; 100 points are ours.
+GRIDS: dict[str, np.ndarray] = {
+    "hand3d": np.linspace(0, 50, 20),
+    "hand3d_20_50": np.linspace(0, 50, 20)[8:],
+    "hand3d_2d": np.linspace(0, 30, 20),
+    "freihand": np.linspace(0, 50, 100),
+    "20_50": np.linspace(20, 50, 100),
+    "0_100": np.linspace(0, 100, 100),
+}
+
+
+def fractions_correct(errors: np.ndarray, limits: np.ndarray, average: str) -> Any:
+    """Average the correct ones at each limit; a scalar limit gives a float."""
+    missed = np.isnan(errors)
+    fractions = [averaged(np.where(missed, np.nan, errors <= limit), average) for limit in limits.ravel()]
+    return np.array(fractions) if limits.ndim else fractions[0]
+
+
+def check_limits(value: Any, name: str) -> np.ndarray:
+    """Return one or more thresholds as an array of 0 or 1 axes."""
+    try:
+        limits = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected one or more numbers, got {describe(value)}.") from error
+    if limits.ndim > 1 or limits.size == 0 or not (np.isfinite(limits) & (limits >= 0)).all():
+        raise InputError(f"{name}: expected one or more numbers >= 0, got {value!r}.")
+    return limits
+
+
+def check_grid(thresholds: Any) -> np.ndarray:
+    """Return the grid that a name, a (low, high, n) tuple or an array stands for."""
+    if isinstance(thresholds, str):
+        return GRIDS[check_option(thresholds, "thresholds", GRIDS)].copy()
+    if isinstance(thresholds, tuple):
+        if len(thresholds) != 3:
+            raise InputError(f"thresholds: expected a tuple (low, high, n), got {thresholds!r}.")
+        low, high = check_limits(thresholds[:2], "thresholds (low, high)")
+        thresholds = np.linspace(
+            low, high, check_number(thresholds[2], "thresholds (n)", integer=True, low=2)
+        )
+    grid = check_limits(thresholds, "thresholds")
+    if grid.ndim != 1 or len(grid) < 2 or not (np.diff(grid) > 0).all():
+        raise InputError(f"thresholds: expected at least two increasing numbers, got {describe(thresholds)}.")
+    return grid

@@ -1,0 +1,25 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder with the real data; a test that asks for it is skipped where the folder is missing."""
+    default = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+    folder = Path(os.environ.get("SKHAND_REAL_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; SKHAND_REAL_DATA names another place")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Seeded random numbers, the same in every test."""
+    return np.random.default_rng(0)
