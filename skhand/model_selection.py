@@ -222,4 +222,4 @@ def _labelled_rows(y: Any, n_samples: int) -> np.ndarray:
         raise InputError(f"y: expected numbers, got {describe(y)}.") from error
     if values.ndim == 0 or len(values) != n_samples:
         raise InputError(f"y: expected {n_samples} rows as in X, got {describe(y)}.")
-    return (~np.isnan(values)).any(axis=tuple(range(1, values.ndim)))
+    return np.asarray((~np.isnan(values)).any(axis=tuple(range(1, values.ndim))))

@@ -102,7 +102,12 @@ def get_scorer(name: str, **options: Any) -> Any:
 
 
 def get_scorer_names() -> list[str]:
-    """List the names that `get_scorer` knows."""
+    """List the names that `get_scorer` knows.
+
+    Returns
+    -------
+    names : list of str
+    """
     return list(_SCORERS)
 
 

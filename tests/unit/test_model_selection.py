@@ -36,7 +36,7 @@ def folds_of(splitter, X, y=None, groups=None):
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("shape", [(21, 3), (63,)])
+@pytest.mark.parametrize("shape", [(21, 3), (63,), ()])
 @pytest.mark.parametrize(
     ("n_rows", "n_labelled", "n_splits"), [(40, 4, 4), (41, 9, 5), (23, 21, 3), (12, 12, 2)]
 )

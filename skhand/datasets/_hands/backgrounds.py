@@ -1,4 +1,4 @@
-"""Procedural backgrounds: soft noise, shapes, stripes, shelves with rows of things, and bare-skin distractors."""
+"""Procedural backgrounds: soft noise, shapes, stripes, shelves with rows of things, and bare skin."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch.nn.functional import interpolate
 
 from skhand.datasets._hands.draws import Draws
 
-__all__ = ["DRAWS", "draw_backgrounds"]
+__all__ = ["BACKGROUND_DRAWS", "draw_backgrounds"]
 
 _SHAPES = 10
 _GRIDS = (3, 6, 12, 24)
-DRAWS = 3 * sum(grid * grid for grid in _GRIDS) + 640
+BACKGROUND_DRAWS = 3 * sum(grid * grid for grid in _GRIDS) + 640
 
 
 def _colour(draws: Draws, *shape: int) -> np.ndarray:
@@ -25,7 +25,10 @@ def _colour(draws: Draws, *shape: int) -> np.ndarray:
 
 def _columns(values: np.ndarray) -> list[torch.Tensor]:
     """Return the last axis as tensors that broadcast over (n, height, width)."""
-    return [torch.as_tensor(np.ascontiguousarray(column), dtype=torch.float32)[:, None, None] for column in values.T]
+    return [
+        torch.as_tensor(np.ascontiguousarray(column), dtype=torch.float32)[:, None, None]
+        for column in values.T
+    ]
 
 
 def draw_backgrounds(draws: Draws, skin: np.ndarray, size: int) -> torch.Tensor:
@@ -34,7 +37,7 @@ def draw_backgrounds(draws: Draws, skin: np.ndarray, size: int) -> torch.Tensor:
     Parameters
     ----------
     draws : Draws
-        With at least `DRAWS` numbers.
+        With at least `BACKGROUND_DRAWS` numbers.
     skin : ndarray of shape (n, 3)
         Colour of the bare skin that some of the shapes have.
     size : int, px
@@ -75,7 +78,7 @@ def _clouds(draws: Draws, n: int, size: int) -> torch.Tensor:
 def _shelves(draws: Draws, picture: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Put rows of rounded things (bottles, books, keys) into about a third of the pictures."""
     n = len(picture)
-    on, = _columns((draws.uniform() < 0.4)[:, None].astype(float))
+    (on,) = _columns((draws.uniform() < 0.4)[:, None].astype(float))
     params = draws.uniform(8)
     cells_x, cells_y, lean, turn, gap, ends, band, offset = _columns(params)
     palette = torch.as_tensor(_colour(draws, 8), dtype=torch.float32)
@@ -106,12 +109,12 @@ def _shape(
     draws: Draws, picture: torch.Tensor, x: torch.Tensor, y: torch.Tensor, colour: np.ndarray
 ) -> torch.Tensor:
     """Put one ellipse or rectangle with a gradient or stripes over the pictures."""
-    there = draws.uniform() < 0.75
+    is_there = draws.uniform() < 0.75
     angle = draws.normal() * np.where(draws.uniform() < 0.5, 0.08, 1.5)
     cosine, sine = _columns(np.stack([np.cos(angle), np.sin(angle)], axis=1))
     params = draws.uniform(8)
     cx, cy, wide, high, kind, edge, stripes, phase = _columns(params)
-    there, = _columns(there[:, None].astype(float))
+    (there,) = _columns(is_there[:, None].astype(float))
     wide, high = 0.04 + 0.45 * wide * wide, 0.04 + 0.6 * high * high
     dx, dy = x - 1.2 * (cx - 0.5), y - 1.2 * (cy - 0.5)
     u, v = (cosine * dx + sine * dy) / wide, (cosine * dy - sine * dx) / high
@@ -119,14 +122,13 @@ def _shape(
     box_distance = 1.0 - torch.maximum(u.abs(), v.abs())
     inside = torch.where(kind < 0.35, round_distance, box_distance)
     cover = (inside * (4.0 + 60.0 * edge)).clamp(0.0, 1.0) * there
-    wave = (u * (1.0 + 9.0 * stripes) + phase)
-    wave = wave - wave.floor()
-    striped = (wave > 0.5).to(torch.float32)
+    wave = u * (1.0 + 9.0 * stripes) + phase
+    striped = (wave - wave.floor() > 0.5).to(torch.float32)
     smooth = (0.5 + 0.5 * v).clamp(0.0, 1.0)
     share = torch.where(stripes > 0.7, striped, smooth)
     one = torch.as_tensor(colour, dtype=torch.float32)
-    out = []
+    layers = []
     for channel in range(3):
         paint = one[:, 0, channel, None, None] * share + one[:, 1, channel, None, None] * (1 - share)
-        out.append(picture[:, channel] * (1 - cover) + paint * cover)
-    return torch.stack(out, dim=1)
+        layers.append(picture[:, channel] * (1 - cover) + paint * cover)
+    return torch.stack(layers, dim=1)

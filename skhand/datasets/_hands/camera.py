@@ -30,7 +30,9 @@ def draw_rotations(draws: Draws, largest: float) -> np.ndarray:
     return turn @ _FRONTAL
 
 
-def draw_views(draws: Draws, joints: np.ndarray, image_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_views(
+    draws: Draws, joints: np.ndarray, image_size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Place hands before a camera and crop the picture as a hand detector would.
 
     Parameters

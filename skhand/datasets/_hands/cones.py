@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,12 +23,12 @@ _THUMB_RADII = (11.5, 10.2, 9.4, 7.2)
 class _Builder:
     """Collects cones; each carries the part it belongs to: (digit, bone), digit 5 for the palm, 6 the arm."""
 
-    a: list
-    b: list
-    radii: list
-    parts: list
+    a: list[np.ndarray]
+    b: list[np.ndarray]
+    radii: list[np.ndarray]
+    parts: list[tuple[int, int]]
 
-    def add(self, part, a, b, radius_a, radius_b):
+    def add(self, part: tuple[int, int], a: np.ndarray, b: np.ndarray, radius_a: Any, radius_b: Any) -> None:
         self.parts.append(part)
         self.a.append(a)
         self.b.append(b)
@@ -129,12 +130,15 @@ def _palm(
 
 
 def _arm(build: _Builder, elbow: np.ndarray, side: np.ndarray, thick: np.ndarray, sleeve: np.ndarray) -> None:
-    """Forearm of two cones beside each other, and a sleeve (of radius 0 where there is none)."""
+    """Forearm of two cones beside each other, the wrist, and a sleeve (of radius 0 where there is none)."""
     origin = np.zeros_like(elbow)
     for sign in (1.0, -1.0):
         start = origin + side * (sign * 11.5 * thick)[:, None] + np.array([0.0, 5.0, 1.0])
         end = elbow + side * (sign * 15.0 * thick)[:, None]
         build.add((6, 0), start, end, 16.5 * thick, 26.0 * thick)
+        # the wrist: from the heel of the hand into the forearm
+        heel = np.array([sign * 9.5, 19.0, 1.5]) * thick[:, None]
+        build.add((6, 0), heel, _mix(start, end, 0.2), 14.5 * thick, 18.0 * thick)
     length = np.linalg.norm(elbow, axis=1)
     share = np.clip(sleeve[:, 0] / length, 0.05, 0.97)[:, None]
     on = sleeve[:, 1]
@@ -182,7 +186,15 @@ def build_cones(
     return np.stack(build.a, axis=1), np.stack(build.b, axis=1), np.stack(build.radii, axis=1)
 
 
-def _hang(joints, frames, palm, thickness, elbow, side, sleeve) -> _Builder:
+def _hang(
+    joints: np.ndarray,
+    frames: np.ndarray,
+    palm: np.ndarray,
+    thickness: np.ndarray,
+    elbow: np.ndarray,
+    side: np.ndarray,
+    sleeve: np.ndarray,
+) -> _Builder:
     build = _Builder([], [], [], [])
     size = np.linalg.norm(joints[:, 9], axis=1) / 89.0
     for digit in range(5):
@@ -226,7 +238,9 @@ def _neighbours(build: _Builder, most: int) -> np.ndarray:
     gaps, n = _gaps(build), len(build.parts)
     table = np.full((n, most), n)
     for i, part in enumerate(build.parts):
-        near = [j for j in np.argsort(gaps[i]) if j != i and gaps[i, j] < 5.0 and _adjacent(part, build.parts[j])]
+        near = [
+            j for j in np.argsort(gaps[i]) if j != i and gaps[i, j] < 5.0 and _adjacent(part, build.parts[j])
+        ]
         table[i, : len(near[:most])] = near[:most]
     return table
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtri
 
-__all__ = ["STREAMS", "Draws"]
+__all__ = ["Draws", "raw_bytes"]
 
-STREAMS = {"pose": 1, "look": 2, "background": 3, "noise": 4, "subject": 5}
+_STREAMS = {"pose": 1, "look": 2, "background": 3, "noise": 4, "subject": 5, "texture": 6}
 
 
 class Draws:
@@ -17,7 +17,7 @@ class Draws:
     ----------
     seed : int
         Seed of the data set, below 2**32.
-    stream : {"pose", "look", "background", "noise", "subject"}
+    stream : {"pose", "look", "background", "noise", "subject", "texture"}
         Streams of one seed are independent of each other.
     rows : ndarray of shape (n_rows,)
         Which rows.
@@ -28,8 +28,7 @@ class Draws:
     def __init__(self, seed: int, stream: str, rows: np.ndarray, size: int):
         self.block = np.empty((len(rows), size))
         for out, row in zip(self.block, rows, strict=True):
-            key = np.array([seed | (STREAMS[stream] << 32), row], dtype=np.uint64)
-            out[:] = np.random.Generator(np.random.Philox(key=key)).random(size)
+            out[:] = _generator(seed, stream, int(row)).random(size)
         self.used = 0
 
     def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> np.ndarray:
@@ -50,7 +49,14 @@ class Draws:
         return np.minimum(np.searchsorted(edges / edges[-1], self.uniform(), side="right"), len(edges) - 1)
 
 
-def raw_bytes(seed: int, row: int, size: int) -> np.ndarray:
-    """Return ``size`` random uint8 of one row's "noise" stream."""
-    key = np.array([seed | (STREAMS["noise"] << 32), row], dtype=np.uint64)
-    return np.frombuffer(np.random.Generator(np.random.Philox(key=key)).bytes(size), dtype=np.uint8)
+def raw_bytes(seed: int, stream: str, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return random uint8 of shape (n_rows, *shape)."""
+    size = int(np.prod(shape))
+    raw = [np.frombuffer(_generator(seed, stream, int(row)).bytes(size), dtype=np.uint8) for row in rows]
+    return np.stack(raw).reshape(len(rows), *shape)
+
+
+def _generator(seed: int, stream: str, row: int) -> np.random.Generator:
+    """Return the generator whose key is (stream and seed, row)."""
+    key = np.array([seed | (_STREAMS[stream] << 32), row], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
@@ -10,7 +11,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 from skhand.datasets._hands.cones import FRAME, PARTS
 from skhand.datasets._hands.tracing import Hits, Scene, Triple, trace
 
-__all__ = ["Look", "shade"]
+__all__ = ["TEXTURE", "Look", "shade"]
 
 # palm lines in the hand frame of a hand whose middle MCP is 89 mm from the wrist, mm: x, y, and width
 _PALM_LINES = (
@@ -18,7 +19,7 @@ _PALM_LINES = (
     ((26.0, 67.0), (10.0, 59.0), (-10.0, 48.0), (-27.0, 37.0)),
     ((26.0, 66.0), (10.0, 54.0), (1.0, 36.0), (5.0, 12.0)),
 )
-_TEXTURE = 32
+TEXTURE = 32
 
 
 @dataclass
@@ -27,8 +28,6 @@ class Look:
 
     Attributes
     ----------
-    skin, palm_shift : Tensor of shape (n, 3)
-        As in `Subjects`.
     sleeve : Tensor of shape (n, 2, 3)
         The sleeve's two colours, linear light.
     stripes : Tensor of shape (n,)
@@ -41,6 +40,8 @@ class Look:
         Strength of creases, mottling, gloss and redness.
     texture : Tensor of shape (n, 32, 32)
         Mottling, about -1 to 1.
+    skin, palm_shift : Tensor of shape (n, 3)
+        As in `Subjects`.
     frames : Tensor of shape (n, 17, 3, 3)
         Bones' axes in the camera frame (columns); 15 bones, the palm and the arm.
     origins : Tensor of shape (n, 17, 3), mm
@@ -49,8 +50,6 @@ class Look:
         Their lengths (the palm's: wrist to middle MCP).
     """
 
-    skin: torch.Tensor
-    palm_shift: torch.Tensor
     sleeve: torch.Tensor
     stripes: torch.Tensor
     key: torch.Tensor
@@ -59,6 +58,8 @@ class Look:
     ground: torch.Tensor
     detail: torch.Tensor
     texture: torch.Tensor
+    skin: torch.Tensor
+    palm_shift: torch.Tensor
     frames: torch.Tensor
     origins: torch.Tensor
     lengths: torch.Tensor
@@ -80,12 +81,12 @@ def _lookup(texture: torch.Tensor, image: torch.Tensor, x: torch.Tensor, y: torc
     """Sample each image's texture bilinearly, repeating it; x and y in texels."""
     x0, y0 = x.floor(), y.floor()
     fx, fy = x - x0, y - y0
-    x0, y0 = x0.to(torch.int64) % _TEXTURE, y0.to(torch.int64) % _TEXTURE
-    x1, y1 = (x0 + 1) % _TEXTURE, (y0 + 1) % _TEXTURE
+    x0, y0 = x0.to(torch.int64) % TEXTURE, y0.to(torch.int64) % TEXTURE
+    x1, y1 = (x0 + 1) % TEXTURE, (y0 + 1) % TEXTURE
     flat = texture.reshape(-1)
-    base = image * (_TEXTURE * _TEXTURE)
-    top = flat[base + y0 * _TEXTURE + x0] * (1 - fx) + flat[base + y0 * _TEXTURE + x1] * fx
-    low = flat[base + y1 * _TEXTURE + x0] * (1 - fx) + flat[base + y1 * _TEXTURE + x1] * fx
+    base = image * (TEXTURE * TEXTURE)
+    top = flat[base + y0 * TEXTURE + x0] * (1 - fx) + flat[base + y0 * TEXTURE + x1] * fx
+    low = flat[base + y1 * TEXTURE + x0] * (1 - fx) + flat[base + y1 * TEXTURE + x1] * fx
     return top * (1 - fy) + low * fy
 
 
@@ -107,11 +108,14 @@ def _albedo(
     digit, bone = parts[:, 0], parts[:, 1]
     (x, y, z), length = _local(look, image, torch.as_tensor(FRAME)[cone], point)
     size = look.lengths[image, 15] / 89.0
-    finger, palm, arm = digit < 5, digit == 5, digit == 6
+    finger, palm = digit < 5, digit == 5
     share = y / length
-    palmar = _ramp(nz, -0.25, 0.45) * torch.where(arm, 0.35 * _ramp(share, -0.5, 0.0), 1.0)
+    # the palm's colour fades out on the forearm
+    palmar = _ramp(nz, -0.25, 0.45) * torch.where(finger, 1.0, 0.3 + 0.7 * _ramp(y, -25.0, 18.0))
     crease = _creases(digit, bone, x / size, y / size, share, nz, finger, palm)
-    mottle = _lookup(look.texture, image, (x + 1.7 * z) * 0.55 + 7.0 * bone, (y - 0.6 * z) * 0.55 + 11.0 * digit)
+    mottle = _lookup(
+        look.texture, image, (x + 1.7 * z) * 0.55 + 7.0 * bone, (y - 0.6 * z) * 0.55 + 11.0 * digit
+    )
     mottle = mottle + 0.7 * _lookup(look.texture, image, (x - z) * 0.17 + 3.0, (y + z) * 0.17 + 5.0 * digit)
     tip = torch.where(finger & (bone == 2), _ramp(share, 0.1, 0.9), 0.0)
     knuckle = torch.where(finger & (bone < 2), _bump(share - 1.0, 0.3) * (1 - palmar), 0.0)
@@ -119,7 +123,11 @@ def _albedo(
     red = (0.75 * tip + 0.55 * knuckle + 0.4 * mount + 0.25 * mottle) * look.detail[image, 3]
     nail = _nail(x / size, share, nz, finger & (bone == 2))
     nail_rim = (4.0 * nail * (1.0 - nail)) * 0.22
-    dark = (1.0 - look.detail[image, 0] * crease) * (1.0 + 0.07 * look.detail[image, 1] * mottle) * (1.0 - nail_rim)
+    dark = (
+        (1.0 - look.detail[image, 0] * crease)
+        * (1.0 + 0.07 * look.detail[image, 1] * mottle)
+        * (1.0 - nail_rim)
+    )
     colours = []
     cloth = digit * 10 + bone == 61
     wave = y * look.stripes[image] / 1000.0
@@ -166,13 +174,15 @@ def _creases(
     fingers = torch.maximum(torch.maximum(ends, base) * inside, back) * finger
     lines = torch.zeros_like(x)
     for line in _PALM_LINES:
-        for (x0, y0), (x1, y1) in zip(line, line[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(line):
             dx, dy = x1 - x0, y1 - y0
             t = (((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0)
             ex, ey = x - x0 - t * dx, y - y0 - t * dy
             lines = torch.maximum(lines, (1.0 - (ex * ex + ey * ey) / 3.0).clamp_min(0.0))
     lines = lines * _ramp(nz, 0.2, 0.6) * palm
-    wrist = torch.where(digit >= 5, torch.maximum(_bump(y + 2.0, 1.2), 0.7 * _bump(y + 8.0, 1.1)) * inside, 0.0)
+    wrist = torch.where(
+        digit >= 5, torch.maximum(_bump(y + 2.0, 1.2), 0.7 * _bump(y + 8.0, 1.1)) * inside, 0.0
+    )
     return torch.maximum(torch.maximum(fingers, lines), 0.5 * wrist)
 
 
@@ -225,7 +235,10 @@ def _shadow(scene: Scene, look: Look, image: torch.Tensor, point: Triple, size: 
     near = torch.full((n * size * size,), 1e9)
     near[hits.pixel] = hits.depth
     moved = [point[i] - centre[image, i] for i in range(3)]
-    x, y, z = (axes[image, i, 0] * moved[0] + axes[image, i, 1] * moved[1] + axes[image, i, 2] * moved[2] for i in range(3))
+    x, y, z = (
+        axes[image, i, 0] * moved[0] + axes[image, i, 1] * moved[1] + axes[image, i, 2] * moved[2]
+        for i in range(3)
+    )
     z = z + away
     px, py = focal[0] * x / z + 0.5 * size, focal[0] * y / z + 0.5 * size
     x0, y0 = (px + 0.5).floor(), (py + 0.5).floor()

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skhand.datasets._hands.backgrounds import DRAWS, draw_backgrounds
+from skhand.datasets._hands.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
 from skhand.datasets._hands.camera import draw_rotations, draw_views
 from skhand.datasets._hands.cones import FRAME, build_cones
-from skhand.datasets._hands.draws import Draws, raw_bytes
+from skhand.datasets._hands.draws import Draws
 from skhand.datasets._hands.gestures import draw_poses
 from skhand.datasets._hands.kinematics import forward_kinematics
+from skhand.datasets._hands.photograph import draw_finish, draw_light, finish
 from skhand.datasets._hands.shading import Look, shade
 from skhand.datasets._hands.subjects import Subjects, draw_subjects
-from skhand.datasets._hands.tracing import FAR, Scene, intersect, smooth, trace
+from skhand.datasets._hands.tracing import Scene, intersect, smooth, trace
 
 __all__ = ["HandSource", "Poses"]
 
@@ -102,7 +103,11 @@ class HandSource:
             background, "mask" (n, size, size) bool.
         """
         size = self.image_size
-        shapes = {"rgb": ((size, size, 3), np.uint8), "depth": ((size, size), np.float32), "mask": ((size, size), bool)}
+        shapes = {
+            "rgb": ((size, size, 3), np.uint8),
+            "depth": ((size, size), np.float32),
+            "mask": ((size, size), bool),
+        }
         out = {name: np.empty((len(rows), *shapes[name][0]), shapes[name][1]) for name in images}
         start = 0
         with torch.inference_mode():
@@ -131,9 +136,14 @@ class HandSource:
         a, b = _turn(view, a) + shift[:, None], _turn(view, b) + shift[:, None]
         placed = turned + shift[:, None]
         pinhole = np.stack([camera[:, 0, 0], camera[:, 1, 1], camera[:, 0, 2], camera[:, 1, 2]], axis=1)
-        scene = Scene(*(torch.as_tensor(v, dtype=torch.float32) for v in (a, b, radii, pinhole)), self.image_size)
-        axes = np.concatenate([view[:, None] @ frames.reshape(len(rows), 15, 3, 3), view[:, None], view[:, None]], axis=1)
-        starts = placed.reshape(len(rows), 21, 3)[:, [1 + 4 * d + k for d in range(5) for k in range(3)] + [0, 0]]
+        tensors = [torch.as_tensor(v, dtype=torch.float32) for v in (a, b, radii, pinhole)]
+        scene = Scene(tensors[0], tensors[1], tensors[2], tensors[3], self.image_size)
+        axes = np.concatenate(
+            [view[:, None] @ frames.reshape(len(rows), 15, 3, 3), view[:, None], view[:, None]], axis=1
+        )
+        starts = placed.reshape(len(rows), 21, 3)[
+            :, [1 + 4 * d + k for d in range(5) for k in range(3)] + [0, 0]
+        ]
         palm_length = np.linalg.norm(people.bases[:, 2], axis=1)[:, None]
         lengths = np.concatenate([people.lengths.reshape(-1, 15), palm_length, palm_length], axis=1)
         poses = Poses(angles, gesture, subject, placed, camera, box, np.empty((0, 21), bool), is_left)
@@ -150,14 +160,17 @@ class HandSource:
         made["mask"] = made["depth"] > 0
         if coloured:
             draws = Draws(self.seed, "look", rows, 128)
-            look, finish = _look(draws, rig, self.seed, rows)
-            colours = shade(rig.scene, hits, normal, inward, depth, look)
+            light = draw_light(draws, self.seed, rows)
+            people = rig.subjects
+            body = (people.skin, people.palm_shift, rig.frames, rig.origins, rig.lengths)
+            look = Look(*(torch.as_tensor(v, dtype=torch.float32) for v in (*light, *body)))
             layer = torch.zeros(n * size * size, 3)
-            layer[hits.pixel] = colours
+            layer[hits.pixel] = shade(rig.scene, hits, normal, inward, depth, look)
             layer = layer.reshape(n, size, size, 3).permute(0, 3, 1, 2).contiguous()
-            other = rig.subjects.skin * 0.7
-            ground = draw_backgrounds(Draws(self.seed, "background", rows, DRAWS), other, size)
-            made["rgb"] = _finish(layer, made["mask"], ground, finish, self.seed, rows)
+            ground = draw_backgrounds(
+                Draws(self.seed, "background", rows, BACKGROUND_DRAWS), 0.7 * people.skin, size
+            )
+            made["rgb"] = finish(layer, made["mask"], ground, draw_finish(draws), self.seed, rows)
         left = rig.poses.is_left
         pictures = {name: picture.numpy() for name, picture in made.items()}
         for picture in pictures.values():
@@ -210,79 +223,8 @@ def _visible(scene: Scene, joints: np.ndarray, camera: np.ndarray, size: int) ->
     """Return which joints lie in the frame and at most 20 mm behind what their own ray meets first."""
     rays = joints[..., :2] / joints[..., 2:]
     x, y = (torch.as_tensor(rays[:, None, :, k], dtype=torch.float32) for k in range(2))
-    first = np.full(joints.shape[:2], FAR)
     with torch.inference_mode():
-        for k in range(scene.a.shape[1]):
-            z = intersect(scene.a[:, k, None], scene.b[:, k, None], scene.radii[:, k, None], x, y)[:, 0]
-            first = np.minimum(first, z.numpy())
+        first = intersect(scene.a, scene.b, scene.radii, x, y).amin(dim=1).numpy()
     pixels = rays * camera[:, None, [0, 1], [0, 1]] + camera[:, None, :2, 2]
     inside = ((pixels >= -0.5) & (pixels <= size - 0.5)).all(axis=-1)
     return inside & (joints[..., 2] - first <= _HIDDEN)
-
-
-def _look(draws: Draws, rig: _Rig, seed: int, rows: np.ndarray) -> tuple[Look, dict[str, np.ndarray]]:
-    """Draw light, colours and the picture's finish."""
-    n = len(rows)
-    key = draws.normal(3) * np.array([0.8, 0.6, 0.6]) + np.array([0.0, -0.8, -0.7])
-    key = key / np.maximum(np.linalg.norm(key, axis=1, keepdims=True), 1e-3)
-    warmth = 0.12 * np.clip(draws.normal(2, 1), -2, 2) * np.array([1.0, 0.1, -1.0])
-    strength = draws.uniform(low=0.25, high=1.0)[:, None]
-    ambient = draws.uniform(low=0.3, high=0.75)[:, None]
-    sky = ambient * (1 + warmth[:, 1] + 0.03 * draws.normal(3))
-    ground = ambient * draws.uniform(low=0.45, high=1.0)[:, None] * (1 + 0.06 * draws.normal(3) + 0.08 * np.array([1, 0, -1]))
-    value, tint = draws.uniform(2, 1) ** 1.7, draws.uniform(2, 3)
-    sleeve = value * (0.35 + 0.65 * tint)
-    plain = draws.uniform() < 0.7
-    sleeve[:, 1] = np.where(plain[:, None], sleeve[:, 0], sleeve[:, 1])
-    stripes = draws.uniform(low=40.0, high=250.0)
-    detail = np.stack([draws.uniform(low=0.06, high=0.32), draws.uniform(low=0.2, high=1.0), 0.22 * draws.uniform() ** 2, draws.uniform(low=0.3, high=1.2)], axis=1)
-    finish = {
-        "exposure": np.exp(0.30 * draws.normal() - 0.02),
-        "balance": 1 + 0.05 * np.clip(draws.normal(3), -2, 2),
-        "contrast": 1 + 0.12 * np.clip(draws.normal(), -2, 2),
-        "saturation": 1 + 0.13 * np.clip(draws.normal(), -2, 2),
-        "blur": draws.uniform(),
-        "blur_ground": draws.uniform(),
-        "noise": 0.022 * draws.uniform() ** 1.5,
-    }
-    texture = np.stack([raw_bytes(seed ^ 0x5BD1, int(row), 1024).reshape(32, 32) for row in rows]) / 127.5 - 1.0
-    arrays = (rig.subjects.skin, rig.subjects.palm_shift, sleeve, stripes, key, 0.9 * strength * (1 + warmth[:, 0]), sky, ground, detail, texture, rig.frames, rig.origins, rig.lengths)
-    return Look(*(torch.as_tensor(array, dtype=torch.float32) for array in arrays)), finish
-
-
-def _soften(picture: torch.Tensor, amount: torch.Tensor) -> torch.Tensor:
-    """Blur with a 3 x 3 kernel; ``amount`` (n,) runs from 0 (nothing) to 1 (1-2-1)."""
-    side = 0.25 * amount[:, None, None, None]
-    for axis in (2, 3):
-        one = torch.cat([picture.narrow(axis, 0, 1), picture.narrow(axis, 0, picture.shape[axis] - 1)], dim=axis)
-        two = torch.cat([picture.narrow(axis, 1, picture.shape[axis] - 1), picture.narrow(axis, picture.shape[axis] - 1, 1)], dim=axis)
-        picture = picture * (1 - 2 * side) + (one + two) * side
-    return picture
-
-
-def _finish(
-    layer: torch.Tensor, mask: torch.Tensor, ground: torch.Tensor, finish: dict[str, np.ndarray], seed: int, rows: np.ndarray
-) -> torch.Tensor:
-    """Lay the hand over its background and take the photograph; returns (n, size, size, 3) uint8."""
-    values = {name: torch.as_tensor(value, dtype=torch.float32) for name, value in finish.items()}
-    n = len(layer)
-    ones = torch.ones(n)
-    for _ in range(2):
-        ground = _soften(ground, (values["blur_ground"] * 2.0 - 0.4).clamp(0.0, 1.0))
-    cover = mask.to(torch.float32)[:, None]
-    alpha, spread = _soften(cover, ones), _soften(layer, ones)
-    # inside the hand its own colour, in the rim the colour spread outwards
-    colour = torch.where(cover > 0, layer, spread / alpha.clamp_min(0.05))
-    edge = torch.where(cover > 0, 1.0 - (1.0 - alpha) * 0.6, alpha * 0.6)
-    picture = ground * (1 - edge) + colour * edge
-    picture = _soften(picture, (values["blur"] * 1.6 - 0.5).clamp(0.0, 1.0))
-    picture = picture * values["exposure"][:, None, None, None] * values["balance"][:, :, None, None]
-    picture = picture.clamp(0.0, 4.0).sqrt()
-    grey = (0.3 * picture[:, 0] + 0.59 * picture[:, 1] + 0.11 * picture[:, 2])[:, None]
-    picture = grey + (picture - grey) * values["saturation"][:, None, None, None]
-    picture = 0.45 + (picture - 0.45) * values["contrast"][:, None, None, None]
-    count = picture[0].numel()
-    grain = np.stack([raw_bytes(seed, int(row), 2 * count).reshape(2, *picture.shape[1:]) for row in rows])
-    speckle = torch.as_tensor(grain[:, 0].astype(np.float32) - grain[:, 1].astype(np.float32))
-    picture = picture + speckle * (values["noise"] / 104.0)[:, None, None, None]
-    return (picture.clamp(0.0, 1.0) * 255.0 + 0.5).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

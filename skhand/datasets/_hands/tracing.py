@@ -60,7 +60,9 @@ class Hits:
     ray: tuple[torch.Tensor, torch.Tensor]
 
 
-def intersect(a: torch.Tensor, b: torch.Tensor, radii: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def intersect(
+    a: torch.Tensor, b: torch.Tensor, radii: torch.Tensor, x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
     """Return z of the first intersection of rays (x, y, 1) from the origin with round cones, FAR if none.
 
     Parameters
@@ -137,8 +139,8 @@ def _pairs(scene: Scene) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     t = ((gu * du[:, None] + gv * dv[:, None]) / length2[:, None]).clamp(0.0, 1.0)
     eu, ev = gu - t * du[:, None], gv - t * dv[:, None]
     reach = ra[:, None] + t * (rb - ra)[:, None] + 0.7072 * (side - 1)
-    near = eu * eu + ev * ev < reach * reach
-    return near.nonzero().unbind(-1)
+    image, tile, cone = (eu * eu + ev * ev < reach * reach).nonzero().unbind(-1)
+    return image, tile, cone
 
 
 def trace(scene: Scene) -> Hits:
@@ -195,7 +197,16 @@ def smooth(scene: Scene, hits: Hits, palmar: torch.Tensor) -> tuple[Triple, torc
     length = (u[..., 0] ** 2 + u[..., 1] ** 2 + u[..., 2] ** 2).sqrt().clamp_min(1e-3)
     taper = scene.radii[..., 0] - scene.radii[..., 1]
     slope = taper / (length * length - taper * taper).clamp_min(1e-3).sqrt()
-    rows = torch.cat([scene.a, u / length[..., None], scene.radii[..., :1], torch.stack([length, taper, slope], -1), palmar], -1)
+    rows = torch.cat(
+        [
+            scene.a,
+            u / length[..., None],
+            scene.radii[..., :1],
+            torch.stack([length, taper, slope], -1),
+            palmar,
+        ],
+        -1,
+    )
     none = torch.zeros(n, 1, rows.shape[-1])
     none[..., 2], none[..., 4] = -1e5, 1.0
     none[..., 7] = 1.0
