@@ -9,6 +9,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from skhand._validation import check_number, check_option
 from skhand.datasets._hands.gestures import GESTURES
+from skhand.datasets._hands.kinematics import ANGLES
 from skhand.datasets._hands.source import HandSource
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -151,8 +152,6 @@ def make_hands(
     >>> hands.data.rgb.shape, hands.target.shape
     ((4, 32, 32, 3), (4, 21, 3))
     """
-    from skhand.datasets._hands.kinematics import ANGLES
-
     check_number(n_samples, "n_samples", integer=True, low=1)
     check_number(image_size, "image_size", integer=True, low=16)
     check_number(n_subjects, "n_subjects", integer=True, low=1)

@@ -54,12 +54,9 @@ class ImageTrunk(nn.Module):
             _load_imagenet(self.layers, backbone, in_channels)
         self.register_buffer("mean", torch.zeros(1, in_channels, 1, 1), persistent=True)
         self.register_buffer("std", torch.ones(1, in_channels, 1, 1), persistent=True)
-        if (
-            pretrained and in_channels == 3
-        ):  # pictures come in [-0.5, 0.5]; ImageNet's statistics are for [0, 1]
+        if pretrained and in_channels == 3:  # pictures come in [-0.5, 0.5], ImageNet's statistics in [0, 1]
             self.mean += torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) - 0.5
             self.std *= torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-        self.standardize = pretrained and in_channels == 3
         stride = 16 if backbone == "small" else 32
         height, width = (-(-size // stride) for size in image_size)
         window = (max(1, height - 1), max(1, width - 1))
@@ -68,9 +65,7 @@ class ImageTrunk(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures (n, channels, height, width) in [-0.5, 0.5] to features (n, n_features)."""
-        if self.standardize:
-            images = (images - self.mean) / self.std
-        return self.pool(self.layers(images)).flatten(1)
+        return self.pool(self.layers((images - self.mean) / self.std)).flatten(1)
 
 
 def _resnet(backbone: str, in_channels: int) -> tuple[nn.Sequential, int]:

@@ -72,8 +72,8 @@ def augment_batch(batch: dict[str, Tensor], settings: Mapping[str, Any]) -> dict
     ----------
     batch : dict of str to Tensor
         Columns as they are fetched: ``rgb`` (n, h, w, 3) uint8 or float in 0..1, ``depth`` (n, h, w) mm,
-        ``keypoints2d`` (n, J, 2) px, ``pose3d`` (n, J, 3) mm, ``camera`` (n, 3, 3), ``side`` (n,) with 0 for
-        left and 1 for right. Any other column is passed on.
+        ``keypoints2d`` (n, J, 2) px, ``pose3d`` (n, J, 3) mm, ``root`` (n, 3) mm, ``camera`` (n, 3, 3) px,
+        ``side`` (n,) with 0 for left and 1 for right. NaN joints stay NaN. Any other column is passed on.
     settings : dict
         From `check_augment`.
 
@@ -100,6 +100,8 @@ def augment_batch(batch: dict[str, Tensor], settings: Mapping[str, Any]) -> dict
         moved["keypoints2d"] = points @ a[:, :2, :2].mT + a[:, None, :2, 2]
     if "pose3d" in batch:
         moved["pose3d"] = batch["pose3d"] @ turn.to(batch["pose3d"].dtype).mT
+    if "root" in batch:
+        moved["root"] = (turn.to(batch["root"].dtype) @ batch["root"][:, :, None]).squeeze(2)
     if "camera" in batch:
         camera = batch["camera"].double()
         moved["camera"] = affine.double() @ camera @ turn.double().mT
@@ -117,8 +119,11 @@ def _frame_of(batch: Mapping[str, Tensor], device: torch.device) -> tuple[Any, T
             return (height, width), (size - 1) / 2, size
     if "keypoints2d" in batch:
         points = batch["keypoints2d"].float()
-        low, high = points.amin(dim=1), points.amax(dim=1)
-        return None, (low + high) / 2, (high - low).amax(dim=1, keepdim=True)
+        unknown = torch.isnan(points)
+        low = points.masked_fill(unknown, torch.inf).amin(dim=1)
+        high = points.masked_fill(unknown, -torch.inf).amax(dim=1)
+        centre = ((low + high) / 2).nan_to_num(0.0)  # NaN where a row has no known keypoint
+        return None, centre, (high - low).amax(dim=1, keepdim=True).clamp_min(0.0)
     return None, torch.zeros(2, device=device), torch.ones(2, device=device)
 
 

@@ -179,12 +179,18 @@ class PoseCodec(VectorCodec):
 
 
 def _statistics(rows: np.ndarray, isotropic: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of rows (n, k), NaN ignored; one common deviation if isotropic."""
+    """Mean and standard deviation of rows (n, k), NaN ignored; one common deviation if isotropic.
+
+    The mean of a coordinate that no row knows is NaN, and so is what is decoded for it.
+    """
     rows = np.asarray(rows, dtype=np.float64)
-    mean = np.nanmean(rows, axis=0)
-    variance = np.nanmean((rows - mean) ** 2, axis=0)
+    known = ~np.isnan(rows)
+    count = known.sum(axis=0)
+    mean = np.where(count > 0, np.where(known, rows, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    squares = np.where(known, rows - mean, 0.0) ** 2
+    variance = squares.sum(axis=0) / np.maximum(count, 1)
     if isotropic:
-        variance = np.full_like(variance, variance.mean())
+        variance = np.full_like(variance, variance[count > 0].mean())
     std = np.sqrt(variance)
     tiny = std <= 1e-12 * np.maximum(1.0, np.abs(mean))
     return mean, np.where(tiny, 1.0, std)

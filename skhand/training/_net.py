@@ -16,7 +16,7 @@ __all__ = ["CosineRate", "EpochEnd", "KeepBest", "StopTraining", "TaskNet"]
 
 
 class StopTraining(Exception):
-    """Raised before an epoch when a callback has set ``net.stop_``."""
+    """Raised after an epoch in which a callback has set ``net.stop_``."""
 
 
 class TaskNet(NeuralNet):
@@ -57,8 +57,6 @@ class TaskNet(NeuralNet):
         """Run the task's step over one epoch of batches and record the mean of every loss term."""
         if iterator is None:
             return
-        if self.stop_:
-            raise StopTraining
         start = time.perf_counter()
         totals: dict[str, torch.Tensor] = {}
         self._set_training(True)
@@ -73,6 +71,12 @@ class TaskNet(NeuralNet):
         loss = sum(value for name, value in means.items() if not name.startswith("kl_gradient"))
         for name, value in {"train_loss": loss, **means, "seconds": time.perf_counter() - start}.items():
             self.history.record(name, value)
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call the callbacks; an epoch's end is where training stops when one of them has asked for it."""
+        super().notify(method_name, **cb_kwargs)
+        if method_name == "on_epoch_end" and self.stop_:
+            raise StopTraining
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **params: Any) -> TaskNet:
         """Run the epochs; an interrupt, or a callback that sets ``stop_``, ends them."""
@@ -175,4 +179,5 @@ class EpochEnd(Callback):
 
     def on_epoch_end(self, net: NeuralNet, **_: Any) -> None:
         """Call the function."""
-        net.stop_ = net.stop_ or self.function()
+        if self.function():
+            net.stop_ = True

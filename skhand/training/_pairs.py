@@ -94,7 +94,7 @@ class PairTask:
         -------
         terms : dict of str to Tensor
         """
-        terms: dict[str, Tensor] = {}
+        ready: dict[int, tuple[dict[str, Tensor], Tensor | None]] = {}
         for pairs, batch in streams:
             if self.augment is not None:
                 batch = augment_batch(batch, self.augment)
@@ -103,8 +103,10 @@ class PairTask:
                 for modality in sorted({m for pair in pairs for m in self.pairs[pair]})
             }
             side = one_hot_side(batch) if self.use_side else None
-            for pair in pairs:
-                terms.update(self._pair_step(module, optimizer, coded, side, pair, measure))
+            ready.update(dict.fromkeys(pairs, (coded, side)))
+        terms: dict[str, Tensor] = {}
+        for pair in sorted(ready):  # in the order of the pairs, whichever stream they read
+            terms.update(self._pair_step(module, optimizer, *ready[pair], pair, measure))
         return terms
 
     def _pair_step(

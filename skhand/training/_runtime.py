@@ -20,11 +20,15 @@ _SEED_LOCK = threading.RLock()
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch inside the block and leave its global state as it was, also after an exception.
 
-    One thread at a time: torch's random state belongs to the process.
+    Only the processor's generator and that of ``device`` are touched. One thread at a time: torch's random
+    state belongs to the process.
     """
     devices = [device] if device.type == "cuda" else []
     with _SEED_LOCK, torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 

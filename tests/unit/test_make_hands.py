@@ -94,6 +94,20 @@ def test_bone_lengths_belong_to_the_person(poses):
     assert lengths[:, 10].min() > 33 and lengths[:, 10].max() < 62
 
 
+def test_fingers_seldom_run_through_each_other(poses):
+    share = np.linspace(0.0, 1.0, 9)[:, None]
+    chains = poses.target[:, 1:].reshape(-1, 5, 4, 3)[:, :, 1:, None]
+    axes = (chains[:, :, :-1] * (1 - share) + chains[:, :, 1:] * share).reshape(-1, 5, 18, 3)
+    closest = np.full(len(axes), np.inf)
+    for one in range(5):
+        for two in range(one):
+            gaps = np.linalg.norm(axes[:, one, :, None] - axes[:, two, None], axis=-1)
+            closest = np.minimum(closest, gaps.min(axis=(1, 2)))
+    # fingers are about 15 mm thick
+    assert (closest < 7).mean() < 0.08
+    assert (closest < 4).mean() < 0.02
+
+
 @pytest.mark.parametrize("largest", [0.0, 40.0])
 def test_rotation_bounds_the_view(largest):
     joints = make_hands(200, images=(), side="right", rotation=largest, random_state=1).target

@@ -6,8 +6,9 @@ import numpy as np
 
 from skhand.datasets._hands.draws import Draws
 from skhand.datasets._hands.kinematics import LIMITS, forward_kinematics
+from skhand.datasets._hands.subjects import MEAN_LENGTHS
 
-__all__ = ["GESTURES", "draw_poses"]
+__all__ = ["GESTURES", "draw_poses", "overlap"]
 
 # thumb: radial, palmar, twist, MCP, IP
 _THUMB = {
@@ -84,8 +85,8 @@ _WEIGHTS = np.array([*(row[1] for row in _TABLE), 16.0])
 _MEETS = np.array([*(row[6] for row in _TABLE), 0])
 _CANDIDATES = 5
 _TIPS = np.array([4, 8, 12, 16, 20])
-# where an extended finger's PIP and DIP come from: flexion of neighbours goes together
-_COUPLED = np.linalg.cholesky(0.55 ** np.abs(np.subtract.outer(np.arange(4), np.arange(4))))
+_NEIGHBOUR = 0.55
+"""Correlation of the flexion of neighbouring fingers."""
 
 
 def _angles_of(row: tuple[str, float, str, str, tuple[int, int, int, int], int, int]) -> list[float]:
@@ -147,64 +148,68 @@ def draw_poses(draws: Draws, bases: np.ndarray, lengths: np.ndarray) -> tuple[np
 def _variant(draws: Draws, middle: np.ndarray, looseness: np.ndarray, free: np.ndarray) -> np.ndarray:
     """Return one noisy version of the mean angles, clipped to the limits, shape (n, 22)."""
     angles = middle.copy()
-    thumb_noise = draws.normal(5) * np.array([9.0, 8.0, 9.0, 9.0, 12.0])
-    spread = draws.normal() * 0.35
-    abduction = draws.normal(4) * 2.5
-    level = draws.normal(4) @ _COUPLED.T
+    loose, anywhere = looseness[:, None], free[:, None]
+    noise = draws.normal(5)
+    near, wide = np.array([9.0, 8.0, 9.0, 9.0, 12.0]), np.array([18.0, 17.0, 16.0, 18.0, 22.0])
+    angles[:, :5] += noise * np.where(anywhere, wide, loose * near)
+    spread = 1 + 0.35 * draws.normal()
+    sideways = 2.5 * looseness[:, None] * draws.normal(4)
+    level = draws.normal(4)
+    for finger in range(1, 4):
+        level[:, finger] = _NEIGHBOUR * level[:, finger - 1] + (1 - _NEIGHBOUR**2) ** 0.5 * level[:, finger]
     own = draws.normal(4, 3)
     ratio = draws.uniform(4, low=0.35, high=0.8)
-    angles[:, :5] += looseness[:, None] * thumb_noise
-    loose = looseness[:, None]
-    free_level = np.clip(45 + 38 * level, -5, 110)
+    abduction, mcp, pip, dip = (angles[:, 5 + k : 21 : 4] for k in range(4))
+    bent = loose * (0.4 + np.clip(pip / 60.0, 0.0, 1.0))
     free_pip = np.clip(45 + 30 * level + 22 * own[..., 1], 0, 110)
-    for finger in range(4):
-        a, m, p, d = (5 + 4 * finger + k for k in range(4))
-        common = level[:, finger] * 7.0
-        angles[:, m] += looseness * (common + 5.0 * own[:, finger, 0])
-        bent = 0.4 + np.clip(angles[:, p] / 60.0, 0.0, 1.0)
-        angles[:, p] += looseness * bent * (common + 5.0 * own[:, finger, 1])
-        angles[:, d] += looseness * bent * (0.6 * common + 4.0 * own[:, finger, 2])
-        angles[:, m] = np.where(free, free_level[:, finger] + 16 * own[:, finger, 0], angles[:, m])
-        angles[:, p] = np.where(free, free_pip[:, finger], angles[:, p])
-        angles[:, d] = np.where(
-            free, ratio[:, finger] * free_pip[:, finger] + 4 * own[:, finger, 2], angles[:, d]
-        )
-        fading = np.clip(1.15 - angles[:, m] / 80.0, 0.1, 1.0)
-        angles[:, a] = (angles[:, a] * (1 + spread) + abduction[:, finger] * loose[:, 0]) * fading
-    wide = np.array([18.0, 17.0, 16.0, 18.0, 22.0])
-    angles[:, :5] = np.where(
-        free[:, None],
-        middle[:, :5] + thumb_noise / np.array([9.0, 8.0, 9.0, 9.0, 12.0]) * wide,
-        angles[:, :5],
+    free_mcp = np.clip(45 + 38 * level, -5, 110) + 16 * own[..., 0]
+    mcp[:] = np.where(anywhere, free_mcp, mcp + loose * (7.0 * level + 5.0 * own[..., 0]))
+    pip[:] = np.where(anywhere, free_pip, pip + bent * (7.0 * level + 5.0 * own[..., 1]))
+    dip[:] = np.where(
+        anywhere, ratio * free_pip + 4 * own[..., 2], dip + bent * (4.2 * level + 4.0 * own[..., 2])
     )
+    # fingers spread when straight and come together when they bend
+    abduction[:] = (abduction * spread[:, None] + sideways) * np.clip(1.15 - mcp / 80.0, 0.1, 1.0)
     angles[:, 21] += 4.0 * draws.normal()
     return np.clip(angles, LIMITS[:, 0], LIMITS[:, 1])
 
 
-def overlap(joints: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return how deep the thickest parts of different digits lie in one another, mm, shape (n,).
+# each bone as three balls, and the palm as twelve: shares along a bone, radii of a mean hand in mm
+_SHARES = np.array([0.1, 0.5, 0.9])
+_PALM_SHARES = np.array([0.35, 0.6, 0.82])
+_FINGER_BALLS = np.array([11.0, 10.5, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0, 7.5])
+_BALLS = np.concatenate(
+    [*(_FINGER_BALLS * size for size in (1.0, 0.86, 0.86, 0.86, 0.78)), np.full(12, 11.0)]
+)
 
-    Each bone is a row of balls whose radii follow the hand's size.
+
+def _ball_pairs() -> np.ndarray:
+    """Return the pairs of balls that must not overlap, shape (2, n_pairs).
+
+    The first bones touch the palm by nature, and neighbouring fingers do at their roots.
     """
-    size = lengths.sum(axis=(1, 2)) / 484.0
-    shares = np.array([0.1, 0.5, 0.9])
-    centres, radii = [], []
-    for digit in range(5):
-        chain = joints[:, 1 + 4 * digit : 5 + 4 * digit]
-        balls = chain[:, :-1, None] * (1 - shares[:, None]) + chain[:, 1:, None] * shares[:, None]
-        centres.append(balls.reshape(len(joints), 9, 3))
-        thick = np.array([11.0, 10.5, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0, 7.5])
-        radii.append(thick if digit == 0 else thick * (0.78 if digit == 4 else 0.86))
-    palm = joints[:, [5, 9, 13, 17], None] * np.array([0.35, 0.6, 0.82])[:, None]
-    centres.append(palm.reshape(len(joints), 12, 3))
-    radii.append(np.full(12, 11.0))
-    worst = np.zeros(len(joints))
-    for one in range(5):
-        for two in range(one + 1, 6):
-            first, skip = (3, 3) if (one == 0 and two == 5) else ((3, 0) if two == 5 else (1, 1))
-            start = first if two == 5 else (1 if one else 3)
-            a, b = centres[one][:, start:], centres[two][:, (0 if two == 5 else skip) :]
-            reach = radii[one][start:, None] + radii[two][None, (0 if two == 5 else skip) :]
-            gap = np.linalg.norm(a[:, :, None] - b[:, None], axis=-1)
-            worst = np.maximum(worst, (reach * size[:, None, None] - gap).max(axis=(1, 2)))
-    return worst
+    digit = np.repeat(np.arange(6), [9, 9, 9, 9, 9, 12])
+    place = np.concatenate([np.tile(np.arange(9), 5), np.arange(12)])
+    one, two = np.triu_indices(len(digit), 1)
+    with_palm = digit[two] == 5
+    first = np.where((digit[one] == 0) | with_palm, 3, 1)
+    second = np.where(with_palm, np.where(digit[one] == 0, 3, 0), 1)
+    keep = (digit[one] != digit[two]) & (place[one] >= first) & (place[two] >= second)
+    return np.stack([one[keep], two[keep]])
+
+
+_ONE, _TWO = _ball_pairs()
+
+
+def overlap(joints: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return how deep two digits, or a digit and the palm, lie in one another, mm, shape (n,)."""
+    size = lengths.sum(axis=(1, 2)) / MEAN_LENGTHS.sum()
+    chains = joints[:, 1:].reshape(-1, 5, 4, 1, 3)
+    balls = chains[:, :, :-1] * (1 - _SHARES[:, None]) + chains[:, :, 1:] * _SHARES[:, None]
+    palm = joints[:, [5, 9, 13, 17], None] * _PALM_SHARES[:, None]
+    centres = np.concatenate([balls.reshape(-1, 45, 3), palm.reshape(-1, 12, 3)], axis=1)
+    x, y, z = (np.ascontiguousarray(centres[..., k]) for k in range(3))
+    gap = np.sqrt(
+        (x[:, _ONE] - x[:, _TWO]) ** 2 + (y[:, _ONE] - y[:, _TWO]) ** 2 + (z[:, _ONE] - z[:, _TWO]) ** 2
+    )
+    return ((_BALLS[_ONE] + _BALLS[_TWO]) * size[:, None] - gap).max(axis=1)

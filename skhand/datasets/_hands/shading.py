@@ -121,8 +121,8 @@ def _albedo(
     knuckle = torch.where(finger & (bone < 2), _bump(share - 1.0, 0.3) * (1 - palmar), 0.0)
     mount = torch.where(palm, palmar * _ramp((y / size - 30.0).abs(), 12.0, 40.0), 0.0)
     red = (0.75 * tip + 0.55 * knuckle + 0.4 * mount + 0.25 * mottle) * look.detail[image, 3]
-    nail = _nail(x / size, share, nz, finger & (bone == 2))
-    nail_rim = (4.0 * nail * (1.0 - nail)) * 0.22
+    nail = _nail(torch.where(digit == 0, 0.78, 1.0) * x / size, share, nz, finger & (bone == 2))
+    nail_rim = (4.0 * nail * (1.0 - nail)) * 0.35
     dark = (
         (1.0 - look.detail[image, 0] * crease)
         * (1.0 + 0.07 * look.detail[image, 1] * mottle)
@@ -136,7 +136,7 @@ def _albedo(
         base = look.skin[image, channel]
         shift = look.palm_shift[image, channel]
         skin = base * (1.0 + palmar * (shift - 1.0)) * dark * (1.0 + (0.05, -0.13, -0.10)[channel] * red)
-        skin = skin * (1.0 - nail) + nail * (0.75 * skin + (0.20, 0.14, 0.13)[channel] * (0.35 + base))
+        skin = skin * (1.0 - nail) + nail * (0.55 * skin + (0.50, 0.47, 0.52)[channel] * (0.22 + 0.9 * base))
         fabric = look.sleeve[image, 0, channel] * stripe + look.sleeve[image, 1, channel] * (1.0 - stripe)
         fabric = fabric * (1.0 + 0.12 * mottle)
         colours.append(torch.where(cloth, fabric, skin).clamp(0.0, 1.0))
