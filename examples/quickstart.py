@@ -2,8 +2,8 @@
 
     python examples/quickstart.py --out quickstart
 
-All hands of some subjects are held out. The three models are given the same: the root (T) and the side (H);
-the size of the hand (S) is not given. Errors are taken relative to the root.
+Right hands are rendered and cropped to their box, as a hand detector would do. All hands of some subjects are
+held out. Errors are taken relative to the root (T); the size of the hand (S) is not given.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.neighbors import KNeighborsRegressor
@@ -23,39 +22,51 @@ from sklearn.utils import Bunch
 from skhand import HandFrames
 from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor
-from skhand.geometry import align_root
+from skhand.geometry import View, align_root, crop_view
 from skhand.metrics import mean_epe, pck, pck_auc
 from skhand.plotting import LatentWalkDisplay, PckCurveDisplay, PredictionDisplay
 
-GIVEN = ("root", "side")
+MARGIN = 1.2  # side of the crop over the longer side of the hand's box
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("quickstart"), help="folder for the pictures")
-    parser.add_argument("--n-train", type=int, default=4000, help="rows to train on, about")
+    parser.add_argument("--n-train", type=int, default=8000, help="rows to train on, about")
     parser.add_argument("--n-subjects", type=int, default=20, help="subjects; a fifth of them is held out")
-    parser.add_argument("--image-size", type=int, default=64, help="height and width of a picture, px")
-    parser.add_argument("--rotation", type=float, default=60.0, help="largest angle of the view, degrees")
-    parser.add_argument("--epochs", type=int, default=30, help="passes over the training rows")
+    parser.add_argument(
+        "--image-size", type=int, default=32, help="size of a crop, px; half the rendered size"
+    )
+    parser.add_argument("--rotation", type=float, default=30.0, help="largest angle of the view, degrees")
+    parser.add_argument("--epochs", type=int, default=12, help="passes over the training rows")
     parser.add_argument("--seed", type=int, default=0, help="seed of the hands, the split and the fit")
     return parser.parse_args()
 
 
-def render(args: argparse.Namespace) -> tuple[Bunch, np.ndarray, np.ndarray]:
-    """Render hands and split them by subject; return the hands and the rows of both parts."""
+def render(args: argparse.Namespace) -> tuple[Bunch, HandFrames, np.ndarray, np.ndarray]:
+    """Return rendered hands, their crops, and the rows of the training and of the held-out subjects."""
     hands = make_hands(
         round(args.n_train / 0.8),
-        image_size=args.image_size,
+        image_size=2 * args.image_size,
         n_subjects=args.n_subjects,
+        side="right",
         rotation=args.rotation,
         images=("rgb",),
         random_state=args.seed,
     )
     split = GroupShuffleSplit(n_splits=1, test_size=0.2, random_state=args.seed)
     train, test = next(split.split(hands.target, groups=hands.groups))
-    return hands, train, test
+    return hands, crop_to_hand(hands.data, args.image_size), train, test
+
+
+def crop_to_hand(frames: HandFrames, size: int) -> HandFrames:
+    """Cut a square around each hand's box; the camera follows."""
+    corner, extent = frames.box[:, :2], frames.box[:, 2:]
+    side = MARGIN * extent.max(axis=1, keepdims=True)
+    squares = np.hstack([corner + (extent - side) / 2, side, side])
+    view = crop_view(View(rgb=frames.rgb, camera=frames.camera), squares, size)
+    return HandFrames(rgb=view.rgb, camera=view.camera, root=frames.root)
 
 
 def fit_vae(args: argparse.Namespace, X: HandFrames, y: np.ndarray) -> CrossModalVAERegressor:
@@ -63,7 +74,7 @@ def fit_vae(args: argparse.Namespace, X: HandFrames, y: np.ndarray) -> CrossModa
     estimator = CrossModalVAERegressor(
         pairs=[("rgb", "pose3d"), ("pose3d", "rgb")],
         backbone="small",
-        given=GIVEN,
+        given=("root",),
         lr=1e-3,
         lr_schedule="cosine",
         max_epochs=args.epochs,
@@ -81,13 +92,9 @@ def small_grey(frames: HandFrames) -> np.ndarray:
 
 
 def predict_baseline(regressor: Any, X: HandFrames, y: np.ndarray, X_test: HandFrames) -> np.ndarray:
-    """Fit one regressor a side on small grey pictures, and predict poses relative to their root, mm."""
+    """Fit a regressor on small grey pictures, and predict poses relative to their root, mm."""
     relative = align_root(y).reshape(len(y), -1)
-    predicted = np.full((len(X_test), relative.shape[1]), np.nan)
-    for side in np.unique(X_test.side):
-        rows, test_rows = X.side == side, X_test.side == side
-        fitted = clone(regressor).fit(small_grey(X[rows]), relative[rows])
-        predicted[test_rows] = fitted.predict(small_grey(X_test[test_rows]))
+    predicted = regressor.fit(small_grey(X), relative).predict(small_grey(X_test))
     return predicted.reshape(len(X_test), -1, 3)
 
 
@@ -104,15 +111,19 @@ def print_scores(y: np.ndarray, predictions: dict[str, np.ndarray]) -> None:
 def draw(
     out: Path,
     estimator: CrossModalVAERegressor,
-    X: HandFrames,
-    y: np.ndarray,
+    hands: Bunch,
+    crops: HandFrames,
+    test: np.ndarray,
     predictions: dict[str, np.ndarray],
 ) -> None:
     """Save the predictions, a walk through the latent space and the PCK curves."""
     out.mkdir(parents=True, exist_ok=True)
-    shown = PredictionDisplay.from_estimator(estimator, X, y, align="root", which="random", random_state=0)
+    y, predicted = hands.target[test], predictions[type(estimator).__name__]
+    shown = PredictionDisplay.from_predictions(
+        y, predicted, X=hands.data[test], align="root", which="random", random_state=0
+    )
     shown.figure_.savefig(out / "predictions.png", dpi=90)
-    walk = LatentWalkDisplay.from_estimator(estimator, X[[0]], X[[1]], n_steps=8)
+    walk = LatentWalkDisplay.from_estimator(estimator, crops[test[:1]], crops[test[1:2]], n_steps=8)
     walk.figure_.savefig(out / "latent_walk.png", dpi=90)
     ax = None
     for name, predicted in predictions.items():
@@ -123,25 +134,27 @@ def draw(
 def main() -> None:
     """Run the whole job."""
     args, start = parse_args(), time.perf_counter()
-    hands, train, test = render(args)
+    hands, crops, train, test = render(args)
     print(f"rendered {len(hands.target)} hands in {time.perf_counter() - start:.0f} s")
-    X, y, X_test, y_test = hands.data[train], hands.target[train], hands.data[test], hands.target[test]
+    X, y, X_test, y_test = crops[train], hands.target[train], crops[test], hands.target[test]
     estimator = fit_vae(args, X, y)
-    print(f"fitted at {time.perf_counter() - start:.0f} s")
+    print(f"fitted after {time.perf_counter() - start:.0f} s")
     predictions = {
         "mean pose": predict_baseline(DummyRegressor(), X, y, X_test),
         "nearest neighbour": predict_baseline(KNeighborsRegressor(1), X, y, X_test),
-        "CrossModalVAERegressor": estimator.predict(X_test),
+        type(estimator).__name__: estimator.predict(X_test),
     }
     n_train, n_test = (len(np.unique(hands.groups[rows])) for rows in (train, test))
+    big, small = (f"{size} x {size} px" for size in (2 * args.image_size, args.image_size))
     print(
-        f"\nRGB -> 3D on generated hands, {args.image_size} x {args.image_size} px, views up to "
-        f"{args.rotation:g} degrees from the frontal one, seed {args.seed}\n"
-        f"trained on {len(train)} rows of {n_train} subjects, tested on {len(test)} rows of {n_test} others\n"
-        f"given: root (T), side (H); not given: scale (S); errors relative to the palm, all joints"
+        f"\nRGB -> 3D on generated right hands, {big}, cropped to the hand's box (given) at {small},\n"
+        f"views up to {args.rotation:g} degrees from the frontal one, seed {args.seed};\n"
+        f"trained on {len(train)} rows of {n_train} subjects, tested on {len(test)} of {n_test} others;\n"
+        "given: root (T); not given: scale (S); the side is the same in all rows; errors over all joints,\n"
+        "relative to the palm"
     )
     print_scores(y_test, predictions)
-    draw(args.out, estimator, X_test, y_test, predictions)
+    draw(args.out, estimator, hands, crops, test, predictions)
     print(f"pictures in {args.out}/; {time.perf_counter() - start:.0f} s in all")
 
 

@@ -112,8 +112,9 @@ def main() -> None:
     """Fit both for every seed and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("poses", type=Path)
-    parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--epochs", type=int, default=150)
     parser.add_argument("--beta", type=float, default=1e-4)
+    parser.add_argument("--latent-dim", type=int, default=64)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--validate", action="store_true", help="test on the last 15%% of the training rows instead")
@@ -130,8 +131,8 @@ def main() -> None:
     for seed in args.seeds:
         start = time.perf_counter()
         vae = CrossModalVAERegressor(
-            given=("root", "scale", "side"), beta=args.beta, lr=args.lr, lr_schedule="cosine", max_epochs=args.epochs,
-            augment=AUGMENT, random_state=seed,
+            given=("root", "scale", "side"), latent_dim=args.latent_dim, beta=args.beta, lr=args.lr,
+            lr_schedule="cosine", max_epochs=args.epochs, augment=AUGMENT, random_state=seed,
         ).fit(X[train], y[train])
         middle = time.perf_counter()
         mlp = PlainMLP(vae.n_parameters_, args.epochs, args.lr, 64, seed).fit(X[train], y[train])
@@ -149,7 +150,8 @@ def main() -> None:
         print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
     if args.out:
         note = f"{len(train)} training rows, {len(test)} test rows, given T, S, H and the intrinsics"
-        args.out.write_text(json.dumps({"data": note, "epochs": args.epochs, "beta": args.beta, "rows": rows}, indent=1))
+        settings = {name: value for name, value in vars(args).items() if name not in ("out", "poses")}
+        args.out.write_text(json.dumps({"data": note, "settings": settings, "rows": rows}, indent=1))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import numbers
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +14,14 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
 from skhand._validation import check_number, check_option
-from skhand.estimators._inputs import IMAGES, find_source, read_columns, read_target, require_given
+from skhand.estimators._inputs import (
+    IMAGES,
+    check_pictures,
+    find_source,
+    read_columns,
+    read_target,
+    require_given,
+)
 from skhand.estimators._latent import LatentPoseEstimator
 from skhand.estimators._networks import build_networks, fit_codecs, pairs_of
 from skhand.exceptions import InputError, TrainingWarning
@@ -34,7 +43,8 @@ from skhand.training import (
 __all__ = ["CrossModalVAERegressor"]
 
 GIVEN = ("root", "scale", "side")
-_LATENT_ROWS = 4096  # rows that the latent statistics are read off
+_COUNTS = ("latent_dim", "max_epochs", "batch_size", "hidden_units", "n_hidden_layers", "n_iter_no_change")
+_LATENT_ROWS = 1024  # rows that the latent statistics are read off
 _WEAK = 1e-3  # a term whose gradient is below this share of the MSE's does nothing
 
 
@@ -122,9 +132,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
     n_parameters_ : int
         Number of their weights.
     history_ : dict of str to list
-        One column a loss term and one entry an epoch: ``train_loss``, ``mse_<pair>``, ``kl_<pair>`` (weighted),
-        ``kl_gradient_<pair>`` (norm of the KL term's gradient at the latent over that of the MSE's),
-        ``seconds``, and ``valid_epe`` (mm) or ``valid_rmse`` with validation data.
+        One column a loss term and one entry an epoch: ``train_loss``, ``mse_<pair>`` and ``kl_<pair>`` (both
+        weighted), ``kl_gradient_<pair>`` (norm of the KL term's gradient at the latent over that of the
+        MSE's), ``seconds``, and ``valid_epe`` (mm) or ``valid_rmse`` with validation data.
     pairs_ : list of (str, str)
         The pairs that are trained.
     source_, target_ : str
@@ -149,7 +159,7 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
     With 256 x 256 pictures and ``given=("side",)`` the networks have the published 12 398 387 (variant 1) to
     14 347 346 (variant 4) weights. Choices, where the paper is silent: ``beta`` and the reductions; the size
     of the box's shift (a tenth of the picture); y centred and divided by one standard deviation; He's
-    initialisation of the (Linear, ReLU) layers; `sample` draws from the latent distribution of the training
+    initialisation of the (Linear, ReLU) layers, and encoders that start with a narrow posterior; `sample` draws from the latent distribution of the training
     rows, not from N(0, 1), because a small ``beta`` leaves these two apart.
 
     References
@@ -256,8 +266,11 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         fresh = not (self.warm_start and hasattr(self, "module_"))
         return self._fit(X, y, X_val, y_val, fresh=fresh, epochs=self.max_epochs)
 
+    @with_callbacks
     def partial_fit(self, X: Any, y: Any = None) -> CrossModalVAERegressor:
         """Train for one more epoch on X and y, from the weights and the optimiser state there are.
+
+        All rows are trained on: early stopping has no part in it.
 
         Parameters
         ----------
@@ -269,44 +282,51 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         self : CrossModalVAERegressor
         """
         fresh = not hasattr(self, "module_")
-        return self._fit(X, y, None, None, fresh=fresh, epochs=1, resume=not fresh)
+        return self._fit(X, y, None, None, fresh=fresh, epochs=1, partial=True)
 
     # ------------------------------------------------------------------ inside
 
     def _fit(
-        self, X: Any, y: Any, X_val: Any, y_val: Any, *, fresh: bool, epochs: int, resume: bool = False
+        self, X: Any, y: Any, X_val: Any, y_val: Any, *, fresh: bool, epochs: int, partial: bool = False
     ) -> CrossModalVAERegressor:
         augment = self._check_parameters()
-        columns = self._read_training(X, y, fresh)
-        validation = self._read_validation(X_val, y_val)
-        augment = self._check_augmentation(augment)
         device = resolve_device(self.device)
         dtype = resolve_precision(self.precision, device)
+        columns = self._read_training(X, y, fresh)
+        weights = self._pair_weights()
+        if not fresh:
+            self._check_same_architecture()
+        stopping = self.early_stopping and not partial
+        validation = self._read_validation(X_val, y_val, stopping)
+        augment = self._check_augmentation(augment)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         rng = np.random.default_rng(seed if fresh else [seed, self.n_iter_])
-        rows, validation = self._split(columns, validation, rng)
+        rows = np.arange(len(columns[self.source_]))
+        if stopping and validation is None:
+            rows, validation = self._split(columns, rows, rng)
+        pair_rows = self._rows_of_pairs(columns, rows)
         with seeded(int(rng.integers(2**31)), device):
             if fresh:
                 self._build(columns, rows)
             self.module_ = self.module_.to(device, memory_format=torch.channels_last)
             self.device_ = device
-            pair_rows = [rows[self._usable(columns, rows, pair)] for pair in self.pairs_]
             task = PairTask(
-                self.pairs_, self._pair_weights(), self.beta, self.codecs_, augment, "side" in self.given_, dtype
+                self.pairs_, weights, self.beta, self.codecs_, augment, "side" in self.given_, dtype
             )
             names = [task.columns(pair) for pair in range(len(self.pairs_))]
             batches = PairBatches(columns, pair_rows, names, self.batch_size, rng, device)
-            interrupted = self._train(task, batches, epochs, resume, validation, (X, y))
+            interrupted = self._train(task, batches, epochs, partial and not fresh, validation, (X, y))
             self._read_latent(columns, pair_rows[0])
         if interrupted:
             raise KeyboardInterrupt
-        if not resume and self.n_iter_ > 1:
+        self._warn_if_diverged()
+        if not partial and self.n_iter_ > 1:
             self._warn_if_weak()
         return self
 
     def _check_parameters(self) -> Any:
         """Judge every parameter before any work; return the augmentation settings."""
-        for name in ("latent_dim", "max_epochs", "batch_size", "hidden_units", "n_hidden_layers", "n_iter_no_change"):
+        for name in _COUNTS:
             check_number(getattr(self, name), name, integer=True, low=1)
         check_number(self.beta, "beta", low=0)
         check_number(self.lr, "lr", low=0, include_low=False)
@@ -314,20 +334,18 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         check_number(self.validation_fraction, "validation_fraction", low=0, high=0.9, include_low=False)
         check_option(self.backbone, "backbone", BACKBONES)
         check_option(self.lr_schedule, "lr_schedule", ("constant", "cosine"))
-        given = (self.given,) if isinstance(self.given, str) else tuple(self.given)
-        for name in given:
-            check_option(name, "given", GIVEN)
-        self.given_ = given
-        return "auto" if isinstance(self.augment, str) and self.augment == "auto" else check_augment(self.augment)
+        self._given()
+        is_auto = isinstance(self.augment, str) and self.augment == "auto"
+        return "auto" if is_auto else check_augment(self.augment)
 
     def _read_training(self, X: Any, y: Any, fresh: bool) -> dict[str, Any]:
         """Return the checked columns, with y as the column ``pose3d``; set what describes the data."""
-        source = find_source(X, self.source, self.image_shape)
         if fresh:
+            source = self.source if self.pairs is not None else find_source(X, self.source, self.image_shape)
             self.pairs_ = pairs_of(self.variant, self.pairs, source)
             self.source_, self.target_ = self.pairs_[0]
-            if self.pairs is not None and self.source == "auto":
-                source = self.source_
+            self.given_ = self._given()
+            self.poses_, self.y_shape_ = False, ()
         columns = read_columns(self, X, self.source_, self.image_shape, reset=fresh)
         n = len(columns[self.source_])
         require_given(columns, self.given_)
@@ -344,6 +362,8 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         missing = modalities - set(columns)
         if missing:
             raise InputError(f"pairs: X has no column {sorted(missing)}; its columns are {sorted(columns)}.")
+        for name in modalities & set(IMAGES) - {self.source_}:
+            check_pictures(columns[name], name)
         shapes = {name: tuple(columns[name].shape[1:]) for name in modalities}
         if fresh:
             self.shapes_ = shapes
@@ -351,7 +371,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             self.n_features_in_ = int(np.prod(self.input_shape_))
         for name in modalities:
             if shapes[name] != self.shapes_[name]:
-                raise InputError(f"X: expected {name} of shape {self.shapes_[name]} as first fitted, got {shapes[name]}.")
+                raise InputError(
+                    f"X: expected {name} of shape {self.shapes_[name]} as first fitted, got {shapes[name]}."
+                )
         return columns
 
     def _read_poses(self, y: Any, n_samples: int, fresh: bool) -> np.ndarray:
@@ -361,7 +383,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             flat_poses = y.ndim == 2 and (y.shape[1] == 63 or bool({"root", "scale"} & set(self.given_)))
             self.poses_ = y.ndim == 3 or flat_poses
         elif y.shape[1:] != self.y_shape_:
-            raise InputError(f"y: expected targets of shape {self.y_shape_} as first fitted, got {y.shape[1:]}.")
+            raise InputError(
+                f"y: expected targets of shape {self.y_shape_} as first fitted, got {y.shape[1:]}."
+            )
         if not self.poses_ and {"root", "scale"} & set(self.given_):
             raise InputError(f"y: given={self.given_} needs poses (n, n_joints, 3), got shape {y.shape}.")
         if self.poses_ and y.ndim == 2 and y.shape[1] % 3:
@@ -370,7 +394,12 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         self._rooted(poses)  # a root that these joints do not have is an error before any work
         return poses
 
-    def _read_validation(self, X_val: Any, y_val: Any) -> tuple[dict[str, Any], np.ndarray] | None:
+    def _read_validation(
+        self, X_val: Any, y_val: Any, stopping: bool
+    ) -> tuple[dict[str, Any], np.ndarray] | None:
+        if (stopping or X_val is not None) and self.target_ != "pose3d":
+            name = "X_val" if X_val is not None else "early_stopping"
+            raise InputError(f"{name}: expected pairs whose first target is 'pose3d', got {self.pairs_[0]}.")
         if X_val is None:
             if y_val is not None:
                 raise InputError("X_val: expected validation rows beside y_val, got None.")
@@ -379,8 +408,17 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         require_given(columns, self.given_)
         if y_val is None:
             raise InputError("y_val: expected targets beside X_val, got None.")
+        if tuple(columns[self.source_].shape[1:]) != self.input_shape_:
+            raise InputError(
+                f"X_val: expected {self.source_} of shape {self.input_shape_} a row as in X, "
+                f"got {tuple(columns[self.source_].shape[1:])}."
+            )
         columns["pose3d"] = self._read_poses(y_val, len(columns[self.source_]), fresh=False)
-        return columns, np.arange(len(columns["pose3d"]))
+        rows = np.arange(len(columns["pose3d"]))
+        rows = rows[self._usable(columns, rows, self.pairs_[0])]
+        if len(rows) == 0:
+            raise InputError("y_val: expected at least one labelled row, got none.")
+        return columns, rows
 
     def _check_augmentation(self, augment: Any) -> dict[str, Any] | None:
         """Return the settings that apply to this data."""
@@ -395,24 +433,21 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         return augment
 
     def _split(
-        self, columns: dict[str, Any], validation: Any, rng: np.random.Generator
+        self, columns: dict[str, Any], rows: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, Any]:
-        """Return the training rows and the validation data, set aside where early stopping needs some."""
-        rows = np.arange(len(columns[self.source_]))
-        if validation is not None or not self.early_stopping:
-            return rows, validation
-        labelled = rows[self._usable(columns, rows, (self.source_, "pose3d"))]
+        """Return the training rows and the validation data that early stopping sets aside."""
+        labelled = rows[self._usable(columns, rows, self.pairs_[0])]
         n_val = max(1, round(self.validation_fraction * len(labelled)))
         if n_val >= len(labelled):
             raise InputError(
-                f"validation_fraction: expected labelled rows left to train on, got {self.validation_fraction} "
-                f"of {len(labelled)} labelled rows."
+                f"validation_fraction: expected labelled rows left to train on, "
+                f"got {self.validation_fraction} of {len(labelled)} labelled rows."
             )
         held_out = rng.permutation(labelled)[:n_val]
         return np.setdiff1d(rows, held_out), (columns, held_out)
 
     def _usable(self, columns: dict[str, Any], rows: np.ndarray, pair: tuple[str, str]) -> np.ndarray:
-        """Which rows have both modalities of a pair: an input without NaN, a target with a known coordinate."""
+        """Which rows have both modalities of a pair: an input without NaN, a target that is partly known."""
         usable = np.ones(len(rows), dtype=bool)
         for modality, need in zip(pair, (np.all, np.any), strict=True):
             if modality not in IMAGES and modality in columns:
@@ -422,26 +457,58 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
                 usable &= need(np.isfinite(values.reshape(len(rows), -1)), axis=1)
         return usable
 
+    def _rows_of_pairs(self, columns: dict[str, Any], rows: np.ndarray) -> list[np.ndarray]:
+        """Return for each pair the rows that can train it."""
+        pair_rows = [rows[self._usable(columns, rows, pair)] for pair in self.pairs_]
+        for (source, target), usable in zip(self.pairs_, pair_rows, strict=True):
+            if len(usable) == 0:
+                raise InputError(f"y: expected at least one row with {source} and {target}, got none.")
+        return pair_rows
+
     def _build(self, columns: dict[str, Any], rows: np.ndarray) -> None:
         """Fit the codecs and make the networks."""
-        for pair in self.pairs_:
-            if not self._usable(columns, rows, pair).any():
-                raise InputError(f"y: expected at least one row with {pair[0]} and {pair[1]}, got none.")
         self.codecs_ = fit_codecs(
-            set(self.shapes_), columns, rows, poses=getattr(self, "poses_", False), given=self.given_, root=self.root
+            set(self.shapes_), columns, rows, poses=self.poses_, given=self.given_, root=self.root
         )
         self.scale_mean_ = float(np.mean(columns["scale"])) if "scale" in self.given_ else 1.0
-        self.architecture_ = {
-            "latent_dim": self.latent_dim,
-            "backbone": self.backbone,
-            "hidden_units": self.hidden_units,
-            "n_hidden_layers": self.n_hidden_layers,
-            "side": "side" in self.given_,
-        }
+        self.architecture_ = self._architecture()
         self.module_ = self._build_module(self.pretrained)
         self.n_parameters_ = sum(weight.numel() for weight in self.module_.parameters())
         self.n_iter_ = 0
         self.history_: dict[str, list[float]] = {}
+        self.latent_mean_ = np.zeros(self.latent_dim)  # the prior, until the training rows have spoken
+        self.latent_cov_ = np.eye(self.latent_dim)
+        self._optimizer_state: dict[str, Any] = {}
+
+    def _architecture(self) -> dict[str, Any]:
+        return {
+            "latent_dim": self.latent_dim,
+            "backbone": self.backbone,
+            "hidden_units": self.hidden_units,
+            "n_hidden_layers": self.n_hidden_layers,
+            "side": "side" in self._given(),
+        }
+
+    def _given(self) -> tuple[str, ...]:
+        given = (self.given,) if isinstance(self.given, str) else self.given
+        if not isinstance(given, tuple | list | set | frozenset):
+            raise InputError(f"given: expected a tuple of {', '.join(GIVEN)}, got {self.given!r}.")
+        return tuple(check_option(name, "given", GIVEN) for name in given)
+
+    def _check_same_architecture(self) -> None:
+        """Refuse to go on with networks that the parameters no longer describe."""
+        wanted = {**self._architecture(), "given": set(self._given())}
+        fitted = {**self.architecture_, "given": set(self.given_)}
+        if self.pairs is not None or self.source != "auto":
+            wanted["pairs"] = pairs_of(self.variant, self.pairs, self.source)
+        else:
+            wanted["pairs"] = pairs_of(self.variant, None, self.source_)
+        fitted["pairs"] = self.pairs_
+        for name in fitted:
+            if wanted[name] != fitted[name]:
+                raise InputError(
+                    f"{name}: expected {fitted[name]!r} as first fitted, to go on; got {wanted[name]!r}."
+                )
 
     def _build_module(self, pretrained: bool) -> CrossModalVAE:
         return build_networks(self.pairs_, self.shapes_, pretrained=pretrained, **self.architecture_)
@@ -449,7 +516,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
     def _pair_weights(self) -> list[float]:
         weights = [1.0] * len(self.pairs_) if self.pair_weights is None else list(self.pair_weights)
         if len(weights) != len(self.pairs_):
-            raise InputError(f"pair_weights: expected one weight for each of {self.pairs_}, got {self.pair_weights!r}.")
+            raise InputError(
+                f"pair_weights: expected one weight for each of {self.pairs_}, got {self.pair_weights!r}."
+            )
         return [check_number(weight, "pair_weights", low=0) for weight in weights]
 
     def _train(
@@ -462,9 +531,12 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             context.call_on_fit_task_begin(estimator=self, X=data[0], y=data[1])
         past, n_past = {name: list(values) for name, values in self.history_.items()}, self.n_iter_
 
-        def epoch_end() -> bool:
+        def record() -> None:
             self.n_iter_ = n_past + len(net.history)
             self.history_ = _joined(past, n_past, net.history)
+
+        def epoch_end() -> bool:
+            record()
             if self.verbose:
                 print(_line(self.history_, self.n_iter_))
             if context is None:
@@ -484,14 +556,20 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             callbacks.append(KeepBest(lambda: self._error(*validation), name, patience, self.tol))
         callbacks += [EpochEnd(epoch_end), *(self.callbacks or [])]
         net = TaskNet(
-            self.module_, task=task, optimizer=torch.optim.Adam, lr=self.lr, max_epochs=epochs, device=self.device_,
+            self.module_,
+            task=task,
+            optimizer=torch.optim.Adam,
+            lr=self.lr,
+            max_epochs=epochs,
+            device=self.device_,
             callbacks=callbacks,
         ).initialize()
-        if resume:
+        if resume and self._optimizer_state:
             net.optimizer_.load_state_dict(self._optimizer_state)
             for group in net.optimizer_.param_groups:
                 group["lr"] = self.lr
         net.partial_fit(batches)
+        record()  # with what the user's callbacks wrote down in the last epoch
         self.module_ = net.module_.eval()
         self._optimizer_state = net.optimizer_.state_dict()
         if context is not None:
@@ -501,12 +579,8 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         return net.interrupted_
 
     def _fitted_attributes(self) -> dict[str, Any]:
-        names = [name for name in vars(self) if name.endswith("_") and not name.startswith("_")]
-        latent = {
-            "latent_mean_": np.zeros(self.latent_dim), "latent_cov_": np.eye(self.latent_dim),
-            "_optimizer_state": {},
-        }
-        return {**latent, **{name: getattr(self, name) for name in names}}
+        """What scikit-learn's callbacks get beside a shallow copy: weights that no longer change."""
+        return {"module_": copy.deepcopy(self.module_).eval(), "history_": dict(self.history_)}
 
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
         """Validation error: mean EPE in mm for poses, root mean squared error otherwise."""
@@ -523,27 +597,42 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         mean, log_var = self._encode(columns, some, self.source_)
         self.latent_mean_ = mean.mean(axis=0, dtype=np.float64)
         centred = mean - self.latent_mean_
-        self.latent_cov_ = centred.T @ centred / len(mean) + np.diag(np.exp(log_var).mean(axis=0, dtype=np.float64))
+        noise = np.exp(log_var).mean(axis=0, dtype=np.float64)
+        self.latent_cov_ = centred.T @ centred / len(mean) + np.diag(noise)
+
+    def _warn_if_diverged(self) -> None:
+        losses = self.history_.get("train_loss", [])
+        if losses and not np.isfinite(losses[-1]):
+            warnings.warn(
+                f"lr={self.lr:g}: the training loss is no longer a finite number; predictions will be NaN. "
+                "Try a smaller lr, and look for NaN in lazily read pictures.",
+                TrainingWarning,
+                stacklevel=3,
+            )
 
     def _warn_if_weak(self) -> None:
         for source, target in self.pairs_:
             ratios = self.history_.get(f"kl_gradient_{source}_to_{target}", [1.0])
             if self.beta > 0 and np.nanmax(ratios) < _WEAK:
                 warnings.warn(
-                    f"beta={self.beta:g}: the KL term of {source} -> {target} never reached {_WEAK:g} of the MSE's "
-                    "gradient; it does nothing.",
+                    f"beta={self.beta:g}: the KL term of {source} -> {target} never reached {_WEAK:g} of the "
+                    "MSE's gradient; it does nothing.",
                     TrainingWarning,
                     stacklevel=3,
                 )
 
 
 def _joined(past: dict[str, list[float]], n_past: int, rows: Any) -> dict[str, list[float]]:
-    """Past columns and new rows as columns, NaN where a column is missing."""
-    skip = {"batches", "epoch"}
-    names = list(past) + [name for name in rows[-1] if name not in past and name not in skip]
+    """Past columns and the numbers of new rows as columns, NaN where one is missing."""
+    new = [{name: float(value) for name, value in row.items() if _is_number(name, value)} for row in rows]
+    names = list(dict.fromkeys([*past, *(name for row in new for name in row)]))
     return {
-        name: past.get(name, [np.nan] * n_past) + [float(row.get(name, np.nan)) for row in rows] for name in names
+        name: past.get(name, [np.nan] * n_past) + [row.get(name, np.nan) for row in new] for name in names
     }
+
+
+def _is_number(name: str, value: Any) -> bool:
+    return name != "epoch" and isinstance(value, numbers.Real)
 
 
 def _line(history: dict[str, list[float]], n_iter: int) -> str:

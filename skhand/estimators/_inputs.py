@@ -32,7 +32,9 @@ def find_source(X: Any, source: str, image_shape: tuple[int, ...] | None) -> str
         for name in ("rgb", "depth", "keypoints2d"):
             if name in X.columns:
                 return name
-        raise InputError(f"X: expected a HandFrames with rgb, depth or keypoints2d, got the columns {X.columns}.")
+        raise InputError(
+            f"X: expected a HandFrames with rgb, depth or keypoints2d, got the columns {X.columns}."
+        )
     shape = getattr(X, "shape", None)
     if shape is None:
         try:
@@ -81,9 +83,8 @@ def read_columns(
         columns = {source: _plain_column(estimator, X, source, image_shape, reset)}
     if len(columns[source]) == 0:
         raise InputError(f"X: expected at least 1 sample, got 0 sample(s) (shape={np.shape(X)}).")
-    for name in IMAGES:
-        if name in columns:
-            _check_pictures(columns[name], name)
+    if source in IMAGES:
+        check_pictures(columns[source], source)
     if source == "keypoints2d" and not reset and not np.isfinite(columns[source]).all():
         raise InputError("X: expected finite keypoints2d, got NaN or infinity.")
     return columns
@@ -102,7 +103,12 @@ def _plain_column(
     if X.ndim == 4 and source == "depth" and X.shape[-1] == 1:
         X = X[..., 0]
     if X.ndim != axes + 1 or (source == "rgb" and X.shape[-1] != 3):
-        wanted = {"rgb": "(n, height, width, 3)", "depth": "(n, height, width)"}.get(source, "(n, n_joints, ...)")
+        wanted = {
+            "rgb": "(n, height, width, 3)",
+            "depth": "(n, height, width)",
+            "keypoints2d": "(n, n_joints, 2)",
+            "pose3d": "(n, n_joints, 3)",
+        }[source]
         raise InputError(f"X: expected {source} of shape {wanted}, got {describe(X)}.")
     if source in IMAGES:
         return X
@@ -129,8 +135,13 @@ def _unflatten(flat: np.ndarray, source: str, image_shape: tuple[int, ...] | Non
     return flat.reshape(len(flat), -1, n_dims)
 
 
-def _check_pictures(column: Any, name: str) -> None:
-    """Refuse NaN, and colours outside 0..1; uint8 needs no look. Lazy columns are judged by their first rows."""
+def check_pictures(column: Any, name: str) -> None:
+    """Refuse NaN, and colours outside 0..1; uint8 needs no look. Lazy columns are judged by their first rows.
+
+    Raises
+    ------
+    InputError
+    """
     kind = np.dtype(column.dtype)
     if kind == np.uint8 or (name == "depth" and kind.kind in "ui"):
         return
@@ -144,7 +155,8 @@ def _check_pictures(column: Any, name: str) -> None:
         low, high = float(part.min()), float(part.max())
         if name == "rgb" and (low < -1e-6 or high > 1 + 1e-6):
             raise InputError(
-                f"X: expected float pictures in 0 to 1 (or uint8 in 0 to 255), got values from {low:g} to {high:g}."
+                "X: expected float pictures in 0 to 1 (or uint8 in 0 to 255), "
+                f"got values from {low:g} to {high:g}."
             )
         if name == "depth" and low < 0:
             raise InputError(f"X: expected depth in mm, 0 or more, got {low:g}.")
@@ -167,7 +179,8 @@ def read_target(y: Any, n_samples: int) -> np.ndarray:
         check_shape(y, "y", ("n_samples", "n_joints", 3))
     if _num_samples(y) != n_samples:
         raise InputError(
-            f"y: Found input variables with inconsistent numbers of samples: X has {n_samples}, y has {len(y)}."
+            "y: Found input variables with inconsistent numbers of samples: "
+            f"X has {n_samples}, y has {len(y)}."
         )
     if np.isnan(y).all():
         raise InputError("y: expected at least one labelled row, got only NaN.")
@@ -185,7 +198,8 @@ def require_given(columns: dict[str, Any], given: tuple[str, ...]) -> None:
     for name in ("scale", "side"):
         if name in given and name not in columns:
             raise SideInformationError(
-                f"X: given={given} needs a HandFrames with the column {name!r}, got the columns {sorted(columns)}."
+                f"X: given={given} needs a HandFrames with the column {name!r}, "
+                f"got the columns {sorted(columns)}."
             )
     if "scale" in given and not (np.asarray(columns["scale"]) > 0).all():
         raise SideInformationError("X: given 'scale' needs positive lengths (mm) in the column scale.")

@@ -1,8 +1,9 @@
-"""What every estimator with a latent space offers once it is fitted: predict, transform, sample and their kin."""
+"""What an estimator with a latent space offers once it is fitted: predict, transform, sample and kin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
 
         Returns
         -------
-        y : ndarray of shape (n, *y_shape_), mm
+        y : ndarray of shape (n, ...), mm
             Poses in the shape that y was fitted with; relative to the root if "root" is given and X has no
             ``root`` column. Pictures (uint8; depth in mm) or keypoints (px) for another ``target``.
         std : ndarray of the shape of y, same unit
@@ -117,7 +118,10 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         """
         check_is_fitted(self)
         target = self._check_modality(target, "target", self.module_.decoders, self.target_)
-        latent = np.asarray(Z, dtype=np.float32)
+        try:
+            latent = np.asarray(Z, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"Z: expected numbers, got {describe(Z)}.") from error
         if latent.ndim != 2 or latent.shape[1] != len(self.latent_mean_):
             raise InputError(f"Z: expected shape (n, {len(self.latent_mean_)}), got {describe(Z)}.")
         if not np.isfinite(latent).all():
@@ -127,7 +131,9 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
 
     # ------------------------------------------------------------------ generation
 
-    def sample(self, n_samples: int = 1, target: str | Sequence[str] | None = None, random_state: Any = None) -> Any:
+    def sample(
+        self, n_samples: int = 1, target: str | Sequence[str] | None = None, random_state: Any = None
+    ) -> Any:
         """Generate hands.
 
         Parameters
@@ -225,10 +231,11 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         return walk.reshape(n_steps, len(start), *walk.shape[1:])
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the coefficient of determination of the predictions, NaN rows ignored.
+        """Return the coefficient of determination of the predictions of y.
 
-        Poses are compared relative to the root where it is given, and coordinates weigh by their variance; other
-        targets are scored as scikit-learn does. See `skhand.metrics` for errors in mm.
+        Poses are compared relative to the root where it is given, coordinates weigh by their variance, and
+        unknown ones (NaN) are left out; other targets are scored as scikit-learn does, over the rows without
+        NaN. See `skhand.metrics` for errors in mm.
 
         Parameters
         ----------
@@ -239,16 +246,16 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         -------
         r2 : float
         """
-        predicted = self.predict(X)
+        predicted = self.predict(X, target="pose3d")
         y = read_target(y, len(predicted))
         if y.shape[1:] != self.y_shape_:
             raise InputError(f"y: expected targets of shape {self.y_shape_} as fitted, got {y.shape[1:]}.")
         if self.poses_:
             y, predicted = self._rooted(self._as_poses(y)), self._rooted(self._as_poses(predicted))
+            return _variance_weighted_r2(y.reshape(len(y), -1), predicted.reshape(len(y), -1))
         y, predicted = y.reshape(len(y), -1), predicted.reshape(len(y), -1)
         known = np.isfinite(y).all(axis=1)
-        weighting = "variance_weighted" if self.poses_ else "uniform_average"
-        return float(r2_score(y[known], predicted[known], multioutput=weighting))
+        return float(r2_score(y[known], predicted[known]))
 
     # ------------------------------------------------------------------ inside
 
@@ -263,7 +270,7 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
             if source == "pose3d" and not self.poses_:
                 columns[source] = np.asarray(columns[source]).reshape(len(columns[source]), -1)
             if tuple(columns[source].shape[1:]) != wanted:
-                raise InputError(f"X: expected {source} of shape (n, {', '.join(map(str, wanted))}), got {shape}.")
+                raise InputError(f"X: expected {source} of shape {wanted} a row as fitted, got {shape}.")
         require_given(columns, self.given_)
         return source, target, columns
 
@@ -276,14 +283,16 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
     def _in_chunks(self, rows: np.ndarray, function: Callable[[np.ndarray], Any]) -> list[Any]:
         """Call a function on padded chunks of rows and cut the padding off its arrays."""
         size, parts = self._chunk_rows(), []
-        with torch.inference_mode():
+        with torch.inference_mode(), _evaluating(self.module_):
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
                 result = function(np.pad(part, (0, size - len(part)), mode="edge"))
                 parts.append([array[: len(part)].cpu().numpy() for array in result])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
-    def _encode(self, columns: dict[str, Any], rows: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
+    def _encode(
+        self, columns: dict[str, Any], rows: np.ndarray, source: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and log-variance of rows, float32 (n, latent_dim) each."""
         codec = self.codecs_[source]
         names = [*codec.columns, *(["side"] if "side" in self.given_ else [])]
@@ -338,6 +347,16 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         tags.transformer_tags.preserves_dtype = []
         return tags
 
+    _optimizer_state: dict[str, Any]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "module_")
+
+    def __copy__(self) -> Any:
+        shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
+        shallow.__dict__.update(self.__dict__)
+        return shallow
+
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "module_" in state:
@@ -350,8 +369,36 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         weights = state.get("module_")
         super().__setstate__(state)
         if weights is not None:
-            self.device_ = resolve_device(self.device if torch.cuda.is_available() else "cpu")
-            module = self._build_module(pretrained=False)
-            module.load_state_dict(to_tensors(weights))
-            self.module_ = module.to(self.device_).eval()
+            try:
+                self.device_ = resolve_device(self.device)
+            except InputError:  # fitted on a device that this machine does not have
+                self.device_ = resolve_device("auto")
+            with torch.device("meta"):  # without a random draw: a copy may be made in the middle of a fit
+                module = self._build_module(pretrained=False)
+            module.load_state_dict(to_tensors(weights), assign=True)
+            self.module_ = module.to(self.device_, memory_format=torch.channels_last).eval()
             self._optimizer_state = to_tensors(self._optimizer_state)
+
+
+@contextlib.contextmanager
+def _evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block: a callback may predict between two training steps."""
+    training = module.training
+    if training:
+        module.eval()
+    try:
+        yield
+    finally:
+        if training:
+            module.train()
+
+
+def _variance_weighted_r2(y: np.ndarray, predicted: np.ndarray) -> float:
+    """R2 of (n, k) numbers over the known coordinates of y, each coordinate weighing by its variance."""
+    known = np.isfinite(y)
+    mean = np.where(known, y, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    total = np.square(np.where(known, y - mean, 0.0)).sum()
+    residual = np.square(np.where(known, y - predicted, 0.0)).sum()
+    if total == 0:
+        return 1.0 if residual == 0 else 0.0
+    return float(1.0 - residual / total)

@@ -15,24 +15,36 @@ from skhand.training import DepthCodec, PoseCodec, RGBCodec, VectorCodec
 
 
 def pairs_of(variant: int, pairs: Sequence[tuple[str, str]] | None, source: str) -> list[tuple[str, str]]:
-    """Return the (source, target) pairs of the paper's variant, or the user's own, checked."""
+    """Return the (source, target) pairs of the paper's variant, or the user's own, checked.
+
+    ``source`` is the modality of X, or "auto" where ``pairs`` name it.
+    """
     if pairs is None:
         check_option(variant, "variant", (1, 2, 3, 4))
         chosen = [(source, "pose3d")]
         chosen += [(source, source)] if variant in (3, 4) else []
         return chosen + ([("pose3d", "pose3d")] if variant in (2, 4) else [])
-    if len(pairs) == 0 or any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
+    if len(pairs) == 0 or any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
         raise InputError(f"pairs: expected a list of (source, target) modalities, got {pairs!r}.")
     for pair in pairs:
         for modality in pair:
             check_option(modality, "pairs", MODALITIES)
+    if source not in ("auto", pairs[0][0]):
+        raise InputError(
+            f"source: expected 'auto' or the first pair's source {pairs[0][0]!r}, got {source!r}."
+        )
     if len({tuple(pair) for pair in pairs}) < len(pairs):
         raise InputError(f"pairs: expected each pair once, got {pairs!r}.")
     return [(source, target) for source, target in pairs]
 
 
 def fit_codecs(
-    modalities: set[str], columns: dict[str, Any], rows: np.ndarray, *, poses: bool, given: tuple[str, ...],
+    modalities: set[str],
+    columns: dict[str, Any],
+    rows: np.ndarray,
+    *,
+    poses: bool,
+    given: tuple[str, ...],
     root: str | int,
 ) -> dict[str, Any]:
     """Return one codec a modality, with the statistics of the training rows."""
@@ -49,7 +61,8 @@ def fit_codecs(
             codecs[modality] = PoseCodec.fit_poses(y[labelled], root if "root" in given else None, scale)
         else:
             isotropic = modality == "keypoints2d"
-            codecs[modality] = VectorCodec.fit(modality, np.asarray(columns[modality])[rows], isotropic=isotropic)
+            values = np.asarray(columns[modality])[rows]
+            codecs[modality] = VectorCodec.fit(modality, values, isotropic=isotropic)
     return codecs
 
 
@@ -82,21 +95,20 @@ def build_networks(
     module : CrossModalVAE
     """
     layers = {"hidden_units": hidden_units, "n_layers": n_hidden_layers}
+    channels = {"rgb": 3, "depth": 1}
     encoders: dict[str, Any] = {}
     decoders: dict[str, Any] = {}
     for source, target in pairs:
-        channels = {"rgb": 3, "depth": 1}
-        if source not in encoders:
-            if source in channels:
-                encoders[source] = ImageEncoder(
-                    backbone, channels[source], shapes[source][:2], latent_dim, side=side, pretrained=pretrained
-                )
-            else:
-                n_inputs = int(np.prod(shapes[source]))
-                encoders[source] = VectorEncoder(n_inputs, latent_dim, side=side, **layers)
-        if target not in decoders:
-            if target in channels:
-                decoders[target] = ImageDecoder(latent_dim, channels[target], shapes[target][:2])
-            else:
-                decoders[target] = VectorDecoder(latent_dim, int(np.prod(shapes[target])), **layers)
+        if source not in encoders and source in channels:
+            height, width = shapes[source][:2]
+            encoders[source] = ImageEncoder(
+                backbone, channels[source], (height, width), latent_dim, side=side, pretrained=pretrained
+            )
+        elif source not in encoders:
+            encoders[source] = VectorEncoder(int(np.prod(shapes[source])), latent_dim, side=side, **layers)
+        if target not in decoders and target in channels:
+            height, width = shapes[target][:2]
+            decoders[target] = ImageDecoder(latent_dim, channels[target], (height, width))
+        elif target not in decoders:
+            decoders[target] = VectorDecoder(latent_dim, int(np.prod(shapes[target])), **layers)
     return CrossModalVAE(encoders, decoders)

@@ -45,6 +45,9 @@ class ImageTrunk(nn.Module):
         If the weights cannot be downloaded, or are asked for where there are none.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, backbone: str, in_channels: int, image_size: tuple[int, int], pretrained: bool = False
     ):
@@ -52,11 +55,11 @@ class ImageTrunk(nn.Module):
         self.layers, channels = _small(in_channels) if backbone == "small" else _resnet(backbone, in_channels)
         if pretrained:
             _load_imagenet(self.layers, backbone, in_channels)
-        self.register_buffer("mean", torch.zeros(1, in_channels, 1, 1), persistent=True)
-        self.register_buffer("std", torch.ones(1, in_channels, 1, 1), persistent=True)
+        mean, std = torch.zeros(in_channels), torch.ones(in_channels)
         if pretrained and in_channels == 3:  # pictures come in [-0.5, 0.5], ImageNet's statistics in [0, 1]
-            self.mean += torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1) - 0.5
-            self.std *= torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+            mean, std = torch.tensor([0.485, 0.456, 0.406]) - 0.5, torch.tensor([0.229, 0.224, 0.225])
+        self.register_buffer("mean", mean.view(-1, 1, 1))
+        self.register_buffer("std", std.view(-1, 1, 1))
         stride = 16 if backbone == "small" else 32
         height, width = (-(-size // stride) for size in image_size)
         window = (max(1, height - 1), max(1, width - 1))

@@ -17,6 +17,9 @@ class _LatentHead(nn.Module):
     def __init__(self, n_features: int, latent_dim: int, side: bool):
         super().__init__()
         self.linear = nn.Linear(n_features + (2 if side else 0), 2 * latent_dim)
+        with torch.no_grad():  # start narrow (std about 0.08), so that noise does not drown the first steps
+            self.linear.weight[latent_dim:] *= 0.1
+            self.linear.bias[latent_dim:] = -5.0
 
     def forward(self, features: Tensor, side: Tensor | None) -> tuple[Tensor, Tensor]:
         if side is not None:

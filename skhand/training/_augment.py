@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on the device: pictures, keypoints, poses, cameras and sides move together."""
+"""Augmentation of whole batches on the device: pictures, keypoints, poses, cameras and sides together."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def augment_batch(batch: dict[str, Tensor], settings: Mapping[str, Any]) -> dict
     moved = dict(batch)
     n = len(next(iter(batch.values())))
     device = next(iter(batch.values())).device
-    size, centre, extent = _frame_of(batch, device)
+    centre, extent = _frame_of(batch, device)
     affine, turn, flipped = _draw(n, settings, centre, extent, device)
     if "rgb" in batch:
         rgb = batch["rgb"].permute(0, 3, 1, 2)
@@ -110,21 +110,21 @@ def augment_batch(batch: dict[str, Tensor], settings: Mapping[str, Any]) -> dict
     return moved
 
 
-def _frame_of(batch: Mapping[str, Tensor], device: torch.device) -> tuple[Any, Tensor, Tensor]:
-    """Size, centre and extent (px) that shift and rotation refer to: the picture's, or else the keypoints'."""
+def _frame_of(batch: Mapping[str, Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Centre and extent (px) that shift and rotation refer to: the picture's, or else the keypoints'."""
     for name in ("rgb", "depth"):
         if name in batch:
             height, width = batch[name].shape[1:3]
             size = torch.tensor([float(width), float(height)], device=device)
-            return (height, width), (size - 1) / 2, size
+            return (size - 1) / 2, size
     if "keypoints2d" in batch:
         points = batch["keypoints2d"].float()
         unknown = torch.isnan(points)
         low = points.masked_fill(unknown, torch.inf).amin(dim=1)
         high = points.masked_fill(unknown, -torch.inf).amax(dim=1)
         centre = ((low + high) / 2).nan_to_num(0.0)  # NaN where a row has no known keypoint
-        return None, centre, (high - low).amax(dim=1, keepdim=True).clamp_min(0.0)
-    return None, torch.zeros(2, device=device), torch.ones(2, device=device)
+        return centre, (high - low).amax(dim=1, keepdim=True).clamp_min(0.0)
+    return torch.zeros(2, device=device), torch.ones(2, device=device)
 
 
 def _draw(

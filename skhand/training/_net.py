@@ -142,7 +142,8 @@ class KeepBest(Callback):
 
     def on_train_begin(self, net: NeuralNet, **_: Any) -> None:
         """Forget what was best."""
-        self.best_, self.waited_, self.state_ = math.inf, 0, None
+        self.best_, self.waited_ = math.inf, 0
+        self.state_: dict[str, torch.Tensor] | None = None
 
     def on_epoch_end(self, net: NeuralNet, **_: Any) -> None:
         """Score, remember, and stop when patience is over."""
