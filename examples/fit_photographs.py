@@ -25,6 +25,7 @@ import torch
 from skhand import HandFrames, ImageFiles
 from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor
+from skhand.geometry import affine_crop, transform_camera
 from skhand.metrics import mean_epe
 from skhand.model_selection import BlockKFold
 
@@ -51,12 +52,15 @@ def parse() -> argparse.Namespace:
 
 
 def read(folder: Path, size: int) -> tuple[HandFrames, np.ndarray]:
-    """Photographs, shrunk to ``size``, and their joints."""
-    joints = np.load(folder / "annotations.npz", allow_pickle=False)["joints_mm"].astype(np.float64)
+    """Photographs, shrunk to ``size`` with their cameras, and their joints."""
+    annotations = np.load(folder / "annotations.npz", allow_pickle=False)
+    joints = annotations["joints_mm"].astype(np.float64)
     files = ImageFiles([folder / "images" / f"{i:05d}.jpg" for i in range(len(joints))])
     pictures = torch.from_numpy(np.asarray(files)).permute(0, 3, 1, 2).float()
+    shrink = affine_crop((-0.5, -0.5, pictures.shape[3], pictures.shape[2]), size)
     pictures = interpolate(pictures, (size, size), mode="bilinear", antialias=True).round().byte()
-    return HandFrames(rgb=pictures.permute(0, 2, 3, 1).contiguous().numpy(), side="left"), joints
+    camera = transform_camera(annotations["K_crop"], shrink)
+    return HandFrames(rgb=pictures.permute(0, 2, 3, 1).contiguous().numpy(), side="left", camera=camera), joints
 
 
 def estimator(args: argparse.Namespace, epochs: int, **changes: object) -> CrossModalVAERegressor:
@@ -135,9 +139,9 @@ def report(args: argparse.Namespace, X: HandFrames, y: np.ndarray, predictions: 
         from skhand.plotting import PredictionDisplay
 
         best = list(predictions)[-1]
-        relative = (y - y[:, [9]])[held_out]
-        display = PredictionDisplay.from_predictions(relative, predictions[best][held_out], images=X.rgb[held_out], show="worst")
-        display.figure_.savefig(args.out / "worst.png", dpi=110)
+        PredictionDisplay.from_predictions(
+            y[held_out], predictions[best][held_out], X=X[held_out], align="root", root=ROOT, which="worst", n_hands=12
+        ).figure_.savefig(args.out / "worst.png", dpi=110)
 
 
 if __name__ == "__main__":

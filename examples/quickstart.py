@@ -65,17 +65,20 @@ def crop_to_hand(frames: HandFrames, size: int) -> HandFrames:
     corner, extent = frames.box[:, :2], frames.box[:, 2:]
     side = MARGIN * extent.max(axis=1, keepdims=True)
     squares = np.hstack([corner + (extent - side) / 2, side, side])
-    view = crop_view(View(rgb=frames.rgb, camera=frames.camera), squares, size)
-    return HandFrames(rgb=view.rgb, camera=view.camera, root=frames.root)
+    view = View(rgb=frames.rgb, camera=frames.camera, keypoints2d=frames.keypoints2d)
+    crop = crop_view(view, squares, size)
+    return HandFrames(rgb=crop.rgb, camera=crop.camera, keypoints2d=crop.keypoints2d, root=frames.root)
 
 
 def fit_vae(args: argparse.Namespace, X: HandFrames, y: np.ndarray) -> CrossModalVAERegressor:
-    """Fit RGB -> 3D, and 3D -> RGB beside it, so that the latent space can be looked at as pictures too."""
+    """Fit RGB -> 3D, and 3D -> 2D beside it, so that the latent space can be decoded into both."""
     estimator = CrossModalVAERegressor(
-        pairs=[("rgb", "pose3d"), ("pose3d", "rgb")],
+        pairs=[("rgb", "pose3d"), ("pose3d", "keypoints2d")],
         backbone="small",
+        n_hidden_layers=2,
         given=("root",),
-        lr=1e-3,
+        augment={"rotate": 10.0, "shift": 0.05},
+        lr=2e-3,
         lr_schedule="cosine",
         max_epochs=args.epochs,
         random_state=args.seed,

@@ -56,7 +56,17 @@ class LabelledKFold(BaseCrossValidator):
         self.random_state = random_state
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Number of folds; the arguments are there for scikit-learn and are not read."""
+        """Number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            There for scikit-learn, and not read.
+
+        Returns
+        -------
+        n_splits : int
+        """
         return self.n_splits
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -160,7 +170,17 @@ class BlockKFold(BaseCrossValidator):
         self.gap = check_number(gap, "gap", integer=True, low=0)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Number of blocks; the arguments are there for scikit-learn and are not read."""
+        """Number of blocks.
+
+        Parameters
+        ----------
+        X, y, groups : object
+            There for scikit-learn, and not read.
+
+        Returns
+        -------
+        n_splits : int
+        """
         return self.n_splits
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# scikit-learn's estimator checks want it, and scipy reads it once, when it is first imported
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

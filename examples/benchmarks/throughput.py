@@ -4,7 +4,7 @@
 * ``bare``: a loop over tensors already on the device, with the same network, batch, precision and augmentation.
 * ``plain``: float32, contiguous, a ``DataLoader`` that augments picture by picture with torchvision.
 
-``--two-threads`` and the machine decide the absolute numbers; only the ratios within a run mean something.
+Threads and the machine decide the absolute numbers; only the ratios within a run mean something.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from skhand.estimators import CrossModalVAERegressor
 from skhand.nn import CrossModalVAE, ImageEncoder, VectorDecoder, kl_standard_normal
-from skhand.training import PAPER, RGBCodec, augment_batch, resolve_device, resolve_precision
-from skhand.training._runtime import autocast
+from skhand.training import PAPER, RGBCodec, augment_batch, autocast, resolve_device, resolve_precision
 
 
 def networks(args: argparse.Namespace, device: torch.device) -> CrossModalVAE:

@@ -159,8 +159,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
     With 256 x 256 pictures and ``given=("side",)`` the networks have the published 12 398 387 (variant 1) to
     14 347 346 (variant 4) weights. Choices, where the paper is silent: ``beta`` and the reductions; the size
     of the box's shift (a tenth of the picture); y centred and divided by one standard deviation; He's
-    initialisation of the (Linear, ReLU) layers, and encoders that start with a narrow posterior; `sample` draws from the latent distribution of the training
-    rows, not from N(0, 1), because a small ``beta`` leaves these two apart.
+    initialisation of the (Linear, ReLU) layers, and encoders that start with a narrow posterior; `sample`
+    draws from the latent distribution of the training rows, not from N(0, 1), because a small ``beta`` leaves
+    these two apart.
 
     References
     ----------
@@ -320,7 +321,7 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         if interrupted:
             raise KeyboardInterrupt
         self._warn_if_diverged()
-        if not partial and self.n_iter_ > 1:
+        if not partial and self.n_iter_ >= 10:
             self._warn_if_weak()
         return self
 
@@ -559,6 +560,7 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             self.module_,
             task=task,
             optimizer=torch.optim.Adam,
+            optimizer__fused=True,
             lr=self.lr,
             max_epochs=epochs,
             device=self.device_,

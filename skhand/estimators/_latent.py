@@ -19,7 +19,7 @@ from skhand.exceptions import InputError
 from skhand.skeleton import root_position
 from skhand.training import fetch, one_hot_side, resolve_device, to_numpy, to_tensors
 
-_CPU_ROWS = 8
+_CPU_ROWS = 4
 _STD_SAMPLES = 32
 
 

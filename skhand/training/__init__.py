@@ -5,7 +5,7 @@ from skhand.training._batches import PairBatches, fetch
 from skhand.training._codecs import DepthCodec, PoseCodec, RGBCodec, VectorCodec
 from skhand.training._net import CosineRate, EpochEnd, KeepBest, TaskNet
 from skhand.training._pairs import PairTask, masked_mse, one_hot_side
-from skhand.training._runtime import resolve_device, resolve_precision, seeded
+from skhand.training._runtime import autocast, resolve_device, resolve_precision, seeded
 from skhand.training._state import to_numpy, to_tensors
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "TaskNet",
     "VectorCodec",
     "augment_batch",
+    "autocast",
     "check_augment",
     "fetch",
     "masked_mse",

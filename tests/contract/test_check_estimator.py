@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from sklearn import config_context, get_config
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -49,8 +50,13 @@ class PictureRegressor(CrossModalVAERegressor):
 
 TABLE = CrossModalVAERegressor(hidden_units=64, n_hidden_layers=2, lr=3e-3, max_epochs=40, random_state=0)
 PICTURES = PictureRegressor(
-    backbone="small", hidden_units=32, n_hidden_layers=1, lr=3e-3, max_epochs=15, random_state=0
+    backbone="small", hidden_units=32, n_hidden_layers=1, lr=5e-3, max_epochs=10, random_state=0
 )
+
+
+def test_the_checks_run_with_the_array_api_switched_on():
+    with config_context(array_api_dispatch=True):  # refused where scipy was imported without it
+        assert get_config()["array_api_dispatch"]
 
 
 @parametrize_with_checks([TABLE, PICTURES])

@@ -71,9 +71,10 @@ INPUTS = {
     "y with four axes": (RGB, Y[None], "y: expected shape"),
     "y without its root": (RGB, Y[:, :14], "joints", {"given": ("root",)}),
     "y whose root is never known": (
-        RGB, np.where(np.arange(21)[:, None] == 0, np.nan, Y), "y: expected at least one row", {"given": ("root",)},
+        RGB, np.where(np.arange(21)[:, None] == 0, np.nan, Y), "y: expected at least one row",
+        {"given": ("root",)},
     ),
-    "a table's y with a root": (Y[:, 0], Y[:, 0, :2], "y: .*root", {"given": ("root",)}),
+    "a table's y with a root": (Y[:, 0], Y[:, 0, :2], "y: expected flattened poses", {"given": ("root",)}),
     "no side column": (RGB, Y, "side", {"given": ("side",)}),
     "no side column in the frames": (FRAMES, Y, "side", {"given": ("side",)}),
     "no scale column": (FRAMES, Y, "scale", {"given": ("scale",)}),
@@ -117,7 +118,8 @@ PARAMETERS = {
 }
 MORE = [
     ("pairs", []), ("pairs", ["rgb"]), ("pairs", [3]), ("pairs", [("rgb", "pose3d")] * 2), ("variant", "1"),
-    ("given", None), ("given", 3), ("pair_weights", [-1.0]), ("pair_weights", ["heavy"]), ("augment", "strong"),
+    ("given", None), ("given", 3), ("pair_weights", [-1.0]), ("pair_weights", ["heavy"]),
+    ("augment", "strong"),
     ("beta", np.nan), ("beta", None), ("max_epochs", True), ("device", "quantum"), ("root", 21),
 ]  # fmt: skip
 
