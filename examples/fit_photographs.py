@@ -44,7 +44,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--generated-epochs", type=int, default=10)
     parser.add_argument("--finetune-epochs", type=int, default=40)
     parser.add_argument("--blocks", type=int, default=4)
-    parser.add_argument("--gap", type=int, default=20, help="frames dropped on each side of the held-out block")
+    parser.add_argument(
+        "--gap", type=int, default=20, help="frames dropped on each side of the held-out block"
+    )
     parser.add_argument("--folds", type=int, nargs="*", default=None, help="only these folds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-plots", action="store_true")
@@ -60,15 +62,24 @@ def read(folder: Path, size: int) -> tuple[HandFrames, np.ndarray]:
     shrink = affine_crop((-0.5, -0.5, pictures.shape[3], pictures.shape[2]), size)
     pictures = interpolate(pictures, (size, size), mode="bilinear", antialias=True).round().byte()
     camera = transform_camera(annotations["K_crop"], shrink)
-    return HandFrames(rgb=pictures.permute(0, 2, 3, 1).contiguous().numpy(), side="left", camera=camera), joints
+    return HandFrames(
+        rgb=pictures.permute(0, 2, 3, 1).contiguous().numpy(), side="left", camera=camera
+    ), joints
 
 
 def estimator(args: argparse.Namespace, epochs: int, **changes: object) -> CrossModalVAERegressor:
     """The settings of every fit."""
     settings = {
-        "backbone": args.backbone, "given": ("root",), "root": ROOT, "beta": 1e-4, "lr": 1e-3,
-        "lr_schedule": "cosine", "batch_size": 32, "max_epochs": epochs,
-        "augment": {"rotate": 30, "shift": 0.1, "zoom": 0.15, "colour": 0.3}, "random_state": args.seed,
+        "backbone": args.backbone,
+        "given": ("root",),
+        "root": ROOT,
+        "beta": 1e-4,
+        "lr": 1e-3,
+        "lr_schedule": "cosine",
+        "batch_size": 32,
+        "max_epochs": epochs,
+        "augment": {"rotate": 30, "shift": 0.1, "zoom": 0.15, "colour": 0.3},
+        "random_state": args.seed,
     }
     return CrossModalVAERegressor(**{**settings, **changes})
 
@@ -78,8 +89,13 @@ def pretrained(args: argparse.Namespace) -> CrossModalVAERegressor:
     path = args.out / "generated.joblib"
     if not path.exists():
         hands = make_hands(
-            args.generated, image_size=args.image_size, side="left", rotation=75, n_subjects=max(10, args.generated // 20),
-            images=("rgb",), random_state=args.seed,
+            args.generated,
+            image_size=args.image_size,
+            side="left",
+            rotation=75,
+            n_subjects=max(10, args.generated // 20),
+            images=("rgb",),
+            random_state=args.seed,
         )
         est = estimator(args, args.generated_epochs, verbose=True).fit(hands.data, hands.target)
         joblib.dump(est, path)
@@ -91,7 +107,9 @@ def epe(y: np.ndarray, predicted: np.ndarray) -> float:
     return mean_epe(y, predicted, align="root", root=ROOT)
 
 
-def run_fold(args: argparse.Namespace, X: HandFrames, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict:
+def run_fold(
+    args: argparse.Namespace, X: HandFrames, y: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> dict:
     """Errors and predictions of one held-out block."""
     rooted = y - y[:, [9]]
     result = {"mean pose": np.broadcast_to(rooted[train].mean(axis=0), rooted[test].shape)}
@@ -122,12 +140,17 @@ def main() -> None:
         baseline = epe(y[test], done["mean pose"])
         for name, predicted in done.items():
             error = epe(y[test], predicted)
-            print(f"fold {fold}  {name:28s} EPE {error:6.2f} mm  {error / baseline:5.0%} of the mean pose", flush=True)
+            print(
+                f"fold {fold}  {name:28s} EPE {error:6.2f} mm  {error / baseline:5.0%} of the mean pose",
+                flush=True,
+            )
             predictions.setdefault(name, np.full(y.shape, np.nan))[test] = predicted
     report(args, X, y, predictions)
 
 
-def report(args: argparse.Namespace, X: HandFrames, y: np.ndarray, predictions: dict[str, np.ndarray]) -> None:
+def report(
+    args: argparse.Namespace, X: HandFrames, y: np.ndarray, predictions: dict[str, np.ndarray]
+) -> None:
     """Print and keep the errors over all held-out rows; draw the worst predictions."""
     held_out = np.isfinite(predictions["mean pose"]).all(axis=(1, 2))
     errors = {name: epe(y[held_out], predicted[held_out]) for name, predicted in predictions.items()}
@@ -140,7 +163,13 @@ def report(args: argparse.Namespace, X: HandFrames, y: np.ndarray, predictions: 
 
         best = list(predictions)[-1]
         PredictionDisplay.from_predictions(
-            y[held_out], predictions[best][held_out], X=X[held_out], align="root", root=ROOT, which="worst", n_hands=12
+            y[held_out],
+            predictions[best][held_out],
+            X=X[held_out],
+            align="root",
+            root=ROOT,
+            which="worst",
+            n_hands=12,
         ).figure_.savefig(args.out / "worst.png", dpi=110)
 
 

@@ -53,22 +53,35 @@ def main() -> None:
     rows = []
     for seed in args.seeds:
         hands = make_hands(
-            args.n_samples, image_size=args.image_size, rotation=args.rotation, side="left", n_subjects=50,
-            images=("rgb",) if args.source == "rgb" else ("mask",), random_state=seed,
+            args.n_samples,
+            image_size=args.image_size,
+            rotation=args.rotation,
+            side="left",
+            n_subjects=50,
+            images=("rgb",) if args.source == "rgb" else ("mask",),
+            random_state=seed,
         )
-        train, test = next(GroupShuffleSplit(1, test_size=0.25, random_state=seed).split(hands.data, groups=hands.groups))
+        train, test = next(
+            GroupShuffleSplit(1, test_size=0.25, random_state=seed).split(hands.data, groups=hands.groups)
+        )
         settings = {
-            "backbone": "small", "given": ("root",), "beta": args.beta, "lr": 1e-3, "lr_schedule": "cosine",
-            "max_epochs": args.epochs, "augment": None, "random_state": seed,
+            "backbone": "small",
+            "given": ("root",),
+            "beta": args.beta,
+            "lr": 1e-3,
+            "lr_schedule": "cosine",
+            "max_epochs": args.epochs,
+            "augment": None,
+            "random_state": seed,
         }
         X, y = hands.data.replace(root=None), hands.target
         weight = args.picture_weight if args.source == "rgb" else 1.0
         cross = CrossModalVAERegressor(source=args.source, variant=2, **settings).fit(X[train], y[train])
         poses = HandFrames(pose3d=y)
         alone = [
-            CrossModalVAERegressor(
-                pairs=[(args.source, args.source)], pair_weights=[weight], **settings
-            ).fit(X[train]),
+            CrossModalVAERegressor(pairs=[(args.source, args.source)], pair_weights=[weight], **settings).fit(
+                X[train]
+            ),
             CrossModalVAERegressor(pairs=[("pose3d", "pose3d")], **settings).fit(poses[train], y[train]),
         ]
         poses = poses[test]
@@ -78,18 +91,24 @@ def main() -> None:
             cross.sample_posterior(X[test], source=args.source, **drawn)[0],
             cross.sample_posterior(poses, source="pose3d", **drawn)[0],
         ]
-        alone_latents = [alone[0].sample_posterior(X[test], **drawn)[0], alone[1].sample_posterior(poses, **drawn)[0]]
-        rows.append({
-            "seed": seed,
-            "cross": separability(cross_latents, groups, seed),
-            "separate": separability(alone_latents, groups, seed),
-            "epe_mm": mean_epe(y[test], cross.predict(X[test]), align="root"),
-            "mean_pose_mm": mean_epe(
-                y[test], np.broadcast_to((y[train] - y[train].mean(1, keepdims=True)).mean(0), y[test].shape),
-                align="root",
-            ),
-            "pose_epe_mm": mean_epe(y[test], cross.predict(poses, source="pose3d"), align="root"),
-        })
+        alone_latents = [
+            alone[0].sample_posterior(X[test], **drawn)[0],
+            alone[1].sample_posterior(poses, **drawn)[0],
+        ]
+        rows.append(
+            {
+                "seed": seed,
+                "cross": separability(cross_latents, groups, seed),
+                "separate": separability(alone_latents, groups, seed),
+                "epe_mm": mean_epe(y[test], cross.predict(X[test]), align="root"),
+                "mean_pose_mm": mean_epe(
+                    y[test],
+                    np.broadcast_to((y[train] - y[train].mean(1, keepdims=True)).mean(0), y[test].shape),
+                    align="root",
+                ),
+                "pose_epe_mm": mean_epe(y[test], cross.predict(poses, source="pose3d"), align="root"),
+            }
+        )
         print({name: round(value, 3) for name, value in rows[-1].items()}, flush=True)
     if args.out:
         settings = {name: value for name, value in vars(args).items() if name != "out"}

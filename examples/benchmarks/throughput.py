@@ -36,7 +36,11 @@ def networks(args: argparse.Namespace, device: torch.device) -> CrossModalVAE:
 def fit(args: argparse.Namespace, X: np.ndarray, y: np.ndarray, device: torch.device) -> float:
     """Seconds of a fit, everything included but the reading of the latent statistics after it."""
     est = CrossModalVAERegressor(
-        backbone=args.backbone, given=("root",), max_epochs=args.epochs, batch_size=args.batch_size, device=str(device),
+        backbone=args.backbone,
+        given=("root",),
+        max_epochs=args.epochs,
+        batch_size=args.batch_size,
+        device=str(device),
         random_state=0,
     ).fit(X, y)
     return sum(est.history_["seconds"])
@@ -47,7 +51,10 @@ def bare(args: argparse.Namespace, X: np.ndarray, y: np.ndarray, device: torch.d
     dtype, codec = resolve_precision("auto", device), RGBCodec()
     module = networks(args, device).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(module.parameters(), 1e-4)
-    pictures, poses = torch.from_numpy(X).to(device), torch.from_numpy(y - y[:, [0]]).float().to(device) / 50.0
+    pictures, poses = (
+        torch.from_numpy(X).to(device),
+        torch.from_numpy(y - y[:, [0]]).float().to(device) / 50.0,
+    )
     start = time.perf_counter()
     for _ in range(args.epochs):
         order = torch.randperm(len(X), device=device)
@@ -55,7 +62,9 @@ def bare(args: argparse.Namespace, X: np.ndarray, y: np.ndarray, device: torch.d
             batch = augment_batch({"rgb": pictures[part], "pose3d": poses[part]}, PAPER)
             with autocast(device, dtype):
                 output, mean, log_var = module(codec.encode(batch), "rgb", "pose3d")
-            loss = mse_loss(output.float(), batch["pose3d"].flatten(1)) + 1e-4 * kl_standard_normal(mean, log_var)
+            loss = mse_loss(output.float(), batch["pose3d"].flatten(1)) + 1e-4 * kl_standard_normal(
+                mean, log_var
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -132,7 +141,8 @@ def main() -> None:
         if round_number:
             print({name: round(values[-1], 1) for name, values in speeds.items()}, flush=True)
     ratios = {
-        f"fit/{name}": np.median(np.array(speeds["fit"]) / np.array(speeds[name])) for name in ("bare", "plain")
+        f"fit/{name}": np.median(np.array(speeds["fit"]) / np.array(speeds[name]))
+        for name in ("bare", "plain")
     }
     machine = f"{device}, {torch.get_num_threads()} threads, {platform.processor() or platform.machine()}"
     precision = str(resolve_precision("auto", device)).removeprefix("torch.")
