@@ -1,14 +1,15 @@
 """RGB -> 3D on a folder of real photographs, leaving one block of frames out at a time.
 
-The folder holds ``annotations.npz`` (``joints_mm`` of shape (n, 21, 3), mm, camera frame) and ``images/%05d.jpg``.
-Neighbouring frames of a video are near-duplicates, so the folds are contiguous blocks and some frames on each
-side of the held-out block are dropped. The middle MCP is the root (given: T). Each fold is fitted
+The folder holds ``annotations.npz`` (``joints_mm`` of shape (n, 21, 3), mm, camera frame) and
+``images/%05d.jpg``. Neighbouring frames of a video are near-duplicates, so the folds are contiguous blocks
+and some frames on each side of the held-out block are dropped. The middle MCP is the root (given: T). Each
+fold is fitted
 
 * from the photographs alone, and
 * with ``--generated N``, first on N generated hands (once, for all folds) and then on the photographs.
 
-Settings are fixed before the run: no epoch or checkpoint is chosen on the held-out block. Finished parts are kept
-in ``--out``, and a second call goes on where the first one stopped.
+Settings are fixed before the run: no epoch or checkpoint is chosen on the held-out block. Finished parts
+are kept in ``--out``, and a second call goes on where the first one stopped.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from torch.nn.functional import interpolate
 import torch
+from torch.nn.functional import interpolate
 
 from skhand import HandFrames, ImageFiles
 from skhand.datasets import make_hands

@@ -1,10 +1,11 @@
 """Do modalities share the latent space? Spurr et al. 2018, Fig. 8, as a number.
 
-Inputs (``--source``) and poses of held-out subjects are embedded, one latent vector is drawn from each posterior,
-and a logistic regression tries to tell which modality a latent vector came from. Balanced accuracy 0.5 is a space where it cannot,
-1.0 is one manifold a modality. Cross-trained: source -> 3D and 3D -> 3D on one latent space (variant 2). Separately
-trained: an autoencoder of the source and one of the pose. The reconstruction of pictures, whose values lie in
--0.5..0.5, weighs ``--picture-weight`` times, about the ratio of a standardised pose's variance to theirs.
+Inputs (``--source``) and poses of held-out subjects are embedded, one latent vector is drawn from each
+posterior, and a logistic regression tries to tell which modality a latent vector came from. Balanced
+accuracy 0.5 is a space where it cannot, 1.0 is one manifold a modality. Cross-trained: source -> 3D and 3D
+-> 3D on one latent space (variant 2). Separately trained: an autoencoder of the source and one of the pose.
+The reconstruction of pictures, whose values lie in -0.5..0.5, weighs ``--picture-weight`` times, about the
+ratio of a standardised pose's variance to theirs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from skhand.metrics import mean_epe
 
 
 def separability(latents: list[np.ndarray], groups: np.ndarray, seed: int) -> float:
-    """Held-out balanced accuracy of a logistic regression of the modality, a hand's two latents in one fold."""
+    """Held-out balanced accuracy of telling the modality; a hand's two latents are in one fold."""
     Z = np.concatenate(latents)
     modality = np.repeat(np.arange(len(latents)), len(latents[0]))
     folds = GroupShuffleSplit(5, test_size=0.3, random_state=seed)

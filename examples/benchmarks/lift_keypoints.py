@@ -1,10 +1,11 @@
-"""2D -> 3D on poses of the Rendered Hand Pose data set: the cross-modal VAE beside a plain MLP of the same size.
+"""2D -> 3D on poses of the Rendered Hand Pose data set: the cross-modal VAE beside a plain MLP.
 
-``poses.npz`` holds ``joints_mm`` (n, 21, 3), ``keypoints2d`` (n, 21, 2), ``K`` (n, 3, 3) and ``left`` (n,). Rows
-with a joint behind the camera are dropped; the first 80% are for training, the last 20% for testing. Given: T
-(palm), S (middle MCP-PIP), H (side), and the intrinsics: the keypoints are seen through a camera that is turned
-onto the hand's centre (read off the keypoints alone) and zoomed to its size, and predictions are turned back.
-Latent size, beta and the layers were chosen with ``--validate``, on the last 15% of the training rows.
+``poses.npz`` holds ``joints_mm`` (n, 21, 3), ``keypoints2d`` (n, 21, 2), ``K`` (n, 3, 3) and ``left`` (n,).
+Rows with a joint behind the camera are dropped; the first 80% are for training, the last 20% for testing.
+Given: T (palm), S (middle MCP-PIP), H (side), and the intrinsics: the keypoints are seen through a camera
+that is turned onto the hand's centre (read off the keypoints alone) and zoomed to its size, and predictions
+are turned back. Latent size, beta and the layers were chosen with ``--validate``, on the last 15% of the
+training rows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ AUGMENT = {"rotate": 180, "flip": "horizontal"}
 
 
 def look_at_hand(keypoints: np.ndarray, camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn and zoom each camera onto its keypoints; return the keypoints seen there and the turns (n, 3, 3)."""
+    """Turn and zoom each camera onto its keypoints; return the keypoints seen there and the turns."""
     ones = np.ones((*keypoints.shape[:-1], 1))
     rays = np.concatenate([keypoints, ones], axis=-1) @ np.linalg.inv(camera).swapaxes(-1, -2)
     centre = np.concatenate([np.median(rays[..., :2], axis=1), np.ones((len(rays), 1))], axis=1)
@@ -84,7 +86,7 @@ class PlainMLP:
         torch.manual_seed(self.seed)
         width = int(np.sqrt(self.n_weights / 4.0 + 14.0**2) - 14.0)
         sizes = [44] + [width] * 5
-        layers = [m for a, b in zip(sizes, sizes[1:]) for m in (nn.Linear(a, b), nn.ReLU())]
+        layers = [m for a, b in pairwise(sizes) for m in (nn.Linear(a, b), nn.ReLU())]
         self.net = nn.Sequential(*layers, nn.Linear(width, 63))
         rows = self._rows(X)
         target = (y - root_position(y)[:, None]) / X.scale[:, None, None]

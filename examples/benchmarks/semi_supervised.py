@@ -1,9 +1,9 @@
 """Variant 3 with unlabelled rows against variant 1: Spurr et al. 2018, Fig. 3, on generated hands.
 
 A share of the training rows keeps its label, the others become NaN. Variant 1 (source -> 3D) trains on the
-labelled rows alone; variant 3 (source -> 3D, source -> source) reconstructs all of them too. Both take the same number
-of source -> 3D steps with the same batch, and are tested on held-out subjects. Finished fits are kept in ``--out``;
-a second call goes on.
+labelled rows alone; variant 3 (source -> 3D, source -> source) reconstructs all of them too. Both take the
+same number of source -> 3D steps with the same batch, and are tested on held-out subjects. Finished fits
+are kept in ``--out``; a second call goes on.
 """
 
 from __future__ import annotations

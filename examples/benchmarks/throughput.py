@@ -1,7 +1,8 @@
 """Training images/s of ``fit`` beside a bare loop and a plain DataLoader loop, alternating in one run.
 
 * ``fit``: `CrossModalVAERegressor`, variant 1, ``precision="auto"``, the paper's augmentation.
-* ``bare``: a loop over tensors already on the device, with the same network, batch, precision and augmentation.
+* ``bare``: a loop over tensors already on the device, with the same network, batch, precision and
+  augmentation.
 * ``plain``: float32, contiguous, a ``DataLoader`` that augments picture by picture with torchvision.
 
 Threads and the machine decide the absolute numbers; only the ratios within a run mean something.
