@@ -1,0 +1,92 @@
+"""The measuring scripts run end to end at small sizes of the same code, and write what they say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.io import write_jpeg
+
+from skhand.datasets import make_hands
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(script: str, *arguments: object) -> str:
+    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def hands():
+    return make_hands(48, image_size=64, side="left", rotation=30, images=("rgb",), random_state=0)
+
+
+def test_fit_photographs_keeps_its_folds_and_draws_the_worst(tmp_path, hands):
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "photographs"
+    (folder / "images").mkdir(parents=True)
+    for i, picture in enumerate(hands.data.rgb):
+        write_jpeg(torch.from_numpy(picture).permute(2, 0, 1), str(folder / "images" / f"{i:05d}.jpg"))
+    np.savez(folder / "annotations.npz", joints_mm=hands.target, K_crop=hands.data.camera)
+    small = ("--image-size", 32, "--epochs", 1, "--blocks", 2, "--gap", 2, "--generated", 40)
+    arguments = (folder, "--out", tmp_path / "out", *small, "--generated-epochs", 1, "--finetune-epochs", 1)
+    first = run("fit_photographs.py", *arguments)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("fold*.npz")}
+    assert len(kept) == 2
+    assert run("fit_photographs.py", *arguments).splitlines()[-1] == first.splitlines()[-1]
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+    errors = json.loads((tmp_path / "out" / "result.json").read_text())["epe_mm"]
+    assert set(errors) == {"mean pose", "photographs alone", "generated alone", "generated, then photographs"}
+    assert (tmp_path / "out" / "worst.png").stat().st_size > 10_000
+
+
+def test_lift_keypoints_beats_the_mean_pose_with_both_models(tmp_path, hands):
+    poses = tmp_path / "poses.npz"
+    many = make_hands(400, image_size=32, rotation=30, images=("mask",), random_state=1)
+    np.savez(
+        poses,
+        joints_mm=many.target,
+        keypoints2d=many.data.keypoints2d,
+        K=many.data.camera,
+        left=many.data.side == "left",
+    )
+    run("benchmarks/lift_keypoints.py", poses, "--epochs", 25, "--seeds", 0, "--out", tmp_path / "lift.json")
+    rows = json.loads((tmp_path / "lift.json").read_text())["rows"]
+    mean_pose, vae, mlp = (row["mean_epe"] for row in rows)
+    assert vae < 0.8 * mean_pose and mlp < 0.8 * mean_pose
+    assert abs(rows[1]["n_weights"] / rows[2]["n_weights"] - 1) < 0.01
+
+
+def test_semi_supervised_resumes_and_refuses_other_settings(tmp_path):
+    out = tmp_path / "semi.json"
+    arguments = ("--source", "keypoints2d", "--n-samples", 80, "--labels", 0.5, "--seeds", 0, "--out", out)
+    assert "50%" in run("benchmarks/semi_supervised.py", *arguments, "--steps", 4)
+    fits = json.loads(out.read_text())["fits"]
+    assert [fit["labelled_rows"] / fit["train_rows"] for fit in fits.values()] == [pytest.approx(0.5, abs=0.01)] * 2
+    assert "variant 1 {" not in run("benchmarks/semi_supervised.py", *arguments, "--steps", 4)
+    with pytest.raises(AssertionError, match="other settings"):
+        run("benchmarks/semi_supervised.py", *arguments, "--steps", 5)
+
+
+def test_latent_mixing_reports_accuracies(tmp_path):
+    small = ("--source", "keypoints2d", "--n-samples", 120, "--epochs", 2, "--seeds", 0)
+    run("benchmarks/latent_mixing.py", *small, "--out", tmp_path / "mixing.json")
+    (row,) = json.loads((tmp_path / "mixing.json").read_text())["rows"]
+    assert 0.3 <= row["cross"] <= 1 and 0.3 <= row["separate"] <= 1
+    assert 0 < row["pose_epe_mm"] < row["mean_pose_mm"] * 2
+
+
+def test_throughput_compares_three_loops(tmp_path):
+    small = ("--image-size", 32, "--backbone", "small", "--n-samples", 16, "--batch-size", 8, "--rounds", 1)
+    run("benchmarks/throughput.py", *small, "--device", "cpu", "--out", tmp_path / "speed.json")
+    result = json.loads((tmp_path / "speed.json").read_text())
+    assert set(result["images_per_s"]) == {"fit", "bare", "plain"}
+    assert all(value > 0 for values in result["images_per_s"].values() for value in values)
