@@ -34,13 +34,13 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("quickstart"), help="folder for the pictures")
-    parser.add_argument("--n-train", type=int, default=9000, help="rows to train on, about")
+    parser.add_argument("--n-train", type=int, default=10000, help="rows to train on, about")
     parser.add_argument("--n-subjects", type=int, default=100, help="subjects; a fifth of them is held out")
     parser.add_argument(
         "--image-size", type=int, default=32, help="size of a crop, px; half the rendered size"
     )
     parser.add_argument("--rotation", type=float, default=30.0, help="largest angle of the view, degrees")
-    parser.add_argument("--epochs", type=int, default=16, help="passes over the training rows")
+    parser.add_argument("--epochs", type=int, default=20, help="passes over the training rows")
     parser.add_argument("--seed", type=int, default=0, help="seed of the hands, the split and the fit")
     return parser.parse_args()
 

@@ -70,7 +70,9 @@ def test_semi_supervised_resumes_and_refuses_other_settings(tmp_path):
     arguments = ("--source", "keypoints2d", "--n-samples", 80, "--labels", 0.5, "--seeds", 0, "--out", out)
     assert "50%" in run("benchmarks/semi_supervised.py", *arguments, "--steps", 4)
     fits = json.loads(out.read_text())["fits"]
-    assert [fit["labelled_rows"] / fit["train_rows"] for fit in fits.values()] == [pytest.approx(0.5, abs=0.01)] * 2
+    assert [fit["labelled_rows"] / fit["train_rows"] for fit in fits.values()] == [
+        pytest.approx(0.5, abs=0.01)
+    ] * 2
     assert "variant 1 {" not in run("benchmarks/semi_supervised.py", *arguments, "--steps", 4)
     with pytest.raises(AssertionError, match="other settings"):
         run("benchmarks/semi_supervised.py", *arguments, "--steps", 5)
