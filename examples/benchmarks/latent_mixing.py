@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--n-samples", type=int, default=3000)
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--beta", type=float, default=1e-3)
+    parser.add_argument("--beta", type=float, default=3e-4)
     parser.add_argument("--rotation", type=float, default=45)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path, default=None)

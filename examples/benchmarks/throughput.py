@@ -51,7 +51,7 @@ def bare(args: argparse.Namespace, X: np.ndarray, y: np.ndarray, device: torch.d
     """Seconds of a bare loop over resident tensors."""
     dtype, codec = resolve_precision("auto", device), RGBCodec()
     module = networks(args, device).to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.Adam(module.parameters(), 1e-4)
+    optimizer = torch.optim.Adam(module.parameters(), 1e-4, fused=True)
     pictures, poses = (
         torch.from_numpy(X).to(device),
         torch.from_numpy(y - y[:, [0]]).float().to(device) / 50.0,

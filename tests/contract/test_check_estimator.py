@@ -50,7 +50,7 @@ class PictureRegressor(CrossModalVAERegressor):
 
 TABLE = CrossModalVAERegressor(hidden_units=64, n_hidden_layers=2, lr=3e-3, max_epochs=40, random_state=0)
 PICTURES = PictureRegressor(
-    backbone="small", hidden_units=32, n_hidden_layers=1, lr=5e-3, max_epochs=10, random_state=0
+    backbone="small", hidden_units=32, n_hidden_layers=1, lr=5e-3, max_epochs=20, random_state=0
 )
 
 

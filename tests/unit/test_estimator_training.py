@@ -360,11 +360,12 @@ def test_the_progress_bar_counts_epochs_alone_and_inside_a_search(hands, capsys)
 
 def test_a_beta_that_does_nothing_is_warned_of(hands):
     with pytest.warns(TrainingWarning, match="beta=1e-12"):
-        lifting(beta=1e-12).fit(hands.data, hands.target)
+        lifting(beta=1e-12, max_epochs=10).fit(hands.data, hands.target)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        lifting(beta=0.0).fit(hands.data, hands.target)
-        lifting(beta=1e-2).fit(hands.data, hands.target)
+        lifting(beta=0.0, max_epochs=10).fit(hands.data, hands.target)
+        lifting(beta=1e-2, max_epochs=10).fit(hands.data, hands.target)
+        lifting(beta=1e-12, max_epochs=2).fit(hands.data, hands.target)  # too early to tell
 
 
 def test_a_training_that_runs_away_is_warned_of(hands):
