@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import numbers
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +12,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
 from skhand._validation import check_number, check_option
+from skhand.estimators._fitting import train, warn_if_diverged
 from skhand.estimators._inputs import (
     IMAGES,
     check_pictures,
@@ -21,6 +20,8 @@ from skhand.estimators._inputs import (
     read_columns,
     read_target,
     require_given,
+    rows_of_pairs,
+    usable_rows,
 )
 from skhand.estimators._latent import LatentPoseEstimator
 from skhand.estimators._networks import build_networks, fit_codecs, pairs_of
@@ -29,11 +30,9 @@ from skhand.nn import BACKBONES, CrossModalVAE
 from skhand.training import (
     PAPER,
     CosineRate,
-    EpochEnd,
     KeepBest,
     PairBatches,
     PairTask,
-    TaskNet,
     check_augment,
     resolve_device,
     resolve_precision,
@@ -44,7 +43,6 @@ __all__ = ["CrossModalVAERegressor"]
 
 GIVEN = ("root", "scale", "side")
 _COUNTS = ("latent_dim", "max_epochs", "batch_size", "hidden_units", "n_hidden_layers", "n_iter_no_change")
-_LATENT_ROWS = 1024  # rows that the latent statistics are read off
 _WEAK = 1e-3  # a term whose gradient is below this share of the MSE's does nothing
 
 
@@ -305,7 +303,7 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         rows = np.arange(len(columns[self.source_]))
         if stopping and validation is None:
             rows, validation = self._split(columns, rows, rng)
-        pair_rows = self._rows_of_pairs(columns, rows)
+        pair_rows = rows_of_pairs(columns, rows, self.pairs_, self._rooted)
         with seeded(int(rng.integers(2**31)), device):
             if fresh:
                 self._build(columns, rows)
@@ -316,11 +314,19 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             )
             names = [task.columns(pair) for pair in range(len(self.pairs_))]
             batches = PairBatches(columns, pair_rows, names, self.batch_size, rng, device)
-            interrupted = self._train(task, batches, epochs, partial and not fresh, validation, (X, y))
+            interrupted = train(
+                self,
+                task,
+                batches,
+                epochs,
+                resume=partial and not fresh,
+                callbacks=self._own_callbacks(epochs, validation),
+                data=(X, y),
+            )
             self._read_latent(columns, pair_rows[0])
         if interrupted:
             raise KeyboardInterrupt
-        self._warn_if_diverged()
+        warn_if_diverged(self)
         if not partial and self.n_iter_ >= 10:
             self._warn_if_weak()
         return self
@@ -416,7 +422,7 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             )
         columns["pose3d"] = self._read_poses(y_val, len(columns[self.source_]), fresh=False)
         rows = np.arange(len(columns["pose3d"]))
-        rows = rows[self._usable(columns, rows, self.pairs_[0])]
+        rows = rows[usable_rows(columns, rows, self.pairs_[0], self._rooted)]
         if len(rows) == 0:
             raise InputError("y_val: expected at least one labelled row, got none.")
         return columns, rows
@@ -437,7 +443,7 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         self, columns: dict[str, Any], rows: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, Any]:
         """Return the training rows and the validation data that early stopping sets aside."""
-        labelled = rows[self._usable(columns, rows, self.pairs_[0])]
+        labelled = rows[usable_rows(columns, rows, self.pairs_[0], self._rooted)]
         n_val = max(1, round(self.validation_fraction * len(labelled)))
         if n_val >= len(labelled):
             raise InputError(
@@ -446,25 +452,6 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             )
         held_out = rng.permutation(labelled)[:n_val]
         return np.setdiff1d(rows, held_out), (columns, held_out)
-
-    def _usable(self, columns: dict[str, Any], rows: np.ndarray, pair: tuple[str, str]) -> np.ndarray:
-        """Which rows have both modalities of a pair: an input without NaN, a target that is partly known."""
-        usable = np.ones(len(rows), dtype=bool)
-        for modality, need in zip(pair, (np.all, np.any), strict=True):
-            if modality not in IMAGES and modality in columns:
-                values = np.asarray(columns[modality])[rows]
-                if modality == "pose3d" and self.poses_:
-                    values = self._rooted(values)
-                usable &= need(np.isfinite(values.reshape(len(rows), -1)), axis=1)
-        return usable
-
-    def _rows_of_pairs(self, columns: dict[str, Any], rows: np.ndarray) -> list[np.ndarray]:
-        """Return for each pair the rows that can train it."""
-        pair_rows = [rows[self._usable(columns, rows, pair)] for pair in self.pairs_]
-        for (source, target), usable in zip(self.pairs_, pair_rows, strict=True):
-            if len(usable) == 0:
-                raise InputError(f"y: expected at least one row with {source} and {target}, got none.")
-        return pair_rows
 
     def _build(self, columns: dict[str, Any], rows: np.ndarray) -> None:
         """Fit the codecs and make the networks."""
@@ -522,67 +509,14 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             )
         return [check_number(weight, "pair_weights", low=0) for weight in weights]
 
-    def _train(
-        self, task: PairTask, batches: PairBatches, epochs: int, resume: bool, validation: Any, data: Any
-    ) -> bool:
-        """Run the epochs; return whether they were interrupted."""
-        context = None
-        if hasattr(self, "_skl_callbacks") or hasattr(self, "_parent_callback_ctx"):
-            context = self._init_callback_context(max_subtasks=epochs)
-            context.call_on_fit_task_begin(estimator=self, X=data[0], y=data[1])
-        past, n_past = {name: list(values) for name, values in self.history_.items()}, self.n_iter_
-
-        def record() -> None:
-            self.n_iter_ = n_past + len(net.history)
-            self.history_ = _joined(past, n_past, net.history)
-
-        def epoch_end() -> bool:
-            record()
-            if self.verbose:
-                print(_line(self.history_, self.n_iter_))
-            if context is None:
-                return False
-            step = context.subcontext(task_name="epoch")
-            step.call_on_fit_task_begin(estimator=self, X=data[0], y=data[1])
-            return bool(
-                step.call_on_fit_task_end(
-                    estimator=self, X=data[0], y=data[1], reconstruction_attributes=self._fitted_attributes
-                )
-            )
-
+    def _own_callbacks(self, epochs: int, validation: Any) -> list[Any]:
+        """The schedule, and the validation error with early stopping."""
         callbacks: list[Any] = [CosineRate(self.lr, epochs)] if self.lr_schedule == "cosine" else []
         if validation is not None:
             patience = self.n_iter_no_change if self.early_stopping else None
             name = "valid_epe" if self.poses_ else "valid_rmse"
             callbacks.append(KeepBest(lambda: self._error(*validation), name, patience, self.tol))
-        callbacks += [EpochEnd(epoch_end), *(self.callbacks or [])]
-        net = TaskNet(
-            self.module_,
-            task=task,
-            optimizer=torch.optim.Adam,
-            optimizer__fused=True,
-            lr=self.lr,
-            max_epochs=epochs,
-            device=self.device_,
-            callbacks=callbacks,
-        ).initialize()
-        if resume and self._optimizer_state:
-            net.optimizer_.load_state_dict(self._optimizer_state)
-            for group in net.optimizer_.param_groups:
-                group["lr"] = self.lr
-        net.partial_fit(batches)
-        record()  # with what the user's callbacks wrote down in the last epoch
-        self.module_ = net.module_.eval()
-        self._optimizer_state = net.optimizer_.state_dict()
-        if context is not None:
-            context.call_on_fit_task_end(
-                estimator=self, X=data[0], y=data[1], reconstruction_attributes=self._fitted_attributes
-            )
-        return net.interrupted_
-
-    def _fitted_attributes(self) -> dict[str, Any]:
-        """What scikit-learn's callbacks get beside a shallow copy: weights that no longer change."""
-        return {"module_": copy.deepcopy(self.module_).eval(), "history_": dict(self.history_)}
+        return callbacks
 
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
         """Validation error: mean EPE in mm for poses, root mean squared error otherwise."""
@@ -592,25 +526,6 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         if not self.poses_:
             return float(np.sqrt(np.nanmean((predicted - wanted) ** 2)))
         return float(np.nanmean(np.linalg.norm(self._rooted(predicted) - self._rooted(wanted), axis=2)))
-
-    def _read_latent(self, columns: dict[str, Any], rows: np.ndarray) -> None:
-        """Mean and covariance of the source's latent samples over (at most 4096 of) the training rows."""
-        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LATENT_ROWS)).astype(int)]
-        mean, log_var = self._encode(columns, some, self.source_)
-        self.latent_mean_ = mean.mean(axis=0, dtype=np.float64)
-        centred = mean - self.latent_mean_
-        noise = np.exp(log_var).mean(axis=0, dtype=np.float64)
-        self.latent_cov_ = centred.T @ centred / len(mean) + np.diag(noise)
-
-    def _warn_if_diverged(self) -> None:
-        losses = self.history_.get("train_loss", [])
-        if losses and not np.isfinite(losses[-1]):
-            warnings.warn(
-                f"lr={self.lr:g}: the training loss is no longer a finite number; predictions will be NaN. "
-                "Try a smaller lr, and look for NaN in lazily read pictures.",
-                TrainingWarning,
-                stacklevel=3,
-            )
 
     def _warn_if_weak(self) -> None:
         for source, target in self.pairs_:
@@ -622,21 +537,3 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
                     TrainingWarning,
                     stacklevel=3,
                 )
-
-
-def _joined(past: dict[str, list[float]], n_past: int, rows: Any) -> dict[str, list[float]]:
-    """Past columns and the numbers of new rows as columns, NaN where one is missing."""
-    new = [{name: float(value) for name, value in row.items() if _is_number(name, value)} for row in rows]
-    names = list(dict.fromkeys([*past, *(name for row in new for name in row)]))
-    return {
-        name: past.get(name, [np.nan] * n_past) + [row.get(name, np.nan) for row in new] for name in names
-    }
-
-
-def _is_number(name: str, value: Any) -> bool:
-    return name != "epoch" and isinstance(value, numbers.Real)
-
-
-def _line(history: dict[str, list[float]], n_iter: int) -> str:
-    shown = [name for name in history if not name.startswith(("kl_gradient", "seconds"))]
-    return f"epoch {n_iter}: " + ", ".join(f"{name} {history[name][-1]:.4g}" for name in shown)

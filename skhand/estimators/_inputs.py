@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -203,3 +204,43 @@ def require_given(columns: dict[str, Any], given: tuple[str, ...]) -> None:
             )
     if "scale" in given and not (np.asarray(columns["scale"]) > 0).all():
         raise SideInformationError("X: given 'scale' needs positive lengths (mm) in the column scale.")
+
+
+def usable_rows(
+    columns: dict[str, Any],
+    rows: np.ndarray,
+    pair: tuple[str, str],
+    rooted: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Which rows have both modalities of a pair: an input without NaN, a target that is partly known.
+
+    ``rooted`` makes poses relative to their root; a pose without its root is not usable.
+    """
+    usable = np.ones(len(rows), dtype=bool)
+    for modality, need in zip(pair, (np.all, np.any), strict=True):
+        if modality not in IMAGES and modality in columns:
+            values = np.asarray(columns[modality])[rows]
+            if modality == "pose3d":
+                values = rooted(values)
+            usable &= need(np.isfinite(values.reshape(len(rows), -1)), axis=1)
+    return usable
+
+
+def rows_of_pairs(
+    columns: dict[str, Any],
+    rows: np.ndarray,
+    pairs: Sequence[tuple[str, str]],
+    rooted: Callable[[np.ndarray], np.ndarray],
+) -> list[np.ndarray]:
+    """Return for each pair the rows that can train it.
+
+    Raises
+    ------
+    InputError
+        If a pair has none.
+    """
+    pair_rows = [rows[usable_rows(columns, rows, pair, rooted)] for pair in pairs]
+    for (source, target), usable in zip(pairs, pair_rows, strict=True):
+        if len(usable) == 0:
+            raise InputError(f"y: expected at least one row with {source} and {target}, got none.")
+    return pair_rows

@@ -20,6 +20,7 @@ from skhand.skeleton import root_position
 from skhand.training import fetch, one_hot_side, resolve_device, to_numpy, to_tensors
 
 _CPU_ROWS = 4
+_LATENT_ROWS = 1024  # rows that the latent statistics are read off
 _STD_SAMPLES = 32
 
 
@@ -303,6 +304,15 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
 
         mean, log_var = self._in_chunks(rows, encode)
         return mean, log_var
+
+    def _read_latent(self, columns: dict[str, Any], rows: np.ndarray) -> None:
+        """Mean and covariance of the source's latent samples over (some of) the training rows."""
+        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LATENT_ROWS)).astype(int)]
+        mean, log_var = self._encode(columns, some, self.source_)
+        self.latent_mean_ = mean.mean(axis=0, dtype=np.float64)
+        centred = mean - self.latent_mean_
+        noise = np.exp(log_var).mean(axis=0, dtype=np.float64)
+        self.latent_cov_ = centred.T @ centred / len(mean) + np.diag(noise)
 
     def _decode(self, Z: np.ndarray, target: str, columns: dict[str, Any], rows: np.ndarray) -> np.ndarray:
         """Latent vectors, one a row, in the target's own units."""
