@@ -38,7 +38,7 @@ def quickstart(tmp_path_factory):
 
 def test_the_scores_stand_beside_what_was_given(quickstart):
     printed, _ = quickstart
-    for words in ("at 16 x 16 px", "up to 30 degrees", "seed 3", "given: root (T)", "not given: scale (S)"):
+    for words in ("at 16 x 16 px", "up to 30 degrees", "seed 3", "given: root (T) and scale (S)"):
         assert words in printed
     rows = re.findall(r"^(mean pose|nearest neighbour|CrossModalVAERegressor) +([\d.]+) mm", printed, re.M)
     assert [name for name, _ in rows] == ["mean pose", "nearest neighbour", "CrossModalVAERegressor"]
@@ -52,7 +52,9 @@ def test_the_mean_pose_is_that_of_the_training_subjects(quickstart):
     train, test = next(split.split(hands.target, groups=hands.groups))
     assert f"trained on {len(train)} rows" in printed and f"tested on {len(test)} of 1 others" in printed
     relative = hands.target - (hands.target[:, :1] + hands.target[:, 9:10]) / 2
-    errors = np.linalg.norm(relative[test] - relative[train].mean(axis=0), axis=2)
+    scale = hands.data.scale[:, None, None]
+    mean_pose = (relative / scale)[train].mean(axis=0) * scale[test]
+    errors = np.linalg.norm(relative[test] - mean_pose, axis=2)
     printed_error = float(re.search(r"^mean pose +([\d.]+) mm", printed, re.M)[1])
     assert printed_error == pytest.approx(errors.mean(), abs=0.051)
 
