@@ -89,7 +89,7 @@ def fit_vae(args: argparse.Namespace, X: HandFrames, y: np.ndarray) -> CrossModa
         n_hidden_layers=2,
         given=("root", "scale"),
         augment={"shift": 0.05},
-        lr=2e-3,
+        lr=1e-3,
         lr_schedule="cosine",
         max_epochs=args.epochs,
         random_state=args.seed,

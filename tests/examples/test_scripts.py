@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torchvision.io import write_jpeg
+from PIL import Image
 
 from skhand.datasets import make_hands
 
@@ -34,7 +33,7 @@ def test_fit_photographs_keeps_its_folds_and_draws_the_worst(tmp_path, hands):
     folder = tmp_path / "photographs"
     (folder / "images").mkdir(parents=True)
     for i, picture in enumerate(hands.data.rgb):
-        write_jpeg(torch.from_numpy(picture).permute(2, 0, 1), str(folder / "images" / f"{i:05d}.jpg"))
+        Image.fromarray(picture).save(folder / "images" / f"{i:05d}.jpg")
     np.savez(folder / "annotations.npz", joints_mm=hands.target, K_crop=hands.data.camera)
     small = ("--image-size", 32, "--epochs", 1, "--blocks", 2, "--gap", 2, "--generated", 40)
     arguments = (folder, "--out", tmp_path / "out", *small, "--generated-epochs", 1, "--finetune-epochs", 1)
