@@ -35,12 +35,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("quickstart"), help="folder for the pictures")
     parser.add_argument("--n-train", type=int, default=10000, help="rows to train on, about")
-    parser.add_argument("--n-subjects", type=int, default=500, help="subjects; a fifth of them is held out")
+    parser.add_argument("--n-subjects", type=int, default=500, help="subjects; a tenth of them is held out")
     parser.add_argument(
         "--image-size", type=int, default=32, help="size of a crop, px; half the rendered size"
     )
     parser.add_argument("--rotation", type=float, default=30.0, help="largest angle of the view, degrees")
-    parser.add_argument("--epochs", type=int, default=18, help="passes over the training rows")
+    parser.add_argument("--epochs", type=int, default=12, help="passes over the training rows")
     parser.add_argument("--seed", type=int, default=0, help="seed of the hands, the split and the fit")
     return parser.parse_args()
 
@@ -48,7 +48,7 @@ def parse_args() -> argparse.Namespace:
 def render(args: argparse.Namespace) -> tuple[Bunch, np.ndarray, np.ndarray]:
     """Return rendered hands, and the rows of the training and of the held-out subjects."""
     hands = make_hands(
-        round(args.n_train / 0.8),
+        round(args.n_train / 0.9),
         image_size=2 * args.image_size,
         n_subjects=args.n_subjects,
         side="right",
@@ -60,7 +60,7 @@ def render(args: argparse.Namespace) -> tuple[Bunch, np.ndarray, np.ndarray]:
     parts = np.array_split(np.arange(len(hands.data)), 4 * cpu_count())
     pictures = Parallel(n_jobs=-1)(delayed(hands.data.rgb.__getitem__)(part) for part in parts)
     hands.data = hands.data.replace(rgb=np.concatenate(pictures))
-    split = GroupShuffleSplit(n_splits=1, test_size=0.2, random_state=args.seed)
+    split = GroupShuffleSplit(n_splits=1, test_size=0.1, random_state=args.seed)
     train, test = next(split.split(hands.target, groups=hands.groups))
     return hands, train, test
 
@@ -90,6 +90,7 @@ def fit_vae(args: argparse.Namespace, X: HandFrames, y: np.ndarray) -> CrossModa
         given=("root", "scale"),
         augment={"shift": 0.05},
         lr=1e-3,
+        batch_size=32,
         lr_schedule="cosine",
         max_epochs=args.epochs,
         random_state=args.seed,
