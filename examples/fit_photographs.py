@@ -71,6 +71,7 @@ def read(folder: Path, size: int) -> tuple[HandFrames, np.ndarray]:
 def estimator(args: argparse.Namespace, epochs: int, **changes: object) -> CrossModalVAERegressor:
     """The settings of every fit."""
     settings = {
+        "variant": 2,
         "backbone": args.backbone,
         "given": ("root",),
         "root": ROOT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CameraError", "InputError", "SideInformationError", "TrainingWarning"]
+__all__ = ["CameraError", "DataFileError", "InputError", "SideInformationError", "TrainingWarning"]
 
 
 class InputError(ValueError):
@@ -15,6 +15,10 @@ class SideInformationError(InputError):
 
 class CameraError(InputError):
     """A camera matrix is missing or is not a camera matrix."""
+
+
+class DataFileError(InputError):
+    """A file of a data set is missing or is not what its publisher describes; the message names file and line."""
 
 
 class TrainingWarning(UserWarning):

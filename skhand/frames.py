@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from mmap import mmap as _mmap
 from typing import Any
 
@@ -27,6 +27,7 @@ _COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
     "root": ((3,), "root joint in the camera frame, mm"),
     "box": ((4,), "hand box x, y, width, height, px"),
     "affine": ((3, 3), "original picture's pixels to this picture's pixels"),
+    "rotation": ((3, 3), "original camera frame to this one's, orthogonal; determinant -1 where mirrored"),
     "domain": ((), "where the row comes from, for example 'synthetic' or 'real'"),
 }
 _LAZY = ("rgb", "depth", "mask")
@@ -67,6 +68,9 @@ class ImageFiles:
         One picture each, all of one size. JPEG and PNG are read.
     gray : bool, default=False
         Whether to keep one channel, as it is in the file (16-bit PNGs stay uint16); colour is made gray.
+    reader : callable, optional
+        Reads one file in place of the decoders above: ``reader(path) -> ndarray``, of one shape and dtype. A
+        function that a module defines, so that the pictures can be pickled.
 
     Attributes
     ----------
@@ -76,9 +80,15 @@ class ImageFiles:
         uint8, or uint16 for 16-bit gray files.
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], *, gray: bool = False):
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        gray: bool = False,
+        reader: Callable[[str], np.ndarray] | None = None,
+    ):
         self.paths = np.asarray([os.fspath(path) for path in paths], dtype=object)
-        self.gray = gray
+        self.gray, self.reader = gray, reader
         if len(self.paths) == 0:
             raise InputError("paths: expected at least one file, got none.")
         first = self._read(self.paths[0])
@@ -115,6 +125,8 @@ class ImageFiles:
         from PIL import Image
 
         try:
+            if self.reader is not None:
+                return self.reader(path)
             with Image.open(path) as picture:
                 if not self.gray:
                     return np.array(picture.convert("RGB"))
@@ -154,6 +166,10 @@ class HandFrames:
         Hand box in this picture: x, y, width, height.
     affine : array-like of shape (n_samples, 3, 3), optional
         Maps pixels of the original picture to pixels of this one.
+    rotation : array-like of shape (n_samples, 3, 3) or (3, 3), optional
+        Turns points of the original camera frame into this row's frame, in which ``pose3d`` and ``root`` are:
+        ``x_here = rotation @ x_original``. Orthogonal; its determinant is -1 where the hand was mirrored.
+        ``y`` and predictions stay in the original frame: estimators turn them there and back.
     domain : array-like of shape (n_samples,) or str, optional
         Where a row comes from.
 
@@ -185,6 +201,7 @@ class HandFrames:
         root: Any = None,
         box: Any = None,
         affine: Any = None,
+        rotation: Any = None,
         domain: Any = None,
     ):
         given = {
@@ -199,6 +216,7 @@ class HandFrames:
             "root": root,
             "box": box,
             "affine": affine,
+            "rotation": rotation,
             "domain": domain,
         }
         columns = {name: _as_column(name, value) for name, value in given.items() if value is not None}
@@ -344,7 +362,7 @@ def _as_column(name: str, value: Any) -> Any:
     else:
         column = np.asarray(value) if name in _LAZY else _as_float(name, value)
     shape = tuple(column.shape)
-    broadcastable = name in ("camera", "side", "domain") and shape == row
+    broadcastable = name in ("camera", "rotation", "side", "domain") and shape == row
     fits = len(shape) == len(row) + 1 and all(
         isinstance(want, str) or have == want for have, want in zip(shape[1:], row, strict=True)
     )

@@ -1,0 +1,115 @@
+"""Loaded and cropped data sets on disk: memory-mapped pictures under a key that holds every option."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+import skhand
+from skhand.exceptions import DataFileError
+from skhand.frames import HandFrames
+
+_PICTURES = ("rgb", "depth", "mask")
+_CHUNK = 64
+_FORMAT = 1
+
+
+def load_cached(
+    folder: Path, key: dict[str, Any], sources: Sequence[Path], build: Callable[[], Bunch]
+) -> Bunch:
+    """Return what ``build`` returns, from ``folder`` where it was kept before.
+
+    An entry is a folder of its own. It is written beside its place and renamed when it is complete, so an
+    interrupted write is never taken for an entry, and of two processes that build the same one the first to
+    finish wins.
+
+    Parameters
+    ----------
+    folder : Path
+        The cache; made where it does not exist.
+    key : dict
+        All that the result depends on. The library's version and the sources are added to it.
+    sources : sequence of Path
+        Files whose place, size and time of change are part of the key.
+    build : callable
+        Makes the Bunch.
+
+    Returns
+    -------
+    bunch : Bunch
+        Its pictures are memory maps.
+    """
+    stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+    text = json.dumps(
+        {**key, "sources": stamps, "skhand": skhand.__version__, "format": _FORMAT}, sort_keys=True, default=repr
+    )
+    entry = folder / f"{key['dataset']}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    if not entry.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        bunch = build()
+        partial = Path(tempfile.mkdtemp(prefix=f"{entry.name}.partial-", dir=folder))
+        try:
+            _write(partial, bunch, text)
+            os.rename(partial, entry)
+        except OSError:
+            if not entry.is_dir():  # not merely another process that was faster
+                raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return _read(entry)
+
+
+def _write(folder: Path, bunch: Bunch, key: str) -> None:
+    """Write an entry: each picture column as .npy, all other arrays in one .npz, texts in one .json."""
+    arrays, texts = {}, {"key": json.loads(key)}
+    for name in bunch.data.columns:
+        column = getattr(bunch.data, name)
+        if name in _PICTURES:
+            _write_pictures(folder / f"{name}.npy", column)
+        else:
+            arrays[f"data.{name}"] = np.asarray(column)
+    for name, value in bunch.items():
+        if isinstance(value, np.ndarray):
+            arrays[name] = value
+        elif name != "data":
+            texts[name] = value
+    np.savez(folder / "rows.npz", **arrays)
+    (folder / "texts.json").write_text(json.dumps(texts, indent=1))
+
+
+def _write_pictures(path: Path, column: Any) -> None:
+    """Write a column some rows at a time."""
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=column.dtype, shape=tuple(column.shape))
+    for start in range(0, len(column), _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, len(column)))
+        out[rows] = column[rows]
+    out.flush()
+
+
+def _read(folder: Path) -> Bunch:
+    try:
+        texts = json.loads((folder / "texts.json").read_text())
+        with np.load(folder / "rows.npz", allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        pictures = {
+            path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")
+        }
+    except (OSError, ValueError, KeyError) as error:
+        raise DataFileError(f"cache: {folder} is damaged ({error}); delete it.") from error
+    columns = {name.removeprefix("data."): values for name, values in arrays.items() if "data." in name}
+    del texts["key"]
+    texts["joint_names"] = tuple(texts["joint_names"])
+    return Bunch(
+        data=HandFrames(**pictures, **columns),
+        **{name: values for name, values in arrays.items() if "data." not in name},
+        **texts,
+    )

@@ -1,0 +1,234 @@
+"""Files of a data set: what is there, and readers that trust nothing they read."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import describe
+from skhand.exceptions import DataFileError, InputError
+
+# what a pickled dictionary of arrays and plain containers needs; nothing here runs code of the file's choosing
+_ALLOWED = {
+    ("numpy", "ndarray"),
+    ("numpy", "dtype"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("numpy._core.numeric", "_frombuffer"),
+    ("numpy.core.numeric", "_frombuffer"),
+    ("_codecs", "encode"),
+}
+
+
+def check_root(root: Any) -> Path:
+    """Return the folder that the user named.
+
+    Raises
+    ------
+    InputError
+        If it is not a folder.
+    """
+    if not isinstance(root, str | os.PathLike):
+        raise InputError(f"root: expected the folder of the data set, got {describe(root)}.")
+    path = Path(root).expanduser()
+    if not path.is_dir():
+        raise InputError(f"root: expected the folder of the data set, got {str(path)!r}, which is no folder.")
+    return path
+
+
+def first_existing(root: Path, *candidates: str) -> Path:
+    """Return the first of several places, relative to ``root``, where copies of a data set keep a file.
+
+    Raises
+    ------
+    DataFileError
+        If none exists; the message names them all.
+    """
+    for candidate in candidates:
+        if (root / candidate).exists():
+            return root / candidate
+    raise DataFileError(f"root: expected {' or '.join(candidates)} in {root}, found neither file nor folder.")
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names in a folder; none where it does not exist."""
+    return set(os.listdir(folder)) if folder.is_dir() else set()
+
+
+def missing_files(paths: Sequence[Path | str]) -> list[str]:
+    """Return those of the files that do not exist; each folder is listed once and no file is touched."""
+    listed: dict[str, set[str]] = {}
+    missing = []
+    for path in map(os.fspath, paths):
+        folder, name = os.path.split(path)
+        if folder not in listed:
+            listed[folder] = names_in(Path(folder))
+        if name not in listed[folder]:
+            missing.append(path)
+    return missing
+
+
+def require_files(paths: Sequence[Path | str]) -> None:
+    """Check that all files exist.
+
+    Raises
+    ------
+    DataFileError
+        If some are missing: the message names the first and says how many.
+    """
+    missing = missing_files(paths)
+    if missing:
+        raise DataFileError(
+            f"root: expected {len(paths)} pictures, {len(missing)} of them are missing, first {missing[0]}; "
+            "skhand.datasets.verify lists them all."
+        )
+
+
+class _RestrictedUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return super().find_class(module, name)
+
+
+def read_pickle(path: Path) -> Any:
+    """Read a pickle of numpy arrays, numbers, strings and plain containers, and refuse any other.
+
+    Raises
+    ------
+    DataFileError
+        If the file is missing, truncated or holds anything else; nothing of it is executed.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _RestrictedUnpickler(file, encoding="latin1").load()
+    except OSError as error:
+        raise DataFileError(f"{path}: expected a readable file, got {error}.") from error
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise DataFileError(
+            f"{path}: expected a pickle of numpy arrays and plain containers only, got another: {error}."
+        ) from error
+
+
+def read_json_list(path: Path) -> Iterator[Any]:
+    """Yield the items of a JSON file that holds one list, in bounded memory.
+
+    Raises
+    ------
+    DataFileError
+        If the file is missing, is truncated or holds no list; the message gives the item's number.
+    """
+    import json
+
+    decoder, count = json.JSONDecoder(), 0
+    try:
+        with open(path, encoding="utf-8") as file:
+            buffer = file.read(1 << 16).lstrip()
+            if not buffer.startswith("["):
+                raise DataFileError(f"{path}: expected a list, got {buffer[:20]!r}.")
+            buffer, done = buffer[1:], False
+            while True:
+                buffer = buffer.lstrip(" \t\r\n,")
+                if buffer.startswith("]"):
+                    return
+                try:
+                    item, end = decoder.raw_decode(buffer)
+                    done = done or end < len(buffer)
+                except json.JSONDecodeError:
+                    end = len(buffer)  # cut off by the buffer's end, or broken
+                if end == len(buffer):  # a number may go on in the next part too
+                    more = file.read(max(1 << 16, len(buffer)))
+                    if not more:
+                        raise DataFileError(
+                            f"{path}: expected a list, got one that ends inside or after item {count}."
+                        )
+                    buffer += more
+                    continue
+                yield item
+                count, buffer = count + 1, buffer[end:]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFileError(f"{path}: expected a readable JSON file, got {error}.") from error
+
+
+def read_mat(path: Path, variables: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read named variables of a MATLAB file (before version 7.3), and no others.
+
+    Raises
+    ------
+    DataFileError
+        If the file cannot be read or lacks a variable.
+    """
+    from scipy.io import loadmat, whosmat
+
+    try:
+        known = [name for name, _, _ in whosmat(path)]
+        if set(variables) <= set(known):
+            return {name: loadmat(path, variable_names=[name])[name] for name in variables}
+    except Exception as error:  # a damaged file raises nearly anything
+        raise DataFileError(f"{path}: expected a readable MATLAB file, got {error}.") from error
+    raise DataFileError(f"{path}: expected the variables {list(variables)}, got {known}.")
+
+
+def read_numbers(
+    line: str, count: int, path: Path, number: int, *, separators: str = " ", what: str = "numbers"
+) -> np.ndarray:
+    """Return the ``count`` numbers of a line of text.
+
+    Parameters
+    ----------
+    line : str
+        The line, or what of it holds the numbers.
+    count : int
+        How many there must be.
+    path : Path
+        The file, for the error.
+    number : int
+        The line's number from 1, for the error.
+    separators : str, default=" "
+        Characters that stand between numbers beside white space.
+    what : str, default="numbers"
+        What they are, for the error.
+
+    Returns
+    -------
+    numbers : ndarray of shape (count,), float64
+
+    Raises
+    ------
+    DataFileError
+        If the line is shorter or longer, or holds something else.
+    """
+    for separator in separators:
+        line = line.replace(separator, " ")
+    words = line.split()
+    try:
+        if len(words) == count:
+            return np.array([float(word) for word in words])
+    except ValueError as error:
+        raise DataFileError(f"{path}:{number}: expected {count} {what}, got {error}.") from error
+    raise DataFileError(f"{path}:{number}: expected {count} {what}, got {len(words)}.")
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file, without the empty ones at its end.
+
+    Raises
+    ------
+    DataFileError
+        If the file cannot be read as text.
+    """
+    try:
+        lines = io.open(path, encoding="utf-8-sig").read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFileError(f"{path}: expected a readable text file, got {error}.") from error
+    while lines and not lines[-1].strip():
+        lines.pop()
+    return lines

@@ -1,0 +1,162 @@
+"""What every loader does after it has read its files: bad rows, joints, side information, crops, the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils import Bunch
+
+from skhand._validation import check_option
+from skhand.datasets._cache import load_cached
+from skhand.exceptions import InputError
+from skhand.frames import HandFrames
+from skhand.geometry import project
+from skhand.skeleton import LAYOUTS, Layout, convert
+
+BAD_ROWS = ("flag", "keep", "drop")
+
+
+@dataclass
+class Annotations:
+    """What a loader has read, in the data set's own joints; n rows.
+
+    Parameters
+    ----------
+    layout : Layout
+        The data set's own joints.
+    joints : ndarray of shape (n, n_joints, 3), mm, camera frame (x right, y down, z forward)
+        NaN where there is no label.
+    visible : ndarray of shape (n, n_joints), bool
+    bad : ndarray of shape (n, n_joints), bool
+        Joints whose label is known to be wrong.
+    columns : dict of str to array-like
+        `HandFrames` columns: the pictures, ``camera``, ``side`` and so on. ``keypoints2d`` (in the data set's
+        own joints, px) only where it is not the projection of ``joints``.
+    groups : ndarray of shape (n,)
+        What must not be split over folds: a person, a sequence or a photograph.
+    ids : ndarray of str, shape (n,)
+        Each row's name in the data set.
+    palm_to_wrist : {"ring", "middle"}, default="ring"
+        How `convert` makes a wrist of a palm.
+    """
+
+    layout: Layout
+    joints: np.ndarray
+    visible: np.ndarray
+    bad: np.ndarray
+    columns: dict[str, Any]
+    groups: np.ndarray
+    ids: np.ndarray
+    palm_to_wrist: str = "ring"
+    more: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def finish(
+    name: str,
+    read: Callable[[], Annotations],
+    *,
+    sources: Sequence[Path],
+    options: dict[str, Any],
+    descr: str,
+    layout: str,
+    bad_rows: str,
+    crop: Any,
+    cache: Any,
+    return_X_y: bool,
+) -> Any:
+    """Make a loader's Bunch.
+
+    Parameters
+    ----------
+    name : str
+        The data set.
+    read : callable
+        Reads the annotations. It is not called where the cache has the answer.
+    sources : sequence of Path
+        The annotation files, whose size and time are part of the cache's key.
+    options : dict
+        The loader's own parameters, part of the cache's key.
+    descr : str
+        Source, licence and known faults.
+    layout, bad_rows, crop, cache, return_X_y
+        The loaders' common parameters.
+    """
+    check_option(layout, "layout", ("canonical", "native", *LAYOUTS))
+    check_option(bad_rows, "bad_rows", BAD_ROWS)
+    if crop is not None and not hasattr(crop, "transform"):
+        raise InputError(f"crop: expected a transformer such as HandCropper(), or None, got {crop!r}.")
+
+    def build() -> Bunch:
+        bunch = _assemble(read(), layout, bad_rows)
+        bunch.DESCR = descr.strip() + "\n"
+        if crop is not None:
+            bunch.data = crop.fit(bunch.data).transform(bunch.data)
+        return bunch
+
+    if cache is None:
+        bunch = build()
+    else:
+        key = {"dataset": name, "layout": layout, "bad_rows": bad_rows, "crop": repr(crop), **options}
+        bunch = load_cached(Path(cache), key, sources, build)
+    return (bunch.data, bunch.target) if return_X_y else bunch
+
+
+def _assemble(raw: Annotations, layout: str, bad_rows: str) -> Bunch:
+    """Return the Bunch of whole pictures."""
+    target = raw.layout if layout == "native" else LAYOUTS[layout]
+
+    def converted(points: np.ndarray, wanted: Layout = target) -> np.ndarray:
+        return convert(points, raw.layout, wanted, palm_to_wrist=raw.palm_to_wrist)
+
+    rows = np.flatnonzero(~raw.bad.any(axis=1)) if bad_rows == "drop" else np.arange(len(raw.joints))
+    frames = HandFrames(**raw.columns)[rows]
+    hidden = raw.bad[rows] & (bad_rows == "flag")
+    joints = np.where(hidden[..., None], np.nan, raw.joints[rows])
+    y = converted(joints)
+    new: dict[str, Any] = {}
+    if frames.keypoints2d is not None:
+        new["keypoints2d"] = converted(np.where(hidden[..., None], np.nan, frames.keypoints2d))
+    elif frames.camera is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            new["keypoints2d"] = project(y, frames.camera)
+    labelled = np.isfinite(new["keypoints2d"] if "keypoints2d" in new else y).all(axis=2)
+    if frames.box is None and "keypoints2d" in new:
+        new["box"] = keypoint_box(new["keypoints2d"])
+    bone = converted(joints, _BONE)
+    derived = {
+        "root": converted(joints, _PALM)[:, 0],
+        "scale": np.linalg.norm(bone[:, 1] - bone[:, 0], axis=1),
+    }
+    for name, values in derived.items():
+        if getattr(frames, name) is None and np.isfinite(values).any():
+            new[name] = values
+    seen = raw.visible[rows] & ~hidden
+    return Bunch(
+        data=frames.replace(**new),
+        target=y,
+        visible=(converted(seen[..., None].astype(np.float64))[..., 0] > 0) & labelled,
+        bad=raw.bad[rows].any(axis=1),
+        groups=raw.groups[rows],
+        ids=raw.ids[rows],
+        joint_names=target.joints,
+        **{name: values[rows] for name, values in raw.more.items()},
+    )
+
+
+_PALM = Layout("palm", ("palm",))
+_BONE = Layout("bone", ("middle_mcp", "middle_pip"))
+
+
+def keypoint_box(keypoints: np.ndarray) -> np.ndarray:
+    """Return the tight box of the finite keypoints of each row: x, y, width, height, px; NaN where none is."""
+    finite = np.isfinite(keypoints).all(axis=2, keepdims=True)
+    low = np.where(finite, keypoints, np.inf).min(axis=1)
+    high = np.where(finite, keypoints, -np.inf).max(axis=1)
+    box = np.hstack([low, high - low])
+    box[~finite.any(axis=(1, 2))] = np.nan
+    return box
+

@@ -1,0 +1,59 @@
+"""`verify`: which files of a data set are there, and which are missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skhand._validation import check_option
+from skhand.datasets import _rhd
+from skhand.datasets._files import check_root
+from skhand.datasets._report import DatasetReport
+from skhand.exceptions import DataFileError
+
+__all__ = ["verify"]
+
+#: How each data set is recognised and counted.
+INSPECTORS = {
+    "rhd": _rhd.INSPECTOR,
+}
+
+
+def verify(root: Any, dataset: str = "auto") -> DatasetReport:
+    """Print the frames a split beside the published counts, and name every missing file.
+
+    Parameters
+    ----------
+    root : str or path
+        Folder of a data set, as for its loader.
+    dataset : str, default="auto"
+        The data set, named as in its loader (``"rhd"`` for `load_rhd`); ``"auto"`` reads it off the files.
+
+    Returns
+    -------
+    report : DatasetReport
+        What was printed: ``parts``, ``missing``, ``complete``.
+
+    Raises
+    ------
+    DataFileError
+        If no data set is recognised.
+    InputError
+        If the root is no folder or the name is unknown.
+    """
+    folder = check_root(root)
+    check_option(dataset, "dataset", ("auto", *INSPECTORS))
+    if dataset == "auto":
+        found = [
+            name
+            for name, inspector in INSPECTORS.items()
+            if any(next(folder.glob(pattern), None) for pattern in inspector.signatures)
+        ]
+        if len(found) != 1:
+            raise DataFileError(
+                f"root: expected the folder of one of {', '.join(INSPECTORS)}; {folder} looks like "
+                f"{' and '.join(found) if found else 'none of them'}. Name it by dataset=."
+            )
+        dataset = found[0]
+    report = DatasetReport(dataset, folder, INSPECTORS[dataset].inspect(folder))
+    print(report)
+    return report
