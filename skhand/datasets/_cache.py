@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import skhand
 from skhand.exceptions import DataFileError
 from skhand.frames import HandFrames
 
-_PICTURES = ("rgb", "depth", "mask")
+PICTURES = ("rgb", "depth", "mask")
 _CHUNK = 64
 _FORMAT = 1
 
@@ -50,13 +50,16 @@ def load_cached(
     """
     stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
     text = json.dumps(
-        {**key, "sources": stamps, "skhand": skhand.__version__, "format": _FORMAT}, sort_keys=True, default=repr
+        {**key, "sources": stamps, "skhand": skhand.__version__, "format": _FORMAT},
+        sort_keys=True,
+        default=repr,
     )
     entry = folder / f"{key['dataset']}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
     if not entry.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
         bunch = build()
-        partial = Path(tempfile.mkdtemp(prefix=f"{entry.name}.partial-", dir=folder))
+        partial = folder / f"{entry.name}.partial-{uuid.uuid4().hex}"
+        partial.mkdir()
         try:
             _write(partial, bunch, text)
             os.rename(partial, entry)
@@ -70,10 +73,11 @@ def load_cached(
 
 def _write(folder: Path, bunch: Bunch, key: str) -> None:
     """Write an entry: each picture column as .npy, all other arrays in one .npz, texts in one .json."""
-    arrays, texts = {}, {"key": json.loads(key)}
+    arrays: dict[str, Any] = {}
+    texts = {"key": json.loads(key)}
     for name in bunch.data.columns:
         column = getattr(bunch.data, name)
-        if name in _PICTURES:
+        if name in PICTURES:
             _write_pictures(folder / f"{name}.npy", column)
         else:
             arrays[f"data.{name}"] = np.asarray(column)

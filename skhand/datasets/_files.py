@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 from skhand._validation import describe
 from skhand.exceptions import DataFileError, InputError
 
-# what a pickled dictionary of arrays and plain containers needs; nothing here runs code of the file's choosing
+# what a pickle of arrays and plain containers needs; nothing here runs code of the file's choosing
 _ALLOWED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
@@ -67,12 +66,12 @@ def missing_files(paths: Sequence[Path | str]) -> list[str]:
     """Return those of the files that do not exist; each folder is listed once and no file is touched."""
     listed: dict[str, set[str]] = {}
     missing = []
-    for path in map(os.fspath, paths):
+    for path in paths:
         folder, name = os.path.split(path)
         if folder not in listed:
             listed[folder] = names_in(Path(folder))
         if name not in listed[folder]:
-            missing.append(path)
+            missing.append(os.fspath(path))
     return missing
 
 
@@ -226,7 +225,7 @@ def read_lines(path: Path) -> list[str]:
         If the file cannot be read as text.
     """
     try:
-        lines = io.open(path, encoding="utf-8-sig").read().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataFileError(f"{path}: expected a readable text file, got {error}.") from error
     while lines and not lines[-1].strip():

@@ -1,4 +1,4 @@
-"""What every loader does after it has read its files: bad rows, joints, side information, crops, the cache."""
+"""What every loader does after it has read its files: bad rows, joints, side information, crop, cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skhand._validation import check_option
-from skhand.datasets._cache import load_cached
+from skhand.datasets._cache import PICTURES, load_cached
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import project
@@ -100,7 +100,8 @@ def finish(
     if cache is None:
         bunch = build()
     else:
-        key = {"dataset": name, "layout": layout, "bad_rows": bad_rows, "crop": repr(crop), **options}
+        how = None if crop is None else [type(crop).__qualname__, crop.get_params(deep=True)]
+        key = {"dataset": name, "layout": layout, "bad_rows": bad_rows, "crop": how, **options}
         bunch = load_cached(Path(cache), key, sources, build)
     return (bunch.data, bunch.target) if return_X_y else bunch
 
@@ -121,11 +122,11 @@ def _assemble(raw: Annotations, layout: str, bad_rows: str) -> Bunch:
     if frames.keypoints2d is not None:
         new["keypoints2d"] = converted(np.where(hidden[..., None], np.nan, frames.keypoints2d))
     elif frames.camera is not None:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # joints behind the camera
             new["keypoints2d"] = project(y, frames.camera)
-    labelled = np.isfinite(new["keypoints2d"] if "keypoints2d" in new else y).all(axis=2)
+    labelled = np.isfinite(new.get("keypoints2d", y)).all(axis=2)
     if frames.box is None and "keypoints2d" in new:
-        new["box"] = keypoint_box(new["keypoints2d"])
+        new["box"] = _boxes(frames, new["keypoints2d"])
     bone = converted(joints, _BONE)
     derived = {
         "root": converted(joints, _PALM)[:, 0],
@@ -151,12 +152,12 @@ _PALM = Layout("palm", ("palm",))
 _BONE = Layout("bone", ("middle_mcp", "middle_pip"))
 
 
-def keypoint_box(keypoints: np.ndarray) -> np.ndarray:
-    """Return the tight box of the finite keypoints of each row: x, y, width, height, px; NaN where none is."""
+def _boxes(frames: HandFrames, keypoints: np.ndarray) -> np.ndarray:
+    """Return the tight box of each row's keypoints, px; the whole picture where none is known."""
     finite = np.isfinite(keypoints).all(axis=2, keepdims=True)
     low = np.where(finite, keypoints, np.inf).min(axis=1)
     high = np.where(finite, keypoints, -np.inf).max(axis=1)
-    box = np.hstack([low, high - low])
-    box[~finite.any(axis=(1, 2))] = np.nan
-    return box
-
+    shapes = [getattr(frames, name).shape[1:3] for name in PICTURES if getattr(frames, name) is not None]
+    height, width = shapes[0] if shapes else (np.nan, np.nan)
+    known = finite.any(axis=(1, 2))[:, None]
+    return np.where(known, np.hstack([low, high - low]), (-0.5, -0.5, width, height))

@@ -1,0 +1,255 @@
+"""Rendered Hand Pose (Zimmermann & Brox 2017), from the publisher's own folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from skhand._validation import check_option
+from skhand.datasets._files import check_root, missing_files, names_in, read_pickle, require_files
+from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._report import Inspector, Part
+from skhand.exceptions import DataFileError
+from skhand.frames import ImageFiles
+from skhand.skeleton import LAYOUTS
+
+__all__ = ["load_rhd"]
+
+_FOLDERS = {"train": "training", "test": "evaluation"}
+_PUBLISHED = {"train": 41258, "test": 2728}
+_PICTURES = ("color", "depth", "mask")
+_SIDES = ("left", "right")
+_FIRST_LABEL = {"left": 2, "right": 18}  # of the mask: 2 to 17 left hand, 18 to 33 right hand
+
+_DESCR = """
+Rendered Hand Pose
+==================
+
+Rendered people, 320 x 320 px, one row a hand. C. Zimmermann and T. Brox, Learning to Estimate 3D Hand Pose
+from Single RGB Images, ICCV 2017; RHD_published_v2 from the Computer Vision Group in Freiburg. Licence: for
+research only.
+
+Known faults: some hands lie behind the camera (negative depth); about 1% of the keypoints lie outside the
+picture. The first are the bad rows of this loader.
+"""
+
+
+def read_depth(path: str) -> np.ndarray:
+    """Depth of one picture, mm: the red and the green byte over 65 535 times 5 m."""
+    with Image.open(path) as picture:
+        code = np.asarray(picture.convert("RGB"), dtype=np.float32)
+    return (code[..., 0] * 256 + code[..., 1]) * np.float32(5000 / 65535)
+
+
+def read_left_mask(path: str) -> np.ndarray:
+    """Pixels of the left hand."""
+    return _hand_pixels(path, "left")
+
+
+def read_right_mask(path: str) -> np.ndarray:
+    """Pixels of the right hand."""
+    return _hand_pixels(path, "right")
+
+
+def _hand_pixels(path: str, side: str) -> np.ndarray:
+    with Image.open(path) as picture:
+        labels = np.asarray(picture)
+    first = _FIRST_LABEL[side]
+    return (labels >= first) & (labels < first + 16)
+
+
+class _Masks:
+    """Masks of rows of either side."""
+
+    def __init__(self, paths: list[Path], sides: np.ndarray):
+        self.left = ImageFiles(paths, reader=read_left_mask)
+        self.right = ImageFiles(paths, reader=read_right_mask)
+        self.is_left = sides == "left"
+        self.shape, self.dtype, self.ndim = self.left.shape, self.left.dtype, 3
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        wanted = np.arange(len(self))[rows]
+        parts = [(self.left if self.is_left[row] else self.right)[int(row)] for row in np.atleast_1d(wanted)]
+        stacked = np.stack(parts) if parts else np.empty((0, *self.shape[1:]), self.dtype)
+        return stacked if wanted.ndim else stacked[0]
+
+
+def load_rhd(
+    root: Any,
+    split: str = "train",
+    *,
+    hand: str = "larger",
+    layout: str = "canonical",
+    bad_rows: str = "flag",
+    crop: Any = None,
+    cache: Any = None,
+    return_X_y: bool = False,
+) -> Any:
+    """Load the Rendered Hand Pose data set (RHD).
+
+    Nothing is downloaded: RHD_published_v2 is offered at
+    https://lmb.informatik.uni-freiburg.de/resources/datasets/RenderedHandposeDataset.en.html.
+
+    Parameters
+    ----------
+    root : str or path
+        The folder RHD_published_v2, with ``training`` and ``evaluation``.
+    split : {"train", "test"}, default="train"
+        ``"train"``: 41 258 pictures; ``"test"``: 2 728.
+    hand : {"larger", "left", "right", "both"}, default="larger"
+        Which hand of each picture is a row. ``"larger"`` (Zimmermann & Brox): the one with more pixels in the
+        mask, the right one where they are equal; it reads all masks. ``"both"``: two rows a picture, left
+        first.
+    layout : str, default="canonical"
+        Joints of ``target``: ``"canonical"``, ``"native"`` for the data set's own, or another name of
+        `skhand.skeleton.LAYOUTS`.
+    bad_rows : {"flag", "keep", "drop"}, default="flag"
+        What happens to hands behind the camera. ``"flag"``: their joints become NaN, so that they train and
+        score nothing; ``"keep"``: they come as they are published; ``"drop"``: their rows are left out.
+        ``bad`` marks them in each case.
+    crop : transformer or None, default=None
+        Applied to the table of whole pictures, for example ``HandCropper(preset="hand3d")``.
+    cache : str, path or None, default=None
+        Folder where the (cropped) pictures are kept as memory maps. Its entries are named by all options,
+        the annotation files and the library's version.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    rhd : Bunch
+        ``data`` : HandFrames with ``rgb``, ``depth`` (mm) and ``mask`` (of the row's hand), read when they
+        are asked for, ``keypoints2d`` (px), ``camera``, ``side``, ``scale`` (middle MCP to PIP, mm), ``root``
+        (palm, mm), ``box`` (of the keypoints, px; the whole picture where none is known) and
+        ``domain`` "synthetic".
+        ``target`` : ndarray of shape (n_samples, 21, 3), mm, camera frame.
+        ``visible`` : ndarray of shape (n_samples, 21), bool.
+        ``bad`` : ndarray of shape (n_samples,), bool.
+        ``groups`` : ndarray of shape (n_samples,), the picture. ``ids`` : ndarray of str.
+        ``joint_names``, ``DESCR``.
+    (data, target) : tuple
+        If ``return_X_y`` is True.
+
+    Raises
+    ------
+    InputError
+        If a parameter is not one of those listed.
+    DataFileError
+        If a file is missing, damaged or not in the published format.
+    """
+    folder = check_root(root)
+    check_option(split, "split", tuple(_FOLDERS))
+    check_option(hand, "hand", ("larger", *_SIDES, "both"))
+    labels = _label_file(folder, split)
+    return finish(
+        "rhd",
+        lambda: _read(folder, split, hand),
+        sources=[labels],
+        options={"split": split, "hand": hand},
+        descr=_DESCR,
+        layout=layout,
+        bad_rows=bad_rows,
+        crop=crop,
+        cache=cache,
+        return_X_y=return_X_y,
+    )
+
+
+def _label_file(folder: Path, split: str) -> Path:
+    path = folder / _FOLDERS[split] / f"anno_{_FOLDERS[split]}.pickle"
+    if not path.is_file():
+        raise DataFileError(f"root: expected {path}, which is not there; see skhand.datasets.verify.")
+    return path
+
+
+def _picture(folder: Path, split: str, kind: str, number: int) -> Path:
+    return folder / _FOLDERS[split] / kind / f"{number:05d}.png"
+
+
+def _read(folder: Path, split: str, hand: str) -> Annotations:
+    path = _label_file(folder, split)
+    entries = read_pickle(path)
+    numbers = _check_entries(entries, path)
+    files = {kind: [_picture(folder, split, kind, number) for number in numbers] for kind in _PICTURES}
+    for paths in files.values():
+        require_files(paths)
+    sides = _sides(files["mask"], hand)
+    rows = np.repeat(np.arange(len(numbers)), sides.shape[1])
+    side = sides.ravel()
+    hands = np.where(side == "left", 0, 21)[:, None] + np.arange(21)
+    stacked = {
+        key: np.stack([np.asarray(entries[number][key], dtype=np.float64) for number in numbers])[rows]
+        for key in ("xyz", "uv_vis", "K")
+    }
+    joints, uv = (np.take_along_axis(stacked[key], hands[..., None], axis=1) for key in ("xyz", "uv_vis"))
+    files = {kind: [paths[row] for row in rows] for kind, paths in files.items()}
+    ids = np.array([f"{number:05d}" for number in numbers])[rows]
+    return Annotations(
+        layout=LAYOUTS["rhd"],
+        joints=joints * 1000,
+        visible=uv[..., 2] > 0.5,
+        bad=np.repeat((joints[..., 2] <= 0).any(axis=1, keepdims=True), 21, axis=1),
+        columns={
+            "rgb": ImageFiles(files["color"]),
+            "depth": ImageFiles(files["depth"], reader=read_depth),
+            "mask": _Masks(files["mask"], side),
+            "keypoints2d": uv[..., :2],
+            "camera": stacked["K"],
+            "side": side,
+            "domain": "synthetic",
+        },
+        groups=np.asarray(numbers)[rows],
+        ids=np.char.add(ids, np.char.add("-", side)) if hand == "both" else ids,
+    )
+
+
+def _check_entries(entries: Any, path: Path) -> list[int]:
+    """Return the pictures' numbers in order."""
+    if not isinstance(entries, dict) or not entries:
+        raise DataFileError(f"{path}: expected a dictionary of pictures, got {type(entries).__name__}.")
+    for number, entry in entries.items():
+        shapes = {"xyz": (42, 3), "uv_vis": (42, 3), "K": (3, 3)}
+        found = {key: np.shape(entry[key]) for key in shapes if isinstance(entry, dict) and key in entry}
+        if found != shapes or not isinstance(number, int | np.integer):
+            raise DataFileError(f"{path}: expected {shapes} for picture {number!r}, got {found}.")
+    return sorted(int(number) for number in entries)
+
+
+def _sides(masks: list[Path], hand: str) -> np.ndarray:
+    """Which hands of each picture are rows: (n_pictures, 1 or 2) of "left" and "right"."""
+    if hand == "both":
+        return np.tile(_SIDES, (len(masks), 1))
+    if hand != "larger":
+        return np.full((len(masks), 1), hand)
+    areas = [
+        [ImageFiles([path], reader=reader)[0].sum() for reader in (read_left_mask, read_right_mask)]
+        for path in masks
+    ]
+    return np.array([["left" if left > right else "right"] for left, right in areas])
+
+
+def _inspect(root: Path) -> list[Part]:
+    parts = []
+    for split, name in _FOLDERS.items():
+        labels = root / name / f"anno_{name}.pickle"
+        if not labels.is_file():
+            missing = [str(labels.relative_to(root))]
+            parts.append(Part(name, len(names_in(root / name / "color")), _PUBLISHED[split], missing))
+            continue
+        numbers = _check_entries(read_pickle(labels), labels)
+        missing_by_kind = [
+            missing_files([_picture(root, split, kind, number) for number in numbers]) for kind in _PICTURES
+        ]
+        missing = [str(Path(path).relative_to(root)) for paths in missing_by_kind for path in paths]
+        incomplete = {Path(path).name for path in missing}
+        parts.append(Part(name, len(numbers) - len(incomplete), _PUBLISHED[split], missing))
+    return parts
+
+
+INSPECTOR = Inspector(("training/anno_training.pickle", "evaluation/anno_evaluation.pickle"), _inspect)
