@@ -64,6 +64,7 @@ def check_shape(value: Any, name: str, shape: tuple[int | str, ...], *, leading:
 def check_option(value: Any, name: str, options: Iterable[Any]) -> Any:
     """Return ``value`` if it is one of ``options``, else raise an `InputError` that lists them."""
     options = list(options)
+    value = value.item() if isinstance(value, np.generic) else value  # a search over an array hands these out
     if not any(value is option or (type(value) is type(option) and value == option) for option in options):
         listed = ", ".join(repr(option) for option in options)
         raise InputError(f"{name}: expected one of {listed}, got {value!r}.")

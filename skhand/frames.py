@@ -21,6 +21,7 @@ _COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
     "mask": (("height", "width"), "hand mask, bool"),
     "keypoints2d": (("n_joints", 2), "joints in the picture, px"),
     "pose3d": (("n_joints", 3), "joints in the camera frame, mm"),
+    "table": (("n_features",), "any numbers"),
     "camera": ((3, 3), "intrinsics of this picture, px"),
     "side": ((), "'left' or 'right'"),
     "scale": ((), "length of the scale bone, mm"),
@@ -131,7 +132,7 @@ class ImageFiles:
                 if not self.gray:
                     return np.array(picture.convert("RGB"))
                 return np.array(picture if len(picture.getbands()) == 1 else picture.convert("L"))
-        except OSError as error:
+        except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
             raise InputError(f"paths: {path} is missing or is not a readable picture ({error}).") from error
 
 
@@ -154,6 +155,8 @@ class HandFrames:
         Joints in the picture; the centre of the top-left pixel is (0, 0). NaN where unknown.
     pose3d : array-like of shape (n_samples, n_joints, 3), mm, optional
         Joints in the camera frame, for models that take poses as input. NaN where unknown.
+    table : array-like of shape (n_samples, n_features), optional
+        Any other numbers, for example of a glove.
     camera : array-like of shape (n_samples, 3, 3) or (3, 3), px, optional
         Intrinsics that belong to the picture as it is here.
     side : array-like of shape (n_samples,) or str, optional
@@ -195,6 +198,7 @@ class HandFrames:
         mask: Any = None,
         keypoints2d: Any = None,
         pose3d: Any = None,
+        table: Any = None,
         camera: Any = None,
         side: Any = None,
         scale: Any = None,
@@ -210,6 +214,7 @@ class HandFrames:
             "mask": mask,
             "keypoints2d": keypoints2d,
             "pose3d": pose3d,
+            "table": table,
             "camera": camera,
             "side": side,
             "scale": scale,
@@ -268,6 +273,8 @@ class HandFrames:
         if isinstance(rows, np.ndarray) and rows.size == 0:
             rows = rows.astype(np.intp)
         base = np.arange(self._n) if self._rows is None else self._rows
+        if np.ndim(rows) > 1:
+            raise InputError(f"HandFrames: expected rows along one axis, got {describe(rows)}.")
         subset = self._blank()
         subset._columns, subset._n = self._columns, self._n
         subset._rows = np.atleast_1d(base[rows])

@@ -130,6 +130,7 @@ LAYOUTS: dict[str, Layout] = {
             "The thumb's mcp, pip, dip, tip of the data set are named cmc, mcp, ip, tip by their place.",
         ),
         Layout("freihand", JOINTS, "The canonical order."),
+        Layout("tips5", tuple(_finger(finger)[-1] for finger in _FINGER_NAMES), "Finger tips only."),
         Layout("mediapipe", JOINTS, "The canonical order; MediaPipe calls the little finger pinky."),
     )
 }

@@ -1,8 +1,31 @@
 """Data sets: the synthetic generator, and loaders of the real ones from their publishers' files."""
 
+from skhand.datasets._dexter_object import load_dexter_object
+from skhand.datasets._ego_dexter import load_ego_dexter
+from skhand.datasets._freihand import load_freihand
+from skhand.datasets._icvl import load_icvl
 from skhand.datasets._make_hands import make_hands
+from skhand.datasets._mpii_nzsl import load_mpii_nzsl
+from skhand.datasets._msra import load_msra
+from skhand.datasets._nyu import load_nyu
 from skhand.datasets._report import DatasetReport
 from skhand.datasets._rhd import load_rhd
+from skhand.datasets._stb import load_stb
+from skhand.datasets._synth_hands import load_synth_hands
 from skhand.datasets._verify import verify
 
-__all__ = ["DatasetReport", "load_rhd", "make_hands", "verify"]
+__all__ = [
+    "DatasetReport",
+    "load_dexter_object",
+    "load_ego_dexter",
+    "load_freihand",
+    "load_icvl",
+    "load_mpii_nzsl",
+    "load_msra",
+    "load_nyu",
+    "load_rhd",
+    "load_stb",
+    "load_synth_hands",
+    "make_hands",
+    "verify",
+]

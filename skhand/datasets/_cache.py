@@ -21,6 +21,7 @@ from skhand.frames import HandFrames
 PICTURES = ("rgb", "depth", "mask")
 _CHUNK = 64
 _FORMAT = 1
+_LISTED = 16  # sources whose stamps an entry spells out
 
 
 def load_cached(
@@ -48,11 +49,13 @@ def load_cached(
     bunch : Bunch
         Its pictures are memory maps.
     """
-    stamps = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+    stamps: Any = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in sources]
+    if len(stamps) > _LISTED:
+        stamps = hashlib.sha256(json.dumps(stamps).encode()).hexdigest()
     text = json.dumps(
         {**key, "sources": stamps, "skhand": skhand.__version__, "format": _FORMAT},
         sort_keys=True,
-        default=repr,
+        default=_spelled,
     )
     entry = folder / f"{key['dataset']}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
     if not entry.is_dir():
@@ -69,6 +72,14 @@ def load_cached(
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     return _read(entry)
+
+
+def _spelled(value: Any) -> Any:
+    """Return an option as JSON can hold it; arrays by their content, which their repr leaves out."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return ["ndarray", str(value.dtype), value.shape, digest]
+    return repr(value)
 
 
 def _write(folder: Path, bunch: Bunch, key: str) -> None:

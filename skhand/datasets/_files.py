@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ _ALLOWED = {
     ("_codecs", "encode"),
 }
 
+_LARGEST_ITEM = 1 << 22  # characters of one item of a JSON list
+
 
 def check_root(root: Any) -> Path:
     """Return the folder that the user named.
@@ -43,6 +46,22 @@ def check_root(root: Any) -> Path:
     return path
 
 
+def check_choices(value: Any, name: str, options: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the wanted ones of ``options`` in the order of ``options``; all of them where ``value`` is None.
+
+    Raises
+    ------
+    InputError
+        If one is unknown or named twice, or none is wanted.
+    """
+    if value is None:
+        return tuple(options)
+    chosen = list(value) if isinstance(value, list | tuple | range | np.ndarray) else None
+    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(options):
+        raise InputError(f"{name}: expected some of {list(options)}, each once, got {value!r}.")
+    return tuple(option for option in options if option in chosen)
+
+
 def first_existing(root: Path, *candidates: str) -> Path:
     """Return the first of several places, relative to ``root``, where copies of a data set keep a file.
 
@@ -54,7 +73,10 @@ def first_existing(root: Path, *candidates: str) -> Path:
     for candidate in candidates:
         if (root / candidate).exists():
             return root / candidate
-    raise DataFileError(f"root: expected {' or '.join(candidates)} in {root}, found neither file nor folder.")
+    raise DataFileError(
+        f"root: expected {' or '.join(candidates)} in {root}, found neither file nor folder; see "
+        "skhand.datasets.verify."
+    )
 
 
 def names_in(folder: Path) -> set[str]:
@@ -117,8 +139,15 @@ def read_pickle(path: Path) -> Any:
         ) from error
 
 
-def read_json_list(path: Path) -> Iterator[Any]:
+def read_json_list(path: Path, key: str | None = None) -> Iterator[Any]:
     """Yield the items of a JSON file that holds one list, in bounded memory.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    key : str or None, default=None
+        Where the list is the first member of an object: the member's name.
 
     Raises
     ------
@@ -131,30 +160,40 @@ def read_json_list(path: Path) -> Iterator[Any]:
     try:
         with open(path, encoding="utf-8") as file:
             buffer = file.read(1 << 16).lstrip()
+            if key is not None:
+                buffer = re.sub(rf'^\{{\s*"{re.escape(key)}"\s*:\s*', "", buffer)
             if not buffer.startswith("["):
                 raise DataFileError(f"{path}: expected a list, got {buffer[:20]!r}.")
-            buffer, done = buffer[1:], False
+            at = 1
             while True:
-                buffer = buffer.lstrip(" \t\r\n,")
-                if buffer.startswith("]"):
+                at = _past_space(buffer, at)
+                if buffer.startswith("]", at):
                     return
                 try:
-                    item, end = decoder.raw_decode(buffer)
-                    done = done or end < len(buffer)
+                    item, end = decoder.raw_decode(buffer, at)
+                    end = _past_space(buffer, end)
                 except json.JSONDecodeError:
                     end = len(buffer)  # cut off by the buffer's end, or broken
-                if end == len(buffer):  # a number may go on in the next part too
-                    more = file.read(max(1 << 16, len(buffer)))
-                    if not more:
-                        raise DataFileError(
-                            f"{path}: expected a list, got one that ends inside or after item {count}."
-                        )
-                    buffer += more
+                if buffer.startswith((",", "]"), end):  # else a number may go on in the next part
+                    yield item
+                    count, at = count + 1, end + buffer.startswith(",", end)
                     continue
-                yield item
-                count, buffer = count + 1, buffer[end:]
+                buffer, at = buffer[at:], 0
+                more = file.read(max(1 << 16, len(buffer)))
+                if not more or len(buffer) > _LARGEST_ITEM:
+                    raise DataFileError(
+                        f"{path}: expected a list, got one that is damaged or ends inside or after item "
+                        f"{count}."
+                    )
+                buffer += more
     except (OSError, UnicodeDecodeError) as error:
         raise DataFileError(f"{path}: expected a readable JSON file, got {error}.") from error
+
+
+def _past_space(text: str, start: int) -> int:
+    while text[start : start + 1].isspace():
+        start += 1
+    return start
 
 
 def read_mat(path: Path, variables: Sequence[str]) -> dict[str, np.ndarray]:
@@ -165,15 +204,31 @@ def read_mat(path: Path, variables: Sequence[str]) -> dict[str, np.ndarray]:
     DataFileError
         If the file cannot be read or lacks a variable.
     """
-    from scipy.io import loadmat, whosmat
+    from scipy.io import loadmat
 
+    known = list(mat_shapes(path))
+    if not set(variables) <= set(known):
+        raise DataFileError(f"{path}: expected the variables {list(variables)}, got {known}.")
     try:
-        known = [name for name, _, _ in whosmat(path)]
-        if set(variables) <= set(known):
-            return {name: loadmat(path, variable_names=[name])[name] for name in variables}
+        return {name: loadmat(path, variable_names=[name])[name] for name in variables}
     except Exception as error:  # a damaged file raises nearly anything
         raise DataFileError(f"{path}: expected a readable MATLAB file, got {error}.") from error
-    raise DataFileError(f"{path}: expected the variables {list(variables)}, got {known}.")
+
+
+def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the variables of a MATLAB file (before version 7.3) and their shapes; no value is read.
+
+    Raises
+    ------
+    DataFileError
+        If the file cannot be read.
+    """
+    from scipy.io import whosmat
+
+    try:
+        return {name: shape for name, shape, _ in whosmat(path)}
+    except Exception as error:  # a damaged file raises nearly anything
+        raise DataFileError(f"{path}: expected a readable MATLAB file, got {error}.") from error
 
 
 def read_numbers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +88,8 @@ def finish(
     """
     check_option(layout, "layout", ("canonical", "native", *LAYOUTS))
     check_option(bad_rows, "bad_rows", BAD_ROWS)
+    if cache is not None and not isinstance(cache, str | os.PathLike):
+        raise InputError(f"cache: expected a folder or None, got {cache!r}.")
     if crop is not None and not hasattr(crop, "transform"):
         raise InputError(f"crop: expected a transformer such as HandCropper(), or None, got {crop!r}.")
 
@@ -128,8 +131,9 @@ def _assemble(raw: Annotations, layout: str, bad_rows: str) -> Bunch:
     if frames.box is None and "keypoints2d" in new:
         new["box"] = _boxes(frames, new["keypoints2d"])
     bone = converted(joints, _BONE)
+    palm = convert(y, target, _PALM)  # of the joints that are returned, so that y minus root is what it says
     derived = {
-        "root": converted(joints, _PALM)[:, 0],
+        "root": (palm if np.isfinite(palm).any() else converted(joints, _PALM))[:, 0],
         "scale": np.linalg.norm(bone[:, 1] - bone[:, 0], axis=1),
     }
     for name, values in derived.items():

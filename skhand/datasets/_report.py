@@ -22,7 +22,7 @@ class Part:
     n_found : int
         Frames that are there with their annotation.
     n_published : int or tuple of int
-        Frames that the publisher describes; several where releases differ.
+        Frames that the publisher describes; several where releases differ, ``()`` where none is known.
     missing : list of str
         Files that are not there, relative to the root.
     """
@@ -37,7 +37,7 @@ class Part:
 class DatasetReport:
     """What `verify` found.
 
-    Attributes
+    Parameters
     ----------
     dataset : str
         The data set.
@@ -59,16 +59,19 @@ class DatasetReport:
     @property
     def complete(self) -> bool:
         """Whether nothing is missing and every part has a published number of frames."""
-        return not self.missing and all(
+        if not self.parts or self.missing:
+            return False
+        return all(
             part.n_found in (part.n_published if isinstance(part.n_published, tuple) else (part.n_published,))
             for part in self.parts
+            if part.n_published != ()
         )
 
     def __str__(self) -> str:
         lines = [f"{self.dataset} in {self.root}"]
         for part in self.parts:
             published = part.n_published if isinstance(part.n_published, tuple) else (part.n_published,)
-            counts = " or ".join(map(str, published))
+            counts = " or ".join(map(str, published)) or "number unknown"
             lines.append(f"  {part.name:24s} {part.n_found:8d} frames, published {counts}")
             lines += [f"    missing: {name}" for name in part.missing[:_SHOWN]]
             if len(part.missing) > _SHOWN:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from skhand._validation import check_option
-from skhand.datasets import _rhd
+from skhand.datasets import (
+    _dexter_object,
+    _ego_dexter,
+    _freihand,
+    _icvl,
+    _mpii_nzsl,
+    _msra,
+    _nyu,
+    _rhd,
+    _stb,
+    _synth_hands,
+)
 from skhand.datasets._files import check_root
 from skhand.datasets._report import DatasetReport
 from skhand.exceptions import DataFileError
@@ -14,7 +25,16 @@ __all__ = ["verify"]
 
 #: How each data set is recognised and counted.
 INSPECTORS = {
+    "dexter_object": _dexter_object.INSPECTOR,
+    "ego_dexter": _ego_dexter.INSPECTOR,
+    "freihand": _freihand.INSPECTOR,
+    "icvl": _icvl.INSPECTOR,
+    "mpii_nzsl": _mpii_nzsl.INSPECTOR,
+    "msra": _msra.INSPECTOR,
+    "nyu": _nyu.INSPECTOR,
     "rhd": _rhd.INSPECTOR,
+    "stb": _stb.INSPECTOR,
+    "synth_hands": _synth_hands.INSPECTOR,
 }
 
 

@@ -20,13 +20,16 @@ from skhand.estimators._inputs import (
     read_columns,
     read_target,
     require_given,
+    require_poses,
     rows_of_pairs,
+    to_row_frame,
     usable_rows,
 )
 from skhand.estimators._latent import LatentPoseEstimator
 from skhand.estimators._networks import build_networks, fit_codecs, pairs_of
 from skhand.exceptions import InputError, TrainingWarning
 from skhand.nn import BACKBONES, CrossModalVAE
+from skhand.skeleton import root_position
 from skhand.training import (
     PAPER,
     CosineRate,
@@ -34,6 +37,7 @@ from skhand.training import (
     PairBatches,
     PairTask,
     check_augment,
+    check_callbacks,
     resolve_device,
     resolve_precision,
     seeded,
@@ -43,6 +47,7 @@ __all__ = ["CrossModalVAERegressor"]
 
 GIVEN = ("root", "scale", "side")
 _COUNTS = ("latent_dim", "max_epochs", "batch_size", "hidden_units", "n_hidden_layers", "n_iter_no_change")
+_ROOT_GAP = 5.0  # mm between y's root and X's column root that is worth a warning
 _WEAK = 1e-3  # a term whose gradient is below this share of the MSE's does nothing
 
 
@@ -247,7 +252,10 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             Pictures (n, height, width, 3) uint8 or float in 0..1, depth (n, height, width) in mm, keypoints
             (n, n_joints, 2) in px, a table (n, n_features), or a `HandFrames` with any of these.
         y : array-like of shape (n, n_joints, 3), (n, 3 * n_joints), (n, k) or (n,), mm
-            Poses in the camera frame, or any numbers for a table. NaN rows are unlabelled.
+            Poses in the original camera frame, whatever X's ``rotation``, or any numbers for a table. NaN
+            rows are unlabelled. None takes the poses of X's column ``pose3d``, in the rows' own frames.
+            Flattened poses are recognised where X is no table and they have five joints or more, or where
+            "root" or "scale" is given; other numbers are standardised column by column.
         X_val, y_val : like X and y, default=None
             Validation data, for ``history_`` and early stopping.
 
@@ -291,18 +299,26 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         augment = self._check_parameters()
         device = resolve_device(self.device)
         dtype = resolve_precision(self.precision, device)
-        columns = self._read_training(X, y, fresh)
-        weights = self._pair_weights()
-        if not fresh:
-            self._check_same_architecture()
         stopping = self.early_stopping and not partial
-        validation = self._read_validation(X_val, y_val, stopping)
-        augment = self._check_augmentation(augment)
+        before = dict(self.__dict__)
+        try:
+            columns = self._read_training(X, y, fresh)
+            weights = self._pair_weights()
+            if not fresh:
+                self._check_same_architecture()
+            validation = self._read_validation(X_val, y_val, stopping)
+            augment = self._check_augmentation(augment)
+        except Exception:  # an estimator that was fitted before stays as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         rng = np.random.default_rng(seed if fresh else [seed, self.n_iter_])
+        if fresh:
+            self._split_seed = seed
         rows = np.arange(len(columns[self.source_]))
         if stopping and validation is None:
-            rows, validation = self._split(columns, rows, rng)
+            rows, validation = self._split(columns, rows, self._split_seed)
         pair_rows = rows_of_pairs(columns, rows, self.pairs_, self._rooted)
         with seeded(int(rng.integers(2**31)), device):
             if fresh:
@@ -341,6 +357,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         check_number(self.validation_fraction, "validation_fraction", low=0, high=0.9, include_low=False)
         check_option(self.backbone, "backbone", BACKBONES)
         check_option(self.lr_schedule, "lr_schedule", ("constant", "cosine"))
+        for name in ("pretrained", "early_stopping", "warm_start"):
+            check_option(getattr(self, name), name, (True, False))
+        check_callbacks(self.callbacks)
         self._given()
         is_auto = isinstance(self.augment, str) and self.augment == "auto"
         return "auto" if is_auto else check_augment(self.augment)
@@ -355,7 +374,6 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             self.poses_, self.y_shape_ = False, ()
         columns = read_columns(self, X, self.source_, self.image_shape, reset=fresh)
         n = len(columns[self.source_])
-        require_given(columns, self.given_)
         modalities = {modality for pair in self.pairs_ for modality in pair}
         if y is None and "pose3d" in modalities:
             if "pose3d" not in columns:
@@ -363,9 +381,19 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
                     f"{type(self).__name__} requires y to be passed, but the target y is None. "
                     "(y: expected poses or numbers, one row a sample.)"
                 )
-            y = columns["pose3d"]
-        if y is not None:
-            columns["pose3d"] = self._read_poses(y, n, fresh)
+            columns["pose3d"] = self._read_poses(columns["pose3d"], n, fresh)
+        elif y is not None:
+            poses = self._turned(self._read_poses(y, n, fresh), columns)
+            if self.source_ == "pose3d" and not _same_poses(poses, columns["pose3d"]):
+                raise InputError(
+                    "y: with poses as the input, they are also what pose3d decodes to; expected y=None or "
+                    "X's poses, got others. To learn anything else pass them as a table (source='table')."
+                )
+            columns["pose3d"] = poses
+        known = np.isfinite(columns["pose3d"].reshape(n, -1)).any(axis=1) if "pose3d" in columns else None
+        require_given(columns, self.given_, known)
+        if fresh and self.poses_ and {"root"} <= set(self.given_) & set(columns):
+            self._warn_of_other_root(columns)
         missing = modalities - set(columns)
         if missing:
             raise InputError(f"pairs: X has no column {sorted(missing)}; its columns are {sorted(columns)}.")
@@ -387,8 +415,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         y = read_target(y, n_samples)
         if fresh:
             self.y_shape_ = y.shape[1:]
-            flat_poses = y.ndim == 2 and (y.shape[1] == 63 or bool({"root", "scale"} & set(self.given_)))
-            self.poses_ = y.ndim == 3 or flat_poses
+            is_flat = y.ndim == 2 and self.source_ != "table" and y.shape[1] >= 15 and y.shape[1] % 3 == 0
+            rooted = y.ndim == 2 and bool({"root", "scale"} & set(self.given_))
+            self.poses_ = y.ndim == 3 or is_flat or rooted
         elif y.shape[1:] != self.y_shape_:
             raise InputError(
                 f"y: expected targets of shape {self.y_shape_} as first fitted, got {y.shape[1:]}."
@@ -400,6 +429,11 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         poses = self._as_poses(y)
         self._rooted(poses)  # a root that these joints do not have is an error before any work
         return poses
+
+    def _turned(self, poses: np.ndarray, columns: dict[str, Any]) -> np.ndarray:
+        """Targets in the rows' own frames."""
+        require_poses(columns, self.poses_)
+        return to_row_frame(poses, columns)
 
     def _read_validation(
         self, X_val: Any, y_val: Any, stopping: bool
@@ -420,7 +454,8 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
                 f"X_val: expected {self.source_} of shape {self.input_shape_} a row as in X, "
                 f"got {tuple(columns[self.source_].shape[1:])}."
             )
-        columns["pose3d"] = self._read_poses(y_val, len(columns[self.source_]), fresh=False)
+        poses = self._read_poses(y_val, len(columns[self.source_]), fresh=False)
+        columns["pose3d"] = self._turned(poses, columns)
         rows = np.arange(len(columns["pose3d"]))
         rows = rows[usable_rows(columns, rows, self.pairs_[0], self._rooted)]
         if len(rows) == 0:
@@ -439,10 +474,11 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
             )
         return augment
 
-    def _split(
-        self, columns: dict[str, Any], rows: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, Any]:
-        """Return the training rows and the validation data that early stopping sets aside."""
+    def _split(self, columns: dict[str, Any], rows: np.ndarray, seed: int) -> tuple[np.ndarray, Any]:
+        """Return the training rows and the validation data that early stopping sets aside.
+
+        A warm start on the same rows sets the same ones aside.
+        """
         labelled = rows[usable_rows(columns, rows, self.pairs_[0], self._rooted)]
         n_val = max(1, round(self.validation_fraction * len(labelled)))
         if n_val >= len(labelled):
@@ -450,7 +486,7 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
                 f"validation_fraction: expected labelled rows left to train on, "
                 f"got {self.validation_fraction} of {len(labelled)} labelled rows."
             )
-        held_out = rng.permutation(labelled)[:n_val]
+        held_out = np.random.default_rng(seed).permutation(labelled)[:n_val]
         return np.setdiff1d(rows, held_out), (columns, held_out)
 
     def _build(self, columns: dict[str, Any], rows: np.ndarray) -> None:
@@ -458,7 +494,8 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         self.codecs_ = fit_codecs(
             set(self.shapes_), columns, rows, poses=self.poses_, given=self.given_, root=self.root
         )
-        self.scale_mean_ = float(np.mean(columns["scale"])) if "scale" in self.given_ else 1.0
+        self.scale_mean_ = float(np.nanmean(columns["scale"])) if "scale" in self.given_ else 1.0
+        self.root_ = self.root
         self.architecture_ = self._architecture()
         self.module_ = self._build_module(self.pretrained)
         self.n_parameters_ = sum(weight.numel() for weight in self.module_.parameters())
@@ -467,6 +504,18 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         self.latent_mean_ = np.zeros(self.latent_dim)  # the prior, until the training rows have spoken
         self.latent_cov_ = np.eye(self.latent_dim)
         self._optimizer_state: dict[str, Any] = {}
+
+    def _warn_of_other_root(self, columns: dict[str, Any]) -> None:
+        """Warn where the column ``root``, at which predictions are put, is not y's root."""
+        off = np.linalg.norm(columns["root"] - root_position(columns["pose3d"], self.root), axis=1)
+        if np.isfinite(off).any() and np.nanmedian(off) > _ROOT_GAP:
+            warnings.warn(
+                f"root: X's column root is {np.nanmedian(off):.0f} mm (median) from the {self.root} of y; "
+                "predictions will be put at that column, and be wrong by as much. Use the same root, or "
+                "X.replace(root=None) for root-relative predictions.",
+                TrainingWarning,
+                stacklevel=5,
+            )
 
     def _architecture(self) -> dict[str, Any]:
         return {
@@ -485,8 +534,8 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
 
     def _check_same_architecture(self) -> None:
         """Refuse to go on with networks that the parameters no longer describe."""
-        wanted = {**self._architecture(), "given": set(self._given())}
-        fitted = {**self.architecture_, "given": set(self.given_)}
+        wanted = {**self._architecture(), "given": set(self._given()), "root": self.root}
+        fitted = {**self.architecture_, "given": set(self.given_), "root": self.root_}
         if self.pairs is not None or self.source != "auto":
             wanted["pairs"] = pairs_of(self.variant, self.pairs, self.source)
         else:
@@ -502,7 +551,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
         return build_networks(self.pairs_, self.shapes_, pretrained=pretrained, **self.architecture_)
 
     def _pair_weights(self) -> list[float]:
-        weights = [1.0] * len(self.pairs_) if self.pair_weights is None else list(self.pair_weights)
+        weights = (
+            [1.0] * len(self.pairs_) if self.pair_weights is None else np.ravel(self.pair_weights).tolist()
+        )
         if len(weights) != len(self.pairs_):
             raise InputError(
                 f"pair_weights: expected one weight for each of {self.pairs_}, got {self.pair_weights!r}."
@@ -537,3 +588,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, LatentPoseEstimator):
                     TrainingWarning,
                     stacklevel=3,
                 )
+
+
+def _same_poses(y: np.ndarray, poses: Any) -> bool:
+    """Whether y is X's own poses, to a thousandth of a millimetre."""
+    own = np.asarray(poses, dtype=np.float64)
+    return own.size == y.size and np.allclose(own.reshape(y.shape), y, rtol=1e-6, atol=1e-3, equal_nan=True)

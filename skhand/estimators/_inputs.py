@@ -11,6 +11,7 @@ from sklearn.utils.validation import _num_samples, check_array, validate_data
 from skhand._validation import check_option, check_shape, describe
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
+from skhand.geometry import apply_affine, rotate_points
 
 MODALITIES = ("rgb", "depth", "keypoints2d", "pose3d", "table")
 IMAGES = ("rgb", "depth")
@@ -30,11 +31,11 @@ def find_source(X: Any, source: str, image_shape: tuple[int, ...] | None) -> str
     if source != "auto":
         return source
     if isinstance(X, HandFrames):
-        for name in ("rgb", "depth", "keypoints2d"):
+        for name in ("rgb", "depth", "keypoints2d", "table"):
             if name in X.columns:
                 return name
         raise InputError(
-            f"X: expected a HandFrames with rgb, depth or keypoints2d, got the columns {X.columns}."
+            f"X: expected a HandFrames with rgb, depth, keypoints2d or table, got the columns {X.columns}."
         )
     shape = getattr(X, "shape", None)
     if shape is None:
@@ -47,7 +48,7 @@ def find_source(X: Any, source: str, image_shape: tuple[int, ...] | None) -> str
     if len(shape) == 4:
         return "rgb"
     if len(shape) == 3:
-        return "keypoints2d" if shape[2] == 2 else "depth"
+        return {2: "keypoints2d", 3: "pose3d"}.get(shape[2], "depth")
     return "table"
 
 
@@ -73,11 +74,20 @@ def read_columns(
     -------
     columns : dict of str to array-like
         ``side`` as 0 (left) and 1 (right).
+
+    Raises
+    ------
+    InputError
+        If X has no rows, no such column, or a column is not what it should be.
     """
     if isinstance(X, HandFrames):
         columns = {name: getattr(X, name) for name in X.columns if name != "domain"}
+        for name in ("keypoints2d", "pose3d", "table"):
+            if name in columns and np.isinf(columns[name]).any():
+                raise InputError(f"X: expected finite {name}, got infinity.")
         if "side" in columns:
             columns["side"] = (columns["side"] == "right").astype(np.int64)
+        _check_maps(columns)
         if source not in columns:
             raise InputError(f"source: X has no column {source!r}; its columns are {X.columns}.")
     else:
@@ -86,9 +96,19 @@ def read_columns(
         raise InputError(f"X: expected at least 1 sample, got 0 sample(s) (shape={np.shape(X)}).")
     if source in IMAGES:
         check_pictures(columns[source], source)
-    if source == "keypoints2d" and not reset and not np.isfinite(columns[source]).all():
-        raise InputError("X: expected finite keypoints2d, got NaN or infinity.")
+    elif not reset and not np.isfinite(columns[source]).all():
+        raise InputError(f"X: expected finite {source}, got NaN or infinity.")
     return columns
+
+
+def _check_maps(columns: dict[str, Any]) -> None:
+    """Refuse a ``rotation`` or ``affine`` that leads nowhere back."""
+    if "rotation" in columns:
+        product = columns["rotation"] @ np.swapaxes(columns["rotation"], -1, -2)
+        if not (np.abs(product - np.eye(3)) < 1e-4).all():
+            raise InputError("rotation: expected orthogonal matrices, got others or NaN.")
+    if "affine" in columns and not (np.abs(np.linalg.det(columns["affine"])) > 1e-12).all():
+        raise InputError("affine: expected matrices that can be inverted, got a singular one or NaN.")
 
 
 def _plain_column(
@@ -97,9 +117,13 @@ def _plain_column(
     if source == "table":
         return validate_data(estimator, X, dtype=np.float64, reset=reset)
     axes = _ROW_AXES[source]
+    if isinstance(X, list | tuple) or hasattr(X, "detach"):  # a torch tensor
+        X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)
     if getattr(X, "ndim", 2) <= 2:
         own = reset or source == estimator.source_  # n_features_in_ counts the source that was fitted
         flat = validate_data(estimator, X, dtype=None, reset=reset) if own else check_array(X, dtype=None)
+        if source == "pose3d" and not reset and not estimator.poses_:
+            return np.asarray(flat, dtype=np.float64)  # numbers that are no poses
         X = _unflatten(flat, source, image_shape, type(estimator).__name__)
     if X.ndim == 4 and source == "depth" and X.shape[-1] == 1:
         X = X[..., 0]
@@ -137,7 +161,7 @@ def _unflatten(flat: np.ndarray, source: str, image_shape: tuple[int, ...] | Non
 
 
 def check_pictures(column: Any, name: str) -> None:
-    """Refuse NaN, and colours outside 0..1; uint8 needs no look. Lazy columns are judged by their first rows.
+    """Refuse NaN, and colours outside 0..1; uint8 needs no look. Files are judged by the first few.
 
     Raises
     ------
@@ -148,7 +172,9 @@ def check_pictures(column: Any, name: str) -> None:
         return
     if kind.kind != "f":
         raise InputError(f"X: expected {name} as uint8 or float, got dtype {kind}.")
-    n = len(column) if isinstance(column, np.ndarray) else min(len(column), 16)
+    held = getattr(column, "column", column)  # what some rows of a HandFrames are rows of
+    in_memory = isinstance(held, np.ndarray) and not isinstance(held, np.memmap)
+    n = len(column) if in_memory else min(len(column), 16)
     for start in range(0, n, _SCAN):
         part = np.asarray(column[start : min(start + _SCAN, n)])
         if not np.isfinite(part).all():
@@ -188,8 +214,41 @@ def read_target(y: Any, n_samples: int) -> np.ndarray:
     return y
 
 
-def require_given(columns: dict[str, Any], given: tuple[str, ...]) -> None:
+def to_row_frame(poses: np.ndarray, columns: dict[str, Any]) -> np.ndarray:
+    """Turn poses (n, J, 3), mm, from the original camera frame into each row's own, by ``rotation``."""
+    return rotate_points(poses, columns["rotation"]) if "rotation" in columns else poses
+
+
+def to_original_frame(decoded: np.ndarray, target: str, columns: dict[str, Any]) -> np.ndarray:
+    """Bring decoded poses, mm, to the original camera frame, and keypoints, px, to the original picture."""
+    if target == "pose3d" and "rotation" in columns:
+        return rotate_points(decoded, np.swapaxes(columns["rotation"], -1, -2))
+    if target == "keypoints2d" and "affine" in columns:
+        return apply_affine(np.linalg.inv(columns["affine"]), decoded)
+    return decoded
+
+
+def require_poses(columns: dict[str, Any], poses: bool) -> None:
+    """Check that what ``rotation`` turns is a pose.
+
+    Raises
+    ------
+    InputError
+        If X has a ``rotation`` and y is not made of poses.
+    """
+    if "rotation" in columns and not poses:
+        raise InputError(
+            "rotation: X has this column, which turns poses; expected y of shape (n, n_joints, 3) or "
+            "(n, 63). For other targets take it away: X.replace(rotation=None)."
+        )
+
+
+def require_given(
+    columns: dict[str, Any], given: tuple[str, ...], labelled: np.ndarray | None = None
+) -> None:
     """Check that the side information that ``given`` promises is in X and usable.
+
+    ``labelled`` says which rows have a label; the others need no scale. None: all need one.
 
     Raises
     ------
@@ -202,7 +261,7 @@ def require_given(columns: dict[str, Any], given: tuple[str, ...]) -> None:
                 f"X: given={given} needs a HandFrames with the column {name!r}, "
                 f"got the columns {sorted(columns)}."
             )
-    if "scale" in given and not (np.asarray(columns["scale"]) > 0).all():
+    if "scale" in given and not (columns["scale"][slice(None) if labelled is None else labelled] > 0).all():
         raise SideInformationError("X: given 'scale' needs positive lengths (mm) in the column scale.")
 
 

@@ -14,13 +14,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skhand._validation import check_number, check_option, describe
-from skhand.estimators._inputs import read_columns, read_target, require_given
+from skhand.estimators._inputs import (
+    IMAGES,
+    read_columns,
+    read_target,
+    require_given,
+    require_poses,
+    to_original_frame,
+)
 from skhand.exceptions import InputError
 from skhand.skeleton import root_position
 from skhand.training import fetch, one_hot_side, resolve_device, to_numpy, to_tensors
 
-_CPU_ROWS = 4
-_LATENT_ROWS = 1024  # rows that the latent statistics are read off
+_CPU_ROWS = {True: 4, False: 32}  # rows of one chunk on a CPU: of pictures, of vectors
+_LATENT_ROWS = 512  # rows that the latent statistics are read off
 _STD_SAMPLES = 32
 
 
@@ -57,7 +64,10 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         -------
         y : ndarray of shape (n, ...), mm
             Poses in the shape that y was fitted with; relative to the root if "root" is given and X has no
-            ``root`` column. Pictures (uint8; depth in mm) or keypoints (px) for another ``target``.
+            ``root`` column. They are in the original camera frame: X's ``rotation`` is undone. For another
+            ``target`` keypoints (px) in the original picture, X's ``affine`` being undone, or pictures
+            (uint8; depth in mm) as X's own would look; with "root" given, depth is around the training
+            pictures' mean.
         std : ndarray of the shape of y, same unit
             Only with ``return_std``.
 
@@ -115,7 +125,9 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         Returns
         -------
         y : ndarray
-            As from `predict`; with "scale" given, in the training rows' mean scale.
+            As from `predict`, but in the frame and picture of the rows that were encoded: there is no X whose
+            ``rotation`` and ``affine`` could be undone. With "root" given, relative to the root; with "scale"
+            given, in the training rows' mean scale.
         """
         check_is_fitted(self)
         target = self._check_modality(target, "target", self.module_.decoders, self.target_)
@@ -123,8 +135,10 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
             latent = np.asarray(Z, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise InputError(f"Z: expected numbers, got {describe(Z)}.") from error
-        if latent.ndim != 2 or latent.shape[1] != len(self.latent_mean_):
-            raise InputError(f"Z: expected shape (n, {len(self.latent_mean_)}), got {describe(Z)}.")
+        if latent.ndim != 2 or latent.shape[1] != len(self.latent_mean_) or len(latent) == 0:
+            raise InputError(
+                f"Z: expected shape (n, {len(self.latent_mean_)}) with at least one row, got {describe(Z)}."
+            )
         if not np.isfinite(latent).all():
             raise InputError("Z: expected finite numbers, got NaN or infinity.")
         columns = {"scale": np.full(len(latent), self.scale_mean_)}
@@ -150,6 +164,7 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         Returns
         -------
         y : ndarray, or dict of str to ndarray for several targets
+            As from `inverse_transform`.
         """
         check_is_fitted(self)
         check_number(n_samples, "n_samples", integer=True, low=1)
@@ -184,6 +199,7 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         Returns
         -------
         y : ndarray of shape (n_samples, n, ...)
+            As from `predict`.
         """
         check_number(n_samples, "n_samples", integer=True, low=1)
         source, wanted, columns = self._read(X, source, None if target == "latent" else target)
@@ -219,6 +235,8 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         Returns
         -------
         y : ndarray of shape (n_steps, n, ...), or dict of str to ndarray for several targets
+            As from `inverse_transform`, so the ends are the predictions for the rows but for what X says of
+            root and scale.
         """
         check_number(n_steps, "n_steps", integer=True, low=2)
         start, end = self.transform(X_start, source), self.transform(X_end, source)
@@ -273,17 +291,19 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
             if tuple(columns[source].shape[1:]) != wanted:
                 raise InputError(f"X: expected {source} of shape {wanted} a row as fitted, got {shape}.")
         require_given(columns, self.given_)
+        if target == "pose3d":
+            require_poses(columns, self.poses_)
         return source, target, columns
 
     def _check_modality(self, name: str | None, argument: str, known: Any, default: str) -> str:
         return default if name is None else check_option(name, argument, sorted(known.keys()))
 
-    def _chunk_rows(self) -> int:
-        return _CPU_ROWS if self.device_.type == "cpu" else int(self.batch_size)
+    def _chunk_rows(self, modality: str) -> int:
+        return _CPU_ROWS[modality in IMAGES] if self.device_.type == "cpu" else int(self.batch_size)
 
-    def _in_chunks(self, rows: np.ndarray, function: Callable[[np.ndarray], Any]) -> list[Any]:
-        """Call a function on padded chunks of rows and cut the padding off its arrays."""
-        size, parts = self._chunk_rows(), []
+    def _in_chunks(self, rows: np.ndarray, modality: str, function: Callable[[np.ndarray], Any]) -> list[Any]:
+        """Call a function on padded chunks of rows of a modality and cut the padding off its arrays."""
+        size, parts = self._chunk_rows(modality), []
         with torch.inference_mode(), _evaluating(self.module_):
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
@@ -302,7 +322,7 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
             batch = fetch(columns, names, part, self.device_)
             return self.module_.encoders[source](codec.encode(batch), one_hot_side(batch))
 
-        mean, log_var = self._in_chunks(rows, encode)
+        mean, log_var = self._in_chunks(rows, source, encode)
         return mean, log_var
 
     def _read_latent(self, columns: dict[str, Any], rows: np.ndarray) -> None:
@@ -324,7 +344,7 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
             batch = fetch(columns, names, rows[part], self.device_)
             return (codec.decode(self.module_.decoders[target](latent), batch),)
 
-        return self._in_chunks(np.arange(len(Z)), decode)[0]
+        return self._in_chunks(np.arange(len(Z)), target, decode)[0]
 
     def _decode_each(self, Z: np.ndarray, target: str | Sequence[str] | None) -> Any:
         if target is None or isinstance(target, str):
@@ -332,12 +352,12 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         return {name: self.inverse_transform(Z, name) for name in target}
 
     def _finish(self, decoded: np.ndarray, target: str, columns: dict[str, Any]) -> np.ndarray:
-        """Add a known root, and give poses the shape of y."""
-        if target != "pose3d":
-            return decoded
-        if self.poses_ and "root" in self.given_ and "root" in columns:
+        """Add a known root, go back to the original frame, and give poses the shape of y."""
+        is_pose = target == "pose3d"
+        if is_pose and self.poses_ and "root" in self.given_ and "root" in columns:
             decoded = decoded + np.asarray(columns["root"], dtype=np.float64)[:, None]
-        return decoded.reshape(len(decoded), *self.y_shape_)
+        decoded = to_original_frame(decoded, target, columns)
+        return decoded.reshape(len(decoded), *self.y_shape_) if is_pose else decoded
 
     def _as_poses(self, y: np.ndarray) -> np.ndarray:
         return y.reshape(len(y), -1, 3) if self.poses_ else y.reshape(len(y), -1)
@@ -345,7 +365,7 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
     def _rooted(self, poses: np.ndarray) -> np.ndarray:
         if "root" not in self.given_:
             return poses
-        return poses - root_position(poses, self.root)[:, None]
+        return poses - root_position(poses, self.__dict__.get("root_", self.__dict__["root"]))[:, None]
 
     @property
     def _n_features_out(self) -> int:

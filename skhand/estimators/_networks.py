@@ -94,6 +94,8 @@ def build_networks(
     -------
     module : CrossModalVAE
     """
+    if pretrained and not {source for source, _ in pairs} & {"rgb", "depth"}:
+        raise InputError(f"pretrained: expected a pair with a picture as its source, got {list(pairs)}.")
     layers = {"hidden_units": hidden_units, "n_layers": n_hidden_layers}
     channels = {"rgb": 3, "depth": 1}
     encoders: dict[str, Any] = {}

@@ -2,10 +2,20 @@
 
 from skhand.geometry._affine import affine_crop, affine_mirror, affine_rotate, apply_affine, warp_images
 from skhand.geometry._align import align_root, align_scale, bone_length, bone_lengths, procrustes
-from skhand.geometry._camera import backproject, project, rotation_z, transform_camera
+from skhand.geometry._camera import (
+    backproject,
+    project,
+    rotate_points,
+    rotation_to_axis,
+    rotation_z,
+    transform_camera,
+)
+from skhand.geometry._two_and_a_half import Decoded25D, Encoded25D, decode_25d, encode_25d
 from skhand.geometry._views import View, crop_view, mirror_view, rotate_view
 
 __all__ = [
+    "Decoded25D",
+    "Encoded25D",
     "View",
     "affine_crop",
     "affine_mirror",
@@ -17,10 +27,14 @@ __all__ = [
     "bone_length",
     "bone_lengths",
     "crop_view",
+    "decode_25d",
+    "encode_25d",
     "mirror_view",
     "procrustes",
     "project",
+    "rotate_points",
     "rotate_view",
+    "rotation_to_axis",
     "rotation_z",
     "transform_camera",
     "warp_images",

@@ -112,7 +112,7 @@ def apply_affine(affine: Any, pixels: Any) -> np.ndarray:
     Parameters
     ----------
     affine : array-like of shape (3, 3) or (n_samples, 3, 3)
-        Old pixels to new ones; one a row moves all pixels of that row.
+        Old pixels to new ones; one a row moves all pixels of that row. A homography is welcome too.
     pixels : array-like of shape (..., 2), px
         For example keypoints of shape (n_samples, n_joints, 2). NaN stays NaN.
 
@@ -128,7 +128,8 @@ def apply_affine(affine: Any, pixels: Any) -> np.ndarray:
     affine = check_shape(affine, "affine", (3, 3), leading=True).astype(np.float64)
     pixels = check_shape(pixels, "pixels", (2,), leading=True).astype(np.float64)
     matrix = per_row(affine, pixels, "affine", "pixels")
-    return (matrix[..., :2, :2] @ pixels[..., None])[..., 0] + matrix[..., :2, 2]
+    moved = (matrix[..., :2] @ pixels[..., None])[..., 0] + matrix[..., 2]
+    return moved[..., :2] / moved[..., 2:]
 
 
 def warp_images(
@@ -142,7 +143,8 @@ def warp_images(
         Pictures, or one picture without the first axis where ``affine`` is one matrix. A lazy sequence
         of pictures is read one by one.
     affine : array-like of shape (n_samples, 3, 3) or (3, 3)
-        Old pixels to new ones, one a picture.
+        Old pixels to new ones, one a picture. Of a homography, new pixels whose third coordinate is not
+        positive on the way back are not seen.
     size : int or tuple of int, px
         Side of the new pictures, or their (height, width).
     order : {0, 1}, default=1
@@ -188,5 +190,13 @@ def _sample(
     exact = order == 0 or picture.dtype.kind == "f"
     source = picture if exact else picture.astype(np.float32)
     # a pixel covers half a pixel around its centre: outside of the last centres it fades to 0
-    sampled = ndimage.affine_transform(source, matrix, output_shape=size, order=order, mode="grid-constant")
+    if (matrix[2, :2] == 0).all():
+        sampled = ndimage.affine_transform(
+            source, matrix[:2] / matrix[2, 2], output_shape=size, order=order, mode="grid-constant"
+        )
+    else:
+        row, column, third = np.einsum("ij,jhw->ihw", matrix, [*np.indices(size), np.ones(size)])
+        seen = third > 0
+        old = [np.where(seen, axis / np.where(seen, third, 1.0), -9.0) for axis in (row, column)]
+        sampled = ndimage.map_coordinates(source, old, order=order, mode="grid-constant")
     return sampled if exact else np.rint(sampled)

@@ -9,7 +9,7 @@ import numpy as np
 from skhand._validation import check_camera, check_shape, describe
 from skhand.exceptions import InputError
 
-__all__ = ["backproject", "project", "rotation_z", "transform_camera"]
+__all__ = ["backproject", "project", "rotate_points", "rotation_to_axis", "rotation_z", "transform_camera"]
 
 
 def per_row(matrix: np.ndarray, points: np.ndarray, name: str, of: str) -> np.ndarray:
@@ -113,6 +113,73 @@ def rotation_z(degrees: Any) -> np.ndarray:
     return rotation
 
 
+def rotation_to_axis(points: Any) -> np.ndarray:
+    """Turn the camera to look at a point: the smallest rotation that brings the point onto the optical axis.
+
+    Parameters
+    ----------
+    points : array-like of shape (3,) or (n_samples, 3), mm, camera frame
+        Finite points in front of the camera; any positive multiple gives the same rotation.
+
+    Returns
+    -------
+    rotation : ndarray of shape (3, 3) or (n_samples, 3, 3)
+        ``rotation @ point`` is ``(0, 0, norm(point))``. There is no turn about the optical axis in it.
+
+    Raises
+    ------
+    InputError
+        If a point is not finite or not in front of the camera.
+
+    Examples
+    --------
+    >>> from skhand.geometry import rotation_to_axis
+    >>> (rotation_to_axis([30.0, 0.0, 40.0]) @ [30.0, 0.0, 40.0]).round(9)
+    array([ 0.,  0., 50.])
+    """
+    points = check_shape(points, "points", (3,), leading=True).astype(np.float64)
+    if not (np.isfinite(points).all() and (points[..., 2] > 0).all()):
+        raise InputError("points: expected finite points in front of the camera (z > 0), got others.")
+    x, y, z = np.moveaxis(points / np.linalg.norm(points, axis=-1, keepdims=True), -1, 0)
+    return np.stack(
+        [
+            np.stack([1 - x * x / (1 + z), -x * y / (1 + z), -x], axis=-1),
+            np.stack([-x * y / (1 + z), 1 - y * y / (1 + z), -y], axis=-1),
+            np.stack([x, y, z], axis=-1),
+        ],
+        axis=-2,
+    )
+
+
+def rotate_points(points: Any, rotation: Any) -> np.ndarray:
+    """Turn points: ``rotated = rotation @ point``.
+
+    Parameters
+    ----------
+    points : array-like of shape (..., 3), mm, camera frame
+        For example joints of shape (n_samples, n_joints, 3).
+    rotation : array-like of shape (3, 3) or (n_samples, 3, 3)
+        One a row turns all points of that row.
+
+    Returns
+    -------
+    rotated : ndarray of shape (..., 3), mm, float64
+        A coordinate is NaN where an unknown one (NaN) contributes to it, and only there.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit.
+    """
+    points = check_shape(points, "points", (3,), leading=True).astype(np.float64)
+    turn = check_shape(rotation, "rotation", (3, 3), leading=True).astype(np.float64)
+    turn = per_row(turn, points, "rotation", "points")
+    unknown = np.isnan(points)
+    rotated = (turn @ np.where(unknown, 0.0, points)[..., None])[..., 0]
+    lost = ((turn != 0) & unknown[..., None, :]).any(axis=-1)
+    return np.where(lost, np.nan, rotated)
+
+
 def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarray:
     """Find the camera that belongs to a picture that was warped, and to a frame that was turned with it.
 
@@ -128,7 +195,8 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
     affine : array-like of shape (3, 3) or (n_samples, 3, 3)
         Pixels before to pixels after.
     rotation : array-like of shape (3, 3) or (n_samples, 3, 3), optional
-        What is done to the points: a rotation about z, or a reflection in x for a mirrored picture.
+        What is done to the points: a rotation about z, a reflection in x for a mirrored picture, or the
+        rotation that a homography ``affine`` goes with.
 
     Returns
     -------
@@ -139,7 +207,7 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
     InputError
         If an argument is not made of 3 x 3 matrices, or the numbers of rows differ.
     CameraError
-        If the result is no camera, for example after a rotation that is not about z.
+        If the result is no camera, for example after a rotation that the warp does not follow.
     """
     matrix = check_camera(camera)
     warp = check_shape(affine, "affine", (3, 3), leading=True).astype(np.float64)

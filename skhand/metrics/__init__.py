@@ -1,14 +1,18 @@
-"""Metrics of pose estimation on arrays, and scorers made from them.
+"""Metrics of pose estimation on arrays, scorers made from them, and the protocols that papers score by.
 
-Nothing here assumes a unit: errors come in the unit of ``y_true``, thresholds are given in it.
+No metric assumes a unit: errors come in the unit of ``y_true``, thresholds are given in it. Protocols do.
 """
 
 from skhand.metrics import scorers
 from skhand.metrics._epe import mean_epe, median_epe
 from skhand.metrics._errors import joint_errors
+from skhand.metrics._evaluate import evaluate, evaluate_predictions
+from skhand.metrics._evaluation import Evaluation
 from skhand.metrics._pcf import pcf
 from skhand.metrics._pck import pck, pck_auc, pck_curve
 from skhand.metrics._pckh import pckh
+from skhand.metrics._protocols import Protocol
+from skhand.metrics._published import PROTOCOLS
 from skhand.metrics._thresholds import GRIDS
 from skhand.metrics.scorers import (
     get_scorer,
@@ -21,6 +25,11 @@ from skhand.metrics.scorers import (
 
 __all__ = [
     "GRIDS",
+    "PROTOCOLS",
+    "Evaluation",
+    "Protocol",
+    "evaluate",
+    "evaluate_predictions",
     "get_scorer",
     "get_scorer_names",
     "joint_errors",

@@ -1,3 +1,19 @@
 """Transformers that crop, turn, mirror and scale tables of hands, and lead back to the original picture."""
 
-__all__: list[str] = []
+from skhand.preprocessing._align_view import ViewAligner
+from skhand.preprocessing._cropper import HandCropper
+from skhand.preprocessing._depth import DepthCropper
+from skhand.preprocessing._image import ImageNormalizer
+from skhand.preprocessing._mirror import HandMirror
+from skhand.preprocessing._pose import PoseNormalizer
+from skhand.preprocessing._windows import head_box
+
+__all__ = [
+    "DepthCropper",
+    "HandCropper",
+    "HandMirror",
+    "ImageNormalizer",
+    "PoseNormalizer",
+    "ViewAligner",
+    "head_box",
+]

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skhand.exceptions import InputError
+
 __all__ = ["PairBatches", "fetch"]
 
 
@@ -31,11 +33,19 @@ def fetch(
     Returns
     -------
     batch : dict of str to Tensor
+
+    Raises
+    ------
+    InputError
+        If a picture, which may be read for the first time here, holds NaN or infinity.
     """
     batch = {}
     for name in names:
         if name in columns:
             array = np.ascontiguousarray(columns[name][rows])
+            array = array.astype(array.dtype.newbyteorder("="), copy=False)
+            if name in ("rgb", "depth") and array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise InputError(f"X: expected finite pictures, got NaN or infinity in {name}.")
             batch[name] = torch.from_numpy(array).to(device, non_blocking=True)
     return batch
 

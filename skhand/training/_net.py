@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,9 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import nn
 
-__all__ = ["CosineRate", "EpochEnd", "KeepBest", "StopTraining", "TaskNet"]
+from skhand.exceptions import InputError
+
+__all__ = ["CosineRate", "EpochEnd", "KeepBest", "StopTraining", "TaskNet", "check_callbacks"]
 
 
 class StopTraining(Exception):
@@ -60,8 +63,20 @@ class TaskNet(NeuralNet):
         start = time.perf_counter()
         totals: dict[str, torch.Tensor] = {}
         self._set_training(True)
+        watched = any(
+            type(callback).on_grad_computed is not Callback.on_grad_computed
+            for _, callback in self.callbacks_
+        )
         for i, streams in enumerate(iterator):
-            terms = self.task.step(self.module_, self.optimizer_, streams, measure=i == 0)
+            self.history.new_batch()
+            self.notify("on_batch_begin", batch=streams, training=True)
+            terms = self.task.step(
+                self.module_,
+                self.optimizer_,
+                streams,
+                measure=i == 0,
+                on_gradients=self._gradients_ready if watched else None,
+            )
             for name, value in terms.items():
                 totals[name] = totals[name] + value if name in totals else value
             self.notify("on_batch_end", batch=streams, training=True)
@@ -72,9 +87,22 @@ class TaskNet(NeuralNet):
         for name, value in {"train_loss": loss, **means, "seconds": time.perf_counter() - start}.items():
             self.history.record(name, value)
 
+    def _gradients_ready(self) -> None:
+        """Let the callbacks see, and clip, the gradients."""
+        self.notify("on_grad_computed", named_parameters=list(self.module_.named_parameters()), training=True)
+
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
-        """Call the callbacks; an epoch's end is where training stops when one of them has asked for it."""
-        super().notify(method_name, **cb_kwargs)
+        """Call the callbacks; an epoch's end is where training stops when one of them has asked for it.
+
+        skorch's own callbacks ask by a KeyboardInterrupt of their own, which is told from the user's by where
+        it was raised.
+        """
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as interrupt:
+            if not (method_name == "on_epoch_end" and _raised_in(interrupt) == method_name):
+                raise
+            self.stop_ = True
         if method_name == "on_epoch_end" and self.stop_:
             raise StopTraining
 
@@ -92,6 +120,35 @@ class TaskNet(NeuralNet):
             if self.history and "train_loss" not in self.history[-1]:  # an epoch that was not finished
                 del self.history[-1]
         return self
+
+
+def _raised_in(error: BaseException) -> str:
+    """Name of the function that raised an exception."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_code.co_name
+
+
+def check_callbacks(callbacks: Any) -> list[Any]:
+    """Return skorch callbacks as a list; None is none.
+
+    Raises
+    ------
+    InputError
+        If they are not a list of callbacks, each an instance or a pair of a name and an instance.
+    """
+    if callbacks is None:
+        return []
+    each = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    for callback in each:
+        part = callback[1] if isinstance(callback, tuple) and len(callback) == 2 else callback
+        if not isinstance(callback, tuple | Callback) or not isinstance(part, Callback):
+            raise InputError(
+                f"callbacks: expected a list of skorch callbacks, or None, got {callbacks!r}. "
+                "scikit-learn's own callbacks go through set_callbacks."
+            )
+    if not isinstance(callbacks, list | tuple):
+        raise InputError(f"callbacks: expected a list, got {callbacks!r}.")
+    return each
 
 
 class CosineRate(Callback):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -75,7 +75,12 @@ class PairTask:
         return "_to_".join(self.pairs[pair])
 
     def step(
-        self, module: nn.Module, optimizer: torch.optim.Optimizer, streams: Any, measure: bool
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        streams: Any,
+        measure: bool,
+        on_gradients: Callable[[], None] | None = None,
     ) -> dict[str, Tensor]:
         """Train every pair once; return the loss terms, on the device.
 
@@ -89,6 +94,8 @@ class PairTask:
             Pairs and the batch that they share.
         measure : bool
             Whether to measure the KL term's gradient at the latent against the MSE's.
+        on_gradients : callable or None
+            Called before each step of the optimiser.
 
         Returns
         -------
@@ -106,7 +113,7 @@ class PairTask:
             ready.update(dict.fromkeys(pairs, (coded, side)))
         terms: dict[str, Tensor] = {}
         for pair in sorted(ready):  # in the order of the pairs, whichever stream they read
-            terms.update(self._pair_step(module, optimizer, *ready[pair], pair, measure))
+            terms.update(self._pair_step(module, optimizer, *ready[pair], pair, measure, on_gradients))
         return terms
 
     def _pair_step(
@@ -117,6 +124,7 @@ class PairTask:
         side: Tensor | None,
         pair: int,
         measure: bool,
+        on_gradients: Callable[[], None] | None,
     ) -> dict[str, Tensor]:
         source, target = self.pairs[pair]
         wanted = coded[target]
@@ -130,6 +138,8 @@ class PairTask:
             terms[f"kl_gradient_{name}"] = _gradient_ratio(kl, mse, (mean, log_var))
         optimizer.zero_grad(set_to_none=True)
         (mse + kl).backward()
+        if on_gradients is not None:
+            on_gradients()
         optimizer.step()
         return terms
 

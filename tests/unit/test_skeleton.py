@@ -31,8 +31,9 @@ KNOWN_PLACES = [
     ),
     ("freihand", {0: "wrist", 4: "thumb_tip", 9: "middle_mcp", 10: "middle_pip", 17: "little_mcp"}),
     ("mediapipe", {0: "wrist", 1: "thumb_cmc", 2: "thumb_mcp", 8: "index_tip", 17: "little_mcp"}),
+    ("tips5", {0: "thumb_tip", 1: "index_tip", 2: "middle_tip", 3: "ring_tip", 4: "little_tip"}),
 ]
-SIZES = {"nyu36": 36, "nyu14": 14, "icvl16": 16}
+SIZES = {"nyu36": 36, "nyu14": 14, "icvl16": 16, "tips5": 5}
 
 
 def test_bones_form_a_tree_of_five_chains():

@@ -1,0 +1,239 @@
+"""ICVL Hand Posture (Tang et al. 2014), from the publisher's own folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from skhand._validation import check_option
+from skhand.datasets._files import (
+    check_choices,
+    check_root,
+    first_existing,
+    missing_files,
+    read_lines,
+    read_numbers,
+    require_files,
+)
+from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._report import Inspector, Part
+from skhand.exceptions import DataFileError, InputError
+from skhand.frames import ImageFiles
+from skhand.geometry import backproject
+from skhand.skeleton import LAYOUTS
+
+__all__ = ["load_icvl"]
+
+_TRAIN = ("Training/labels.txt", "Training/train.txt", "labels.txt", "train.txt")
+_TEST = {number: (f"Testing/test_seq_{number}.txt", f"test_seq_{number}.txt") for number in (1, 2)}
+_PUBLISHED = {"train": 331006, 1: 702, 2: 894}
+_FOCALS = {241.42: 241.42, 240.99: 240.96}  # fx: fy
+_LONGEST_ROTATION = 6  # letters of a rotated copy's folder, as in 122-5
+
+_DESCR = """
+ICVL Hand Posture
+=================
+
+Left hands before an Intel Creative depth camera, 320 x 240 px, one row a frame. D. Tang, H. J. Chang,
+A. Tejani and T.-K. Kim, Latent Regression Forest: Structured Estimation of 3D Articulated Hand Posture,
+CVPR 2014. Licence: not known to us; given for research.
+
+Choices that differ between works. Training: the recorded frames (about 22 000), or all 331 006 lines, most
+of which are copies that the publisher rotated in the picture's plane. Test: both sequences (1 596 frames) or
+the first (702; DeepPrior). Focal length: 241.42 px (DeepPrior, V2V), or 240.99 and 240.96 (the published
+evaluation): mm of joints and errors follow it. Crop (not done here): a cube of 250 or 200 mm.
+
+The 16 points have no canonical counterparts: root to tip is about half as long as a finger, so they are not
+MCP, PIP and tip, and there is no wrist.
+
+Known faults: a label without a positive depth is a bad one.
+"""
+
+
+def read_depth(path: str) -> np.ndarray:
+    """Depth of one picture, mm, as it is in a 16-bit file."""
+    with Image.open(path) as picture:
+        if not picture.mode.startswith("I"):
+            raise InputError(f"{path}: expected a 16-bit depth picture, got {picture.mode}.")
+        return np.asarray(picture).astype(np.uint16)
+
+
+def load_icvl(
+    root: Any,
+    split: str = "train",
+    *,
+    rotated: bool = False,
+    sequences: Sequence[int] | None = None,
+    focal: float = 241.42,
+    layout: str = "native",
+    bad_rows: str = "flag",
+    crop: Any = None,
+    cache: Any = None,
+    return_X_y: bool = False,
+) -> Any:
+    """Load the ICVL hand posture data set.
+
+    Nothing is downloaded: https://labicvl.github.io/hand.html offers it.
+
+    Parameters
+    ----------
+    root : str or path
+        The folder with ``Training`` (``labels.txt`` and ``Depth``) and ``Testing`` (``test_seq_1.txt``,
+        ``test_seq_2.txt`` and ``Depth``). Copies with the text files, ``train.txt`` for training, and
+        ``Depth`` in the root are read too.
+    split : {"train", "test"}, default="train"
+        ``"train"``: 331 006 lines with the rotated copies; ``"test"``: 1 596 in two sequences.
+    rotated : bool, default=False
+        Whether training has the publisher's copies that are rotated in the plane too. Without them
+        (DeepPrior, LSPS) about 22 000 frames remain.
+    sequences : sequence of {1, 2} or None, default=None
+        The test sequences, both if None; ``(1,)`` for DeepPrior's 702 frames.
+    focal : {241.42, 240.99}, default=241.42
+        Horizontal focal length, px; the vertical one that goes with it is 241.42 or 240.96.
+    layout : {"native", "icvl16"}, default="native"
+        Joints of ``target``: the data set's own 16 in both cases. They have no counterparts in the canonical
+        hand, where they would all be NaN, so that other layouts are refused.
+    bad_rows : {"flag", "keep", "drop"}, default="flag"
+        What happens to points without a positive depth. ``"flag"``: they become NaN, so that they train and
+        score nothing; ``"keep"``: they come as they are published; ``"drop"``: their rows are left out.
+        ``bad`` marks the rows in each case.
+    crop : transformer or None, default=None
+        Applied to the table of whole pictures, for example a ``DepthCropper``.
+    cache : str, path or None, default=None
+        Folder where the (cropped) pictures are kept as memory maps. Its entries are named by all options,
+        the annotation files and the library's version.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    icvl : Bunch
+        ``data`` : HandFrames with ``depth`` (mm), read when it is asked for, ``keypoints2d`` (px, as they are
+        published), ``camera``, ``side`` "left", ``root`` (the palm point, joint 0, mm), ``box`` (of the
+        keypoints, px) and ``domain`` "real".
+        ``target`` : ndarray of shape (n_samples, 16, 3), mm, camera frame.
+        ``visible`` : ndarray of shape (n_samples, 16), bool; ICVL does not say what is hidden: True where
+        there is a label.
+        ``bad`` : ndarray of shape (n_samples,), bool.
+        ``groups`` : ndarray of str, the recording: rotated copies belong to that of their original.
+        ``ids`` : ndarray of str, the picture as it is named in the label file.
+        ``joint_names``, ``DESCR``.
+    (data, target) : tuple
+        If ``return_X_y`` is True.
+
+    Raises
+    ------
+    InputError
+        If a parameter is not one of those listed, or does not belong to the split.
+    DataFileError
+        If a file is missing, damaged or not in the published format.
+    """
+    folder = check_root(root)
+    check_option(split, "split", ("train", "test"))
+    check_option(rotated, "rotated", (False, True))
+    wanted = check_choices(sequences, "sequences", tuple(_TEST))
+    if split == "train" and sequences is not None:
+        raise InputError(f"sequences: expected None for split='train', got {sequences!r}.")
+    if split == "test" and rotated:
+        raise InputError("rotated: expected False for split='test', which has no rotated copies, got True.")
+    check_option(focal, "focal", tuple(_FOCALS))
+    if layout not in ("native", "icvl16"):
+        raise InputError(
+            "layout: expected 'native' or 'icvl16', for ICVL's points have no counterparts in other layouts, "
+            f"got {layout!r}."
+        )
+    places = [_TRAIN] if split == "train" else [_TEST[number] for number in wanted]
+    sources = [first_existing(folder, *candidates) for candidates in places]
+    return finish(
+        "icvl",
+        partial(_read, folder, sources, rotated, focal),
+        sources=sources,
+        options={"split": split, "rotated": rotated, "sequences": wanted, "focal": focal},
+        descr=_DESCR,
+        layout=layout,
+        bad_rows=bad_rows,
+        crop=crop,
+        cache=cache,
+        return_X_y=return_X_y,
+    )
+
+
+def _pictures_folder(folder: Path, labels: Path) -> Path:
+    part = "Testing" if labels.name.startswith("test") else "Training"
+    return folder / part / "Depth" if (folder / part / "Depth").is_dir() else folder / "Depth"
+
+
+def _read_labels(labels: Path, rotated: bool) -> tuple[list[str], np.ndarray]:
+    """Read a label file: the pictures' names, and u, v (px) and depth (mm), (n, 16, 3)."""
+    names, points = [], []
+    for number, line in enumerate(read_lines(labels), start=1):
+        name, _, rest = line.strip().partition(" ")
+        name = name.removeprefix("./")
+        if name and "/" not in name:
+            raise DataFileError(f"{labels}:{number}: expected a picture's path and 48 numbers, got {name!r}.")
+        if name and (rotated or not _is_rotated(name)):
+            names.append(name)
+            points.append(read_numbers(rest, 48, labels, number, what="numbers (u, v, d of 16 joints)"))
+    if not names:
+        raise DataFileError(f"{labels}: expected a line for each picture, got none.")
+    return names, np.stack(points).reshape(-1, 16, 3)
+
+
+def _is_rotated(name: str) -> bool:
+    return len(name.split("/")[0]) <= _LONGEST_ROTATION
+
+
+def _read(folder: Path, sources: list[Path], rotated: bool, focal: float) -> Annotations:
+    names, points, files = [], [], []
+    for labels in sources:
+        some, values = _read_labels(labels, rotated)
+        names += some
+        points.append(values)
+        files += [_pictures_folder(folder, labels) / name for name in some]
+    require_files(files)
+    uvd = np.concatenate(points)
+    camera = np.array([[focal, 0, 160], [0, _FOCALS[focal], 120], [0, 0, 1]])
+    joints = backproject(uvd[..., :2], uvd[..., 2], camera)
+    bad = ~(uvd[..., 2] > 0)
+    return Annotations(
+        layout=LAYOUTS["icvl16"],
+        joints=joints,
+        visible=np.ones(bad.shape, bool),
+        bad=bad,
+        columns={
+            "depth": ImageFiles(files, reader=read_depth),
+            "keypoints2d": uvd[..., :2],
+            "camera": camera,
+            "side": "left",
+            "root": np.where(bad[:, :1], np.nan, joints[:, 0]),
+            "domain": "real",
+        },
+        groups=np.array([path.parent.name for path in files]),
+        ids=np.array(names),
+    )
+
+
+def _inspect(root: Path) -> list[Part]:
+    parts = []
+    for key, candidates in (("train", _TRAIN), *_TEST.items()):
+        part = Part("Training" if key == "train" else f"Testing {key}", 0, _PUBLISHED[key])
+        parts.append(part)
+        labels = next((root / place for place in candidates if (root / place).is_file()), None)
+        if labels is None:
+            part.missing.append(candidates[0])
+            continue
+        names, _ = _read_labels(labels, rotated=True)
+        missing = missing_files([_pictures_folder(root, labels) / name for name in names])
+        part.missing = [str(Path(path).relative_to(root)) for path in missing]
+        part.n_found = len(names) - len(missing)
+    return parts
+
+
+INSPECTOR = Inspector(
+    ("Training/labels.txt", "Training/train.txt", "Testing/test_seq_[12].txt", "test_seq_[12].txt"), _inspect
+)

@@ -1,0 +1,219 @@
+"""NYU Hand Pose (Tompson et al. 2014), from the publisher's own folder."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from skhand._validation import check_option
+from skhand.datasets._files import check_root, mat_shapes, missing_files, read_mat, require_files
+from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._report import Inspector, Part
+from skhand.exceptions import DataFileError, InputError
+from skhand.frames import ImageFiles
+from skhand.geometry import project
+from skhand.skeleton import LAYOUTS
+
+__all__ = ["load_nyu"]
+
+_PUBLISHED = {"train": 72757, "test": 8252}
+_FIRST_SUBJECT = 2440  # test frames of subject 1
+_VIEWS = (1, 2, 3)
+_FOCALS = {588.03: 587.07, 588.036865: 587.075073}  # fx: fy
+_TOLERANCE = 2.0  # px between the projected and the published keypoint
+
+_DESCR = """
+NYU Hand Pose
+=============
+
+Right hands seen by three PrimeSense cameras, 640 x 480 px, one row a frame. J. Tompson, M. Stein, Y. LeCun
+and K. Perlin, Real-Time Continuous Pose Recovery of Human Hands Using Convolutional Networks, ACM ToG 2014.
+Licence: not known to us.
+
+Choices that differ between works. View: 1 in nearly all. Joints: 36 are labelled (layout="native"), 14 of
+them are evaluated (layout="nyu14"), 21 have canonical counterparts. Focal lengths: 588.03 and 587.07 px, or
+588.036865 and 587.075073. Published y points up; here y points down. Crop (not done here): a cube of 300 mm,
+which DeepPrior++ makes 250 mm for the test's second subject; LSPS puts its centre on the true joint 32.
+
+Known faults: colour is known only where depth was measured. A keypoint whose published pixel is more than
+2 px away from the projection of its published position is a bad one, as is one at or behind the camera.
+"""
+
+
+def read_depth(path: str) -> np.ndarray:
+    """Depth of one picture, mm: the blue byte and 256 times the green one."""
+    with Image.open(path) as picture:
+        if picture.mode not in ("RGB", "RGBA"):
+            raise InputError(f"{path}: expected depth in the bytes of a colour picture, got {picture.mode}.")
+        code = np.asarray(picture)
+    return code[..., 2] + code[..., 1] * np.uint16(256)
+
+
+def load_nyu(
+    root: Any,
+    split: str = "train",
+    *,
+    view: int = 1,
+    synthetic: bool = False,
+    focal: float = 588.03,
+    layout: str = "canonical",
+    bad_rows: str = "flag",
+    crop: Any = None,
+    cache: Any = None,
+    return_X_y: bool = False,
+) -> Any:
+    """Load the NYU hand pose data set.
+
+    Nothing is downloaded: https://jonathantompson.github.io/NYU_Hand_Pose_Dataset.htm offers it. Labels of
+    one view are kept; while they are read, all three views of one variable are in memory (190 MB for
+    training).
+
+    Parameters
+    ----------
+    root : str or path
+        The folder with ``train`` and ``test``, each with ``joint_data.mat`` and the pictures.
+    split : {"train", "test"}, default="train"
+        ``"train"``: 72 757 frames; ``"test"``: 8 252.
+    view : {1, 2, 3}, default=1
+        The camera.
+    synthetic : bool, default=False
+        Whether ``depth`` is the published rendering of the same poses (``synthdepth``; the synthetic domain
+        of LSPS) in place of the measured picture. There is no ``rgb`` then.
+    focal : {588.03, 588.036865}, default=588.03
+        Horizontal focal length, px; the vertical one that goes with it is 587.07 or 587.075073.
+    layout : str, default="canonical"
+        Joints of ``target``: ``"canonical"``, ``"native"`` for all 36 points, ``"nyu14"`` for the 14 that are
+        evaluated, or another name of `skhand.skeleton.LAYOUTS`.
+    bad_rows : {"flag", "keep", "drop"}, default="flag"
+        What happens to joints at or behind the camera, and to those whose published pixel and position
+        disagree by more than 2 px. ``"flag"``: they become NaN, so that they train and score nothing;
+        ``"keep"``: they come as they are published; ``"drop"``: their rows are left out. ``bad`` marks the
+        rows in each case.
+    crop : transformer or None, default=None
+        Applied to the table of whole pictures, for example a ``DepthCropper``.
+    cache : str, path or None, default=None
+        Folder where the (cropped) pictures are kept as memory maps. Its entries are named by all options,
+        the annotation files and the library's version.
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` instead of a Bunch.
+
+    Returns
+    -------
+    nyu : Bunch
+        ``data`` : HandFrames with ``depth`` (mm) and ``rgb`` (registered to it), read when they are asked
+        for, ``keypoints2d`` (px), ``camera``, ``side`` "right", ``scale`` (middle MCP to PIP, mm), ``root``
+        (palm, mm), ``box`` (of the keypoints, px) and ``domain`` "real" or "synthetic".
+        ``target`` : ndarray of shape (n_samples, n_joints, 3), mm, frame of the view's camera.
+        ``visible`` : ndarray of shape (n_samples, n_joints), bool; NYU does not say what is hidden:
+        True where there is a label.
+        ``bad`` : ndarray of shape (n_samples,), bool.
+        ``groups`` : ndarray of int, the subject: 1 for training and for the test's first 2 440 frames, 2 for
+        the rest. ``ids`` : ndarray of str, view and frame.
+        ``joint_names``, ``DESCR``.
+    (data, target) : tuple
+        If ``return_X_y`` is True.
+
+    Raises
+    ------
+    InputError
+        If a parameter is not one of those listed.
+    DataFileError
+        If a file is missing, damaged or not in the published format.
+    """
+    folder = check_root(root)
+    check_option(split, "split", tuple(_PUBLISHED))
+    check_option(view, "view", _VIEWS)
+    check_option(synthetic, "synthetic", (False, True))
+    check_option(focal, "focal", tuple(_FOCALS))
+    labels = folder / split / "joint_data.mat"
+    if not labels.is_file():
+        raise DataFileError(f"root: expected {labels}, which is not there; see skhand.datasets.verify.")
+    return finish(
+        "nyu",
+        partial(_read, folder, split, view, synthetic, focal),
+        sources=[labels],
+        options={"split": split, "view": view, "synthetic": synthetic, "focal": focal},
+        descr=_DESCR,
+        layout=layout,
+        bad_rows=bad_rows,
+        crop=crop,
+        cache=cache,
+        return_X_y=return_X_y,
+    )
+
+
+def _n_frames(path: Path) -> int:
+    shapes = mat_shapes(path)
+    for name in ("joint_xyz", "joint_uvd"):
+        shape = shapes.get(name, ())
+        if len(shape) != 4 or (shape[0], *shape[2:]) != (3, 36, 3) or shape != shapes["joint_xyz"]:
+            raise DataFileError(
+                f"{path}: expected {name} of shape (3, n_frames, 36, 3), got {shape or None}."
+            )
+    return shapes["joint_xyz"][1]
+
+
+def _points(path: Path, name: str, view: int) -> np.ndarray:
+    """Read one view of a variable; the other views are let go."""
+    return read_mat(path, [name])[name][view - 1].astype(np.float64, order="C")
+
+
+def _pictures(folder: Path, split: str, kind: str, view: int, n_frames: int) -> list[Path]:
+    return [folder / split / f"{kind}_{view}_{number:07d}.png" for number in range(1, n_frames + 1)]
+
+
+def _read(folder: Path, split: str, view: int, synthetic: bool, focal: float) -> Annotations:
+    labels = folder / split / "joint_data.mat"
+    n_frames = _n_frames(labels)
+    depth = _pictures(folder, split, "synthdepth" if synthetic else "depth", view, n_frames)
+    rgb = [] if synthetic else _pictures(folder, split, "rgb", view, n_frames)
+    require_files([*depth, *rgb])
+    camera = np.array([[focal, 0, 320], [0, _FOCALS[focal], 240], [0, 0, 1]])
+    joints = _points(labels, "joint_xyz", view) * (1, -1, 1)
+    away = np.abs(project(joints, camera) - _points(labels, "joint_uvd", view)[..., :2]).max(axis=2)
+    if not np.nanmedian(away) <= _TOLERANCE:
+        raise DataFileError(
+            f"{labels}: expected joint_xyz that project onto joint_uvd (y up, mm), got a median distance of "
+            f"{np.nanmedian(away):.1f} px in view {view}."
+        )
+    numbers = np.arange(1, n_frames + 1)
+    second = (split == "test") & (numbers > _FIRST_SUBJECT)
+    return Annotations(
+        layout=LAYOUTS["nyu36"],
+        joints=joints,
+        visible=np.ones(joints.shape[:2], bool),
+        bad=~((joints[..., 2] > 0) & (away <= _TOLERANCE)),
+        columns={
+            "depth": ImageFiles(depth, reader=read_depth),
+            **({"rgb": ImageFiles(rgb)} if rgb else {}),
+            "camera": camera,
+            "side": "right",
+            "domain": "synthetic" if synthetic else "real",
+        },
+        groups=np.where(second, 2, 1),
+        ids=np.array([f"{view}_{number:07d}" for number in numbers]),
+    )
+
+
+def _inspect(root: Path) -> list[Part]:
+    parts = []
+    for split, published in _PUBLISHED.items():
+        labels = root / split / "joint_data.mat"
+        n_frames = _n_frames(labels) if labels.is_file() else 0
+        for view in _VIEWS:
+            part = Part(f"{split} view {view}", n_frames, published)
+            if not labels.is_file():
+                part.missing.append(str(labels.relative_to(root)))
+            files = [_pictures(root, split, kind, view, n_frames) for kind in ("depth", "rgb", "synthdepth")]
+            missing = [Path(path) for paths in files for path in missing_files(paths)]
+            part.missing += [str(path.relative_to(root)) for path in missing]
+            part.n_found -= len({path.stem.rsplit("_", 1)[1] for path in missing})
+            parts.append(part)
+    return parts
+
+
+INSPECTOR = Inspector(("train/joint_data.mat", "test/joint_data.mat"), _inspect)

@@ -1,0 +1,295 @@
+"""What an evaluation found: scores, curves, and what was given, to print and to keep."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import check_option
+from skhand.metrics._errors import averaged
+from skhand.metrics._protocols import MEANS, MEDIANS, Protocol, align_name, given_name, grid_name
+from skhand.metrics._thresholds import check_grid, fractions_correct
+
+__all__ = ["Evaluation"]
+
+_PCF_GRID = np.linspace(0, 80, 81)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Evaluation:
+    """Scores of one set of predictions by one protocol; made by `evaluate` and `evaluate_predictions`.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        How it was scored.
+    given : tuple of {"root", "scale", "side"} or None
+        What was given to the model; None where it was not said.
+    errors : dict of ndarray of shape (n_rows, n_joints), in the protocol's unit
+        One array an alignment of the protocol, joints in the order of ``protocol.joints``; NaN where a joint
+        does not count.
+    differs : tuple of str
+        What differs from the protocol's paper, in words.
+    counted : {"all", "visible"}
+        Whether all labelled joints were counted, or those of a mask.
+
+    Attributes
+    ----------
+    scores : dict of dict of float
+        Alignment -> name -> value: ``"epe_mean"`` and ``"epe_median"`` in the protocol's unit, and as
+        fractions ``"auc_<grid>"``, ``"pck_<threshold>"`` and ``"pcf_<threshold>"``.
+    mean_epe, median_epe : float, in the protocol's unit
+        Of the first alignment.
+    auc : dict of float
+        Grid -> area, of the first alignment.
+    given_differs : bool or None
+        Whether what was given is not what the paper gives; None where either is not known.
+    n_rows, n_frames, n_joints : int
+        Rows that came, rows with a joint that counts, and joints that count.
+    """
+
+    protocol: Protocol
+    given: tuple[str, ...] | None
+    errors: dict[str | None, np.ndarray]
+    differs: tuple[str, ...]
+    counted: str
+
+    @property
+    def given_differs(self) -> bool | None:
+        if self.given is None or self.protocol.given is None:
+            return None
+        return set(self.given) != set(self.protocol.given)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self._first)
+
+    @property
+    def n_frames(self) -> int:
+        return int((~np.isnan(self._first)).any(axis=1).sum())
+
+    @property
+    def n_joints(self) -> int:
+        return int((~np.isnan(self._first)).sum())
+
+    @property
+    def mean_epe(self) -> float:
+        return self.scores[self.protocol.align[0]]["epe_mean"]
+
+    @property
+    def median_epe(self) -> float:
+        return self.scores[self.protocol.align[0]]["epe_median"]
+
+    @property
+    def auc(self) -> dict[str, float]:
+        return {grid: self.scores[self.protocol.align[0]][f"auc_{grid}"] for grid in self.protocol.auc}
+
+    @cached_property
+    def scores(self) -> dict[str | None, dict[str, float]]:
+        return {align: self._score(align) for align in self.protocol.align}
+
+    @property
+    def _first(self) -> np.ndarray:
+        return self.errors[self.protocol.align[0]]
+
+    def _score(self, align: str | None) -> dict[str, float]:
+        protocol, errors = self.protocol, self.errors[align]
+        scores = {
+            "epe_mean": averaged(errors, protocol.average),
+            "epe_median": averaged(errors, protocol.median, np.nanmedian),
+        }
+        for grid in protocol.auc:
+            points, fractions = self.pck_curve(grid, align=align)
+            scores[f"auc_{grid}"] = float(np.trapezoid(fractions, points) / (points[-1] - points[0]))
+        for limit in protocol.pck:
+            scores[f"pck_{limit:g}"] = fractions_correct(errors, np.array(limit), protocol.average)
+        for limit in protocol.pcf:
+            scores[f"pcf_{limit:g}"] = fractions_correct(_largest(errors), np.array(limit), "pooled")
+        return scores
+
+    def pck_curve(self, thresholds: Any = None, *, align: Any = "first") -> tuple[np.ndarray, np.ndarray]:
+        """Fraction of correct joints over thresholds, averaged as the protocol says.
+
+        ``PckCurveDisplay(*evaluation.pck_curve())`` draws it.
+
+        Parameters
+        ----------
+        thresholds : str, tuple (low, high, n) or array-like of shape (n_thresholds,), default=None
+            As in `skhand.metrics.pck_curve`; by default the protocol's first grid, else 0 to 80 in 81 points.
+        align : {"first", None, "root", "root+scale", "procrustes"}, default="first"
+            One of the protocol's alignments.
+
+        Returns
+        -------
+        thresholds : ndarray of shape (n_thresholds,), in the protocol's unit
+        fractions : ndarray of shape (n_thresholds,), 0 to 1
+
+        Raises
+        ------
+        InputError
+            If the grid is unknown or not increasing, or the alignment is none of the protocol's.
+        """
+        if thresholds is None:
+            thresholds = self.protocol.auc[0] if self.protocol.auc else _PCF_GRID
+        grid = check_grid(thresholds)
+        return grid, fractions_correct(self._aligned(align), grid, self.protocol.average)
+
+    def pcf_curve(self, thresholds: Any = None, *, align: Any = "first") -> tuple[np.ndarray, np.ndarray]:
+        """Fraction of frames whose largest error is within the thresholds.
+
+        Parameters
+        ----------
+        thresholds : str, tuple (low, high, n) or array-like of shape (n_thresholds,), default=None
+            As in `skhand.metrics.pck_curve`; 0 to 80 in 81 points by default.
+        align : {"first", None, "root", "root+scale", "procrustes"}, default="first"
+            One of the protocol's alignments.
+
+        Returns
+        -------
+        thresholds : ndarray of shape (n_thresholds,), in the protocol's unit
+        fractions : ndarray of shape (n_thresholds,), 0 to 1
+
+        Raises
+        ------
+        InputError
+            If the grid is unknown or not increasing, or the alignment is none of the protocol's.
+        """
+        grid = check_grid(_PCF_GRID if thresholds is None else thresholds)
+        return grid, fractions_correct(_largest(self._aligned(align)), grid, "pooled")
+
+    def _aligned(self, align: Any) -> np.ndarray:
+        if align == "first":
+            return self._first
+        return self.errors[check_option(align, "align", self.errors)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Put everything but the single errors into plain types.
+
+        Returns
+        -------
+        summary : dict
+            The alignment None is called ``"none"``. ``"curves"`` has the curves of the protocol's grids, and
+            of correct frames where the protocol has them.
+        """
+        protocol = self.protocol
+        curves: dict[str, Any] = {}
+        for align in protocol.align:
+            named = {f"pck_{grid}": self.pck_curve(grid, align=align) for grid in protocol.auc}
+            if protocol.pcf:
+                named["pcf"] = self.pcf_curve(align=align)
+            curves[align_name(align)] = {
+                name: {"thresholds": grid.tolist(), "fractions": fractions.tolist()}
+                for name, (grid, fractions) in named.items()
+            }
+        return {
+            "protocol": protocol.name,
+            "source": protocol.source,
+            "unit": protocol.unit,
+            "given": None if self.given is None else list(self.given),
+            "given_by_paper": None if protocol.given is None else list(protocol.given),
+            "given_differs": self.given_differs,
+            "differs": list(self.differs),
+            "n_rows": self.n_rows,
+            "n_frames": self.n_frames,
+            "n_joints": self.n_joints,
+            "counted": self.counted,
+            "average": protocol.average,
+            "median": protocol.median,
+            "scores": {align_name(align): dict(values) for align, values in self.scores.items()},
+            "curves": curves,
+        }
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Write the summary as JSON.
+
+        Parameters
+        ----------
+        path : str or path, default=None
+            File to write, or to replace; none by default.
+
+        Returns
+        -------
+        text : str
+        """
+        text = json.dumps(self.to_dict(), indent=1)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def to_frame(self) -> Any:
+        """Make a table of the scores.
+
+        Returns
+        -------
+        table : pandas.DataFrame
+            One row a score, with the columns protocol, given, align, score and value, so that tables of
+            several evaluations can be joined.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            pandas = importlib.import_module("pandas")
+        except ImportError as error:
+            raise ImportError("to_frame needs pandas; install it with: pip install pandas") from error
+        given = "not stated" if self.given is None else given_name(self.given)
+        rows = [
+            (self.protocol.name, given, align_name(align), score, value)
+            for align, values in self.scores.items()
+            for score, value in values.items()
+        ]
+        return pandas.DataFrame(rows, columns=["protocol", "given", "align", "score", "value"])
+
+    def __repr__(self) -> str:
+        given = "not stated" if self.given is None else given_name(self.given)
+        return (
+            f"<Evaluation by {self.protocol.name}: EPE {self.mean_epe:.2f} {self.protocol.unit}, "
+            f"given {given}, {self.n_frames} frames{', differs from the paper' if self.differs else ''}>"
+        )
+
+    def __str__(self) -> str:
+        protocol = self.protocol
+        given = "not stated" if self.given is None else given_name(self.given)
+        rule = "visible joints" if self.counted == "visible" else "all labelled joints"
+        lines = [
+            f"{protocol.name}: {protocol.source}",
+            f"  given    {given}",
+            *(f"  WARNING  {what}" for what in self.differs),
+            f"  counted  {self.n_frames} of {self.n_rows} rows, {self.n_joints} joints ({rule})",
+            f"  mean     {MEANS[protocol.average]}",
+            f"  median   {MEDIANS[protocol.median]}",
+        ]
+        for align, values in self.scores.items():
+            lines += [f"  alignment: {align_name(align)}", *_table(values, protocol)]
+        return "\n".join(lines)
+
+
+def _table(values: dict[str, float], protocol: Protocol) -> list[str]:
+    """Write one score a line."""
+    unit = protocol.unit
+    names = {
+        "epe_mean": "EPE mean",
+        "epe_median": "EPE median",
+        **{f"auc_{grid}": f"AUC {grid_name(grid, unit)}" for grid in protocol.auc},
+        **{f"pck_{t:g}": f"PCK {t:g} {unit}" for t in protocol.pck},
+        **{f"pcf_{t:g}": f"PCF {t:g} {unit}" for t in protocol.pcf},
+    }
+    width = max(map(len, names.values()))
+    return [
+        f"    {text:{width}}  " + (f"{values[key]:.3f} {unit}" if "EPE" in text else f"{values[key]:.4f}")
+        for key, text in names.items()
+    ]
+
+
+def _largest(errors: np.ndarray) -> np.ndarray:
+    """The largest error of each frame that counts, (n_frames, 1)."""
+    return np.nanmax(errors[~np.isnan(errors).all(axis=1)], axis=1, keepdims=True)

@@ -1,0 +1,130 @@
+"""ViewAligner: the camera turned to look straight at the hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import check_option
+from skhand.exceptions import InputError
+from skhand.frames import HandFrames
+from skhand.geometry import backproject, rotation_to_axis
+from skhand.preprocessing._lazy import changed
+from skhand.preprocessing._moved import FramesTransformer, check_frames, moved, one_size, warped
+from skhand.preprocessing._warp import Warp
+from skhand.skeleton import JOINTS, root_position
+
+__all__ = ["ViewAligner"]
+
+
+class ViewAligner(FramesTransformer):
+    """Turn the camera until it looks straight at the hand (Stergioulas et al. 2021, Sec. 4.2).
+
+    The same hand pose looks different at the border of a picture and in its middle. Here the hand's centre is
+    turned onto the optical axis by the smallest rotation R, and the poses are turned with it, so that one
+    look has one pose. Pictures are warped by the homography ``K' R K^-1``, where ``K'`` has the focal lengths
+    of K and its principal point in the middle of the picture: there the hand's centre comes to lie. The
+    picture keeps its size, so the finger tips of a tight crop may leave it: align first, and crop then. What
+    is seen in depth pictures is measured along the new axis.
+
+    ``affine`` is then a homography: its last row is no longer (0, 0, 1). Estimators behind it take y, and
+    answer, in the original camera frame.
+
+    Parameters
+    ----------
+    point : str, default="root"
+        The hand's centre: ``"root"``, the column ``root`` (as in the paper, where the palm's position is
+        given); ``"box"``, the middle of the column ``box``; or a joint's name or ``"palm"``, looked up in the
+        column ``keypoints2d``.
+
+    References
+    ----------
+    .. [1] A. Stergioulas, T. Chatzis, D. Konstantinidis, K. Dimitropoulos, P. Daras. 3D Hand Pose Estimation
+       via aligned latent space injection and kinematic losses. CVPR Workshops 2021.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.preprocessing import ViewAligner
+    >>> hands = make_hands(6, image_size=32, random_state=0)
+    >>> aligned = ViewAligner().fit_transform(hands.data)
+    >>> bool(abs(aligned.root[:, :2]).max() < 1e-9)
+    True
+    """
+
+    def __init__(self, *, point: str = "root"):
+        self.point = point
+
+    def transform(self, X: HandFrames) -> HandFrames:
+        """Turn the view of each row.
+
+        Parameters
+        ----------
+        X : HandFrames
+            With the columns ``camera`` and that of ``point``.
+
+        Returns
+        -------
+        aligned : HandFrames
+            All columns follow; a box is the upright one around the moved box. Lazily read pictures stay lazy.
+            Without any picture the principal point stays where it is, and the hand's centre comes there.
+
+        Raises
+        ------
+        InputError
+            If a column is missing, or a hand's centre is not known or not in front of the camera.
+        """
+        self._check(X)
+        turn = rotation_to_axis(self._centres(X))
+        camera, size = X.camera.copy(), one_size(X)
+        if size is not None:
+            camera[:, :2, 2] = (size[1] - 1) / 2, (size[0] - 1) / 2
+        back = np.linalg.inv(X.camera)
+        homography = camera @ turn @ back
+        pictures: dict[str, Any] = {}
+        if size is not None:
+            pictures = warped(X, homography, size, "rgb", "mask")
+        if size is not None and "depth" in X.columns:
+            along = (turn[:, 2:] @ back)[:, 0]
+            change = _WarpDepth(homography, size, along)
+            pictures["depth"] = changed(X.depth, change, size, X.depth.dtype)
+        return moved(X, homography, turn, **pictures).replace(camera=camera)
+
+    def _check(self, X: HandFrames) -> None:
+        check_option(self.point, "point", ("root", "box", "palm", *JOINTS))
+        column = self.point if self.point in ("root", "box") else "keypoints2d"
+        check_frames(X, "camera", column, why=f" for point={self.point!r}")
+
+    def _centres(self, X: HandFrames) -> np.ndarray:
+        """The hands' centres (n, 3), in the camera frame, up to a positive factor."""
+        if self.point == "root":
+            column, centres = "root", np.asarray(X.root, dtype=np.float64)
+        elif self.point == "box":
+            column, pixels = "box", X.box[:, :2] + X.box[:, 2:] / 2
+            centres = backproject(pixels, 1.0, X.camera)
+        else:
+            column, pixels = "keypoints2d", root_position(X.keypoints2d, self.point)
+            centres = backproject(pixels, 1.0, X.camera)
+        bad = np.flatnonzero(~(np.isfinite(centres).all(axis=1) & (centres[:, 2] > 0)))
+        if len(bad):
+            raise InputError(
+                f"{column}: expected a hand's centre in front of the camera in every row, got NaN or one "
+                f"behind it in the rows {bad[:5].tolist()}."
+            )
+        return centres
+
+
+class _WarpDepth:
+    """Warps depth pictures and measures along the new axis: ``z' = z * (R K^-1 p)_z`` at each old pixel p."""
+
+    def __init__(self, homography: np.ndarray, size: tuple[int, int], along: np.ndarray):
+        self.warp, self.along = Warp(homography, size, 0), along
+
+    def __call__(self, pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        height, width = pictures.shape[1:]
+        a, b, c = self.along[rows].T[:, :, None, None]
+        factor = a * np.arange(width)[None, None] + b * np.arange(height)[None, :, None] + c
+        measured = pictures * np.maximum(factor, 0.0).astype(np.float32)
+        depth = self.warp(measured, rows)
+        return np.rint(depth) if pictures.dtype.kind in "ui" else depth

@@ -1,0 +1,197 @@
+"""What the transformers of tables of hands share: the columns that a new view moves, and the way back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from skhand._validation import describe
+from skhand.exceptions import InputError
+from skhand.frames import HandFrames
+from skhand.geometry import apply_affine, rotate_points, transform_camera
+from skhand.preprocessing._lazy import changed
+from skhand.preprocessing._warp import Warp
+
+__all__ = [
+    "FramesTransformer",
+    "check_frames",
+    "moved",
+    "one_size",
+    "picture_shape",
+    "to_original",
+    "warped",
+]
+
+PICTURES: dict[str, Literal[0, 1]] = {"rgb": 1, "depth": 0, "mask": 0}  # column -> order of interpolation
+
+
+class FramesTransformer(TransformerMixin, BaseEstimator):
+    """Base of the transformers that learn nothing: ``fit`` only judges the parameters and X."""
+
+    def fit(self, X: HandFrames, y: Any = None) -> Any:
+        """Check the parameters and X; nothing is learned.
+
+        Parameters
+        ----------
+        X : HandFrames
+            Rows as for ``transform``.
+        y : object, default=None
+            Not used.
+
+        Returns
+        -------
+        self : object
+        """
+        self._check(X)
+        return self
+
+    def inverse_transform(self, X: HandFrames) -> HandFrames:
+        """Lead back to the original picture and camera frame: undo all that ``affine`` and ``rotation`` hold.
+
+        Parameters
+        ----------
+        X : HandFrames
+            Rows as ``transform`` returned them.
+
+        Returns
+        -------
+        frames : HandFrames
+            ``camera``, ``keypoints2d``, ``box``, ``pose3d``, ``root`` and ``side`` of the original; a box is
+            the upright one around the box that is led back. The pictures are left out: what a crop cut off is
+            not there. X itself where it has neither ``affine`` nor ``rotation``.
+
+        Raises
+        ------
+        InputError
+            If X is no HandFrames, or nothing but pictures is in it.
+        """
+        return to_original(check_frames(X))
+
+    def _check(self, X: HandFrames) -> None:
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:
+    """Return X if it is a HandFrames with rows and these columns.
+
+    Raises
+    ------
+    InputError
+        If it is not; the message names the column.
+    """
+    if not isinstance(X, HandFrames):
+        raise InputError(f"X: expected a HandFrames, got {describe(X)}.")
+    if len(X) == 0:
+        raise InputError("X: expected at least 1 sample, got 0 sample(s).")
+    for name in needed:
+        if name not in X.columns:
+            raise InputError(f"{name}: X needs this column{why}; its columns are {X.columns}.")
+    return X
+
+
+def picture_shape(X: HandFrames) -> tuple[int, int] | None:
+    """Height and width of the pictures, px; None where there are none.
+
+    Raises
+    ------
+    InputError
+        If they differ between columns: one camera cannot belong to both.
+    """
+    shapes = {name: tuple(getattr(X, name).shape[1:3]) for name in PICTURES if name in X.columns}
+    if len(set(shapes.values())) > 1:
+        raise InputError(f"X: expected rgb, depth and mask of one size, got {shapes}.")
+    return next(iter(shapes.values())) if shapes else None
+
+
+def one_size(X: HandFrames) -> tuple[int, int] | None:
+    """As `picture_shape`, and refuse lazy pictures that differ in size."""
+    size = picture_shape(X)
+    if size is not None and None in size:
+        raise InputError("X: expected pictures of one size, got some that differ: crop them first.")
+    return size
+
+
+def warped(X: HandFrames, affine: np.ndarray, size: tuple[int, int], *names: str) -> dict[str, Any]:
+    """Return these picture columns sampled anew: at once where they are in memory, else when read."""
+    columns = {}
+    for name, order in PICTURES.items():
+        if name in names and name in X.columns:
+            column = getattr(X, name)
+            shape = (*size, *column.shape[3:])
+            columns[name] = changed(column, Warp(affine, size, order), shape, column.dtype)
+    return columns
+
+
+def moved(X: HandFrames, affine: np.ndarray, turn: np.ndarray | None = None, **pictures: Any) -> HandFrames:
+    """Return X after a change of the view, with all that is not a picture moved along.
+
+    Parameters
+    ----------
+    X : HandFrames
+        The rows before.
+    affine : ndarray of shape (n_samples, 3, 3)
+        Pixels before to pixels after; a homography is welcome.
+    turn : ndarray of shape (n_samples, 3, 3), optional
+        What is done to points in the camera frame.
+    **pictures : array-like
+        The picture columns after the change.
+
+    Returns
+    -------
+    frames : HandFrames
+        ``affine`` and ``rotation`` lead from the original picture and frame to the new ones.
+    """
+    new: dict[str, Any] = dict(pictures)
+    if "camera" in X.columns:
+        new["camera"] = transform_camera(X.camera, affine, turn)
+    if "keypoints2d" in X.columns:
+        new["keypoints2d"] = apply_affine(affine, X.keypoints2d)
+    if "box" in X.columns:
+        new["box"] = _moved_box(X.box, affine)
+    new["affine"] = affine if "affine" not in X.columns else affine @ X.affine
+    if turn is not None:
+        for name in ("pose3d", "root"):
+            if name in X.columns:
+                new[name] = rotate_points(getattr(X, name), turn)
+        new["rotation"] = turn if "rotation" not in X.columns else turn @ X.rotation
+    return X.replace(**new)
+
+
+def to_original(X: HandFrames) -> HandFrames:
+    """Lead rows back to the original picture and camera frame; see `FramesTransformer.inverse_transform`."""
+    if "affine" not in X.columns and "rotation" not in X.columns:
+        return X
+    affine = np.linalg.inv(X.affine) if "affine" in X.columns else np.broadcast_to(np.eye(3), (len(X), 3, 3))
+    turn = np.swapaxes(X.rotation, -1, -2) if "rotation" in X.columns else None
+    gone = dict.fromkeys([name for name in PICTURES if name in X.columns])
+    back = moved(X, affine, turn, **gone)
+    if turn is not None and "side" in X.columns:
+        back = back.replace(side=other_side(X.side, np.linalg.det(turn) < 0))
+    return back.replace(affine=None, rotation=None)
+
+
+def other_side(side: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the sides with those of some rows (a mask) exchanged."""
+    return np.where(rows, np.where(side == "left", "right", "left"), side)
+
+
+def _moved_box(box: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """The upright box around the moved corners; NaN where a corner is not seen."""
+    x, y, width, height = np.moveaxis(np.asarray(box, dtype=np.float64), -1, 0)
+    u = np.stack([x, x + width, x, x + width], axis=-1)
+    v = np.stack([y, y, y + height, y + height], axis=-1)
+    corners = np.stack([u, v], axis=-1)
+    third = (corners @ affine[:, 2, :2, None])[..., 0] + affine[:, None, 2, 2]
+    corners = np.where((third > 0)[..., None], apply_affine(affine, corners), np.nan)
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    return np.concatenate([low, high - low], axis=-1)

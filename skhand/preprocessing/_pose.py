@@ -1,0 +1,161 @@
+"""PoseNormalizer: poses relative to their root, in units of one of their bones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from skhand._validation import check_option, check_shape, describe
+from skhand.exceptions import InputError
+from skhand.frames import HandFrames
+from skhand.geometry import bone_length
+from skhand.preprocessing._moved import check_frames
+from skhand.skeleton import JOINTS, root_position
+
+__all__ = ["PoseNormalizer"]
+
+
+class PoseNormalizer(TransformerMixin, BaseEstimator):
+    """Take poses relative to their root and divide them by the length of one of their bones.
+
+    Parameters
+    ----------
+    root : str or int, default="palm"
+        The root joint: a joint's name, its index, or ``"palm"``: half way between the wrist and the middle
+        MCP.
+    scale_bone : tuple of two str or None, default=("middle_mcp", "middle_pip")
+        Joint names; None leaves poses in mm.
+
+    Notes
+    -----
+    skhand's estimators do this by themselves, with ``given=("root", "scale")``. This is for other models.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.preprocessing import PoseNormalizer
+    >>> hands = make_hands(5, images=(), random_state=0)
+    >>> normalizer = PoseNormalizer()
+    >>> small = normalizer.fit_transform(hands.target)
+    >>> back = normalizer.inverse_transform(small, root=hands.data.root, scale=hands.data.scale)
+    >>> bool(abs(back - hands.target).max() < 1e-9)
+    True
+    """
+
+    def __init__(
+        self, *, root: str | int = "palm", scale_bone: tuple[str, str] | None = ("middle_mcp", "middle_pip")
+    ):
+        self.root = root
+        self.scale_bone = scale_bone
+
+    def fit(self, X: Any, y: Any = None) -> PoseNormalizer:
+        """Check the parameters and the poses; nothing is learned.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_joints, 3), mm, or HandFrames
+            Poses as for `transform`.
+        y : object, default=None
+            Not used.
+
+        Returns
+        -------
+        self : PoseNormalizer
+        """
+        self._measured(self._poses(X))
+        return self
+
+    def transform(self, X: Any) -> Any:
+        """Normalise poses.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_joints, 3), mm, or HandFrames
+            Poses, or a table with the column ``pose3d``. NaN joints stay NaN.
+
+        Returns
+        -------
+        normalised : ndarray of shape (n_samples, n_joints, 3), or HandFrames
+            In units of the bone, or mm where ``scale_bone`` is None. NaN throughout where the root is NaN, or
+            the bone is or has no length. A HandFrames remembers both in its columns ``root`` and ``scale``.
+
+        Raises
+        ------
+        InputError
+            If X holds no poses, or the root or the bone is unknown.
+        """
+        poses = self._poses(X)
+        root, scale = self._measured(poses)
+        unit = np.ones(len(poses)) if scale is None else np.where(scale > 0, scale, np.nan)
+        normalised = (poses - root[:, None]) / unit[:, None, None]
+        if not isinstance(X, HandFrames):
+            return normalised
+        columns = {"root": root} if scale is None else {"root": root, "scale": scale}
+        return X.replace(pose3d=normalised, **columns)
+
+    def inverse_transform(self, X: Any, root: Any = None, scale: Any = None) -> Any:
+        """Bring poses back to mm in the camera frame.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_joints, 3), or HandFrames
+            Normalised poses, or a table as `transform` returned it.
+        root : array-like of shape (n_samples, 3) or (3,), mm, default=None
+            Where the roots go. None is the table's column ``root``; for an array it leaves the poses
+            root-relative.
+        scale : float or array-like of shape (n_samples,), mm, default=None
+            Length of the bone. None is the table's column ``scale``; an array needs it where ``scale_bone``
+            is not None.
+
+        Returns
+        -------
+        poses : ndarray of shape (n_samples, n_joints, 3), mm, or HandFrames
+
+        Raises
+        ------
+        InputError
+            If the length of the bone is not known, or shapes do not fit.
+        """
+        poses = self._poses(X)
+        if isinstance(X, HandFrames):
+            root = X.root if root is None else root
+            scale = X.scale if scale is None else scale
+        if self.scale_bone is not None:
+            if scale is None:
+                raise InputError("scale: expected the length of the scale bone (mm), got None.")
+            poses = poses * _each(scale, "scale", len(poses), ())[:, None, None]
+        if root is not None:
+            poses = poses + _each(root, "root", len(poses), (3,))[:, None]
+        return X.replace(pose3d=poses) if isinstance(X, HandFrames) else poses
+
+    def _poses(self, X: Any) -> np.ndarray:
+        poses = check_frames(X, "pose3d").pose3d if isinstance(X, HandFrames) else X
+        try:
+            poses = np.asarray(poses, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"X: expected numbers, got {describe(X)}.") from error
+        return check_shape(poses, "X", ("n_samples", "n_joints", 3))
+
+    def _measured(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Root (n, 3) and length of the bone (n,), mm."""
+        if isinstance(self.root, str):
+            check_option(self.root, "root", ("palm", *JOINTS))
+        root = root_position(poses, self.root)
+        return root, None if self.scale_bone is None else bone_length(poses, self.scale_bone)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+def _each(value: Any, name: str, n_samples: int, row: tuple[int, ...]) -> np.ndarray:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape not in (row, (n_samples, *row)):
+        raise InputError(f"{name}: expected shape {(n_samples, *row)}, got {describe(value)}.")
+    return np.broadcast_to(array, (n_samples, *row))

@@ -1,0 +1,176 @@
+"""Where to crop: the hand's extent from a box, keypoints or a mask, and the window around it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import check_number, check_shape, describe
+from skhand.exceptions import InputError
+from skhand.frames import HandFrames
+from skhand.preprocessing._cropped import iterate_pictures
+
+__all__ = ["SOURCES", "find_extents", "head_box", "place_windows"]
+
+#: What an extent can be found from, in the order of preference, and the column that holds it.
+SOURCES = {"box": "box", "keypoints": "keypoints2d", "mask": "mask"}
+_LARGEST = 10_000
+
+
+def head_box(centre: Any, head_length: Any, factor: float = 0.7) -> np.ndarray:
+    """Make square hand boxes whose side is a share of the person's head length.
+
+    It is how crops of MPII+NZSL are made (Iqbal et al. 2018); the boxes go into the column ``box``.
+
+    Parameters
+    ----------
+    centre : array-like of shape (n_samples, 2), px
+        Centre of each hand.
+    head_length : array-like of shape (n_samples,), px
+        Length of the head in the same picture.
+    factor : float, default=0.7
+        Side of the square in head lengths.
+
+    Returns
+    -------
+    box : ndarray of shape (n_samples, 4), px
+        x, y, width, height.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit, or a length is not above 0.
+
+    Examples
+    --------
+    >>> from skhand.preprocessing import head_box
+    >>> head_box([[100.0, 80.0]], [60.0])
+    array([[79., 59., 42., 42.]])
+    """
+    check_number(factor, "factor", low=0, include_low=False)
+    centre = check_shape(centre, "centre", ("n_samples", 2)).astype(np.float64)
+    length = check_shape(head_length, "head_length", (len(centre),)).astype(np.float64)
+    if not (length > 0).all():
+        raise InputError(f"head_length: expected lengths above 0, got {describe(head_length)}.")
+    side = np.repeat(factor * length[:, None], 2, axis=1)
+    return np.concatenate([centre - side / 2, side], axis=1)
+
+
+def find_extents(frames: HandFrames, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the greatest corner of each row's hand, (n_samples, 2) px each.
+
+    Parameters
+    ----------
+    frames : HandFrames
+        The hands.
+    source : {"auto", "box", "keypoints", "mask"}
+        "auto" takes for each row the first of them that it has.
+
+    Returns
+    -------
+    low, high : ndarray of shape (n_samples, 2), px
+
+    Raises
+    ------
+    InputError
+        If a row has nothing to crop to.
+    """
+    wanted = list(SOURCES) if source == "auto" else [source]
+    there = [name for name in wanted if SOURCES[name] in frames.columns]
+    columns = " or ".join(SOURCES[name] for name in wanted)
+    if not there:
+        raise InputError(
+            f"source: {source!r} needs a HandFrames with {columns}, got the columns {frames.columns}."
+        )
+    low, high = np.full((2, len(frames), 2), np.nan)
+    for name in there:
+        rows = np.flatnonzero(np.isnan(low[:, 0]))
+        if len(rows):
+            low[rows], high[rows] = _FIND[name](getattr(frames, SOURCES[name]), rows)
+    refuse_rows(np.isnan(low[:, 0]), f"a hand to crop to in {columns}", "none")
+    return low, high
+
+
+def place_windows(
+    low: np.ndarray,
+    high: np.ndarray,
+    margin: float,
+    limits: tuple[float, float],
+    shape: tuple[int, int] | None,
+) -> np.ndarray:
+    """Put a window of whole pixels around each extent.
+
+    Parameters
+    ----------
+    low, high : ndarray of shape (n_samples, 2), px
+        Corners of the extents.
+    margin : float
+        Factor on the sides.
+    limits : tuple of float, px
+        Least and greatest length of the longer side.
+    shape : tuple of int or None
+        Height and width that the window's sides shall be in proportion to; None leaves them as they are.
+
+    Returns
+    -------
+    windows : ndarray of shape (n_samples, 4), int, px
+        First column, first row, width, height.
+
+    Raises
+    ------
+    InputError
+        If a window has no extent, or is unreasonably large.
+    """
+    extent = (high - low) * margin
+    if shape is not None:
+        aspect = np.array([shape[1] / shape[0], 1.0])
+        extent = (extent / aspect).max(axis=1, keepdims=True) * aspect
+    longest = extent.max(axis=1, keepdims=True)
+    is_point = longest[:, 0] == 0
+    if limits[0] == 0:
+        refuse_rows(is_point, "a hand with an extent (or min_size=)", "a single point")
+    extent[is_point], longest[is_point] = 1.0, 1.0
+    extent *= np.clip(longest, *limits) / longest
+    refuse_rows(extent.max(axis=1) > _LARGEST, f"crops of up to {_LARGEST} px (see max_size)", "larger ones")
+    sides = np.maximum(np.rint(extent), 1)
+    first = np.rint((low + high - sides + 1) / 2)
+    refuse_rows(np.abs(first).max(axis=1) > 2**31, "hands near the picture", "hands far from it")
+    return np.concatenate([first, sides], axis=1).astype(np.int64)
+
+
+def refuse_rows(bad: np.ndarray, expected: str, got: str) -> None:
+    """Raise an `InputError` that names the bad rows, if there are any."""
+    rows = np.flatnonzero(bad)
+    if len(rows):
+        shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+        raise InputError(f"X: expected {expected}, got {got} in {len(rows)} of {len(bad)} rows: {shown}.")
+
+
+def _from_box(column: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    box = np.array(column[rows], dtype=np.float64)
+    box[~np.isfinite(box).all(axis=1) | (box[:, 2:] <= 0).any(axis=1)] = np.nan
+    return box[:, :2], box[:, :2] + box[:, 2:]
+
+
+def _from_keypoints(column: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    points = np.array(column[rows], dtype=np.float64)
+    unknown = ~np.isfinite(points).all(axis=2, keepdims=True)
+    low = np.where(unknown, np.inf, points).min(axis=1, initial=np.inf)
+    high = np.where(unknown, -np.inf, points).max(axis=1, initial=-np.inf)
+    low[np.isinf(low)], high[np.isinf(high)] = np.nan, np.nan
+    return low, high
+
+
+def _from_mask(column: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels' outer edges, half a pixel beyond their centres."""
+    low, high = np.full((2, len(rows), 2), np.nan)
+    for i, picture in enumerate(iterate_pictures(column, rows)):
+        for axis in (0, 1):
+            inside = np.flatnonzero((picture != 0).any(axis=axis))
+            if len(inside):
+                low[i, axis], high[i, axis] = inside[0] - 0.5, inside[-1] + 0.5
+    return low, high
+
+
+_FIND = {"box": _from_box, "keypoints": _from_keypoints, "mask": _from_mask}

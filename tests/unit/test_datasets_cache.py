@@ -1,0 +1,255 @@
+"""The cache of the loaders: its key, interrupted writes, several processes, and what a second load reads."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import multiprocessing
+import os
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Bunch
+
+import skhand
+from skhand.datasets import load_rhd
+from skhand.datasets._cache import load_cached
+from skhand.exceptions import DataFileError, InputError
+from skhand.frames import HandFrames, ImageFiles
+
+
+class Window(TransformerMixin, BaseEstimator):
+    """A crop with parameters: the first ``size`` rows and columns."""
+
+    def __init__(self, size=16, weights=None):
+        self.size, self.weights = size, weights
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        cut = {name: getattr(X, name)[:][:, : self.size, : self.size] for name in ("rgb", "depth", "mask")}
+        return X.replace(**cut)
+
+
+@pytest.fixture
+def rhd(tmp_path):
+    """Root of a copy of RHD with three small pictures a split."""
+    rng = np.random.default_rng(0)
+    for split in ("training", "evaluation"):
+        entries = {}
+        for number in range(3):
+            xyz = rng.uniform(-0.1, 0.1, (42, 3)) + (0, 0, 0.6)
+            uv = 10 + 30 * xyz[:, :2] / xyz[:, 2:]
+            matrix = np.array([[30.0, 0, 10], [0, 30, 10], [0, 0, 1]])
+            entries[number] = {"xyz": xyz, "uv_vis": np.hstack([uv, np.ones((42, 1))]), "K": matrix}
+            for kind, shape in (("color", (20, 20, 3)), ("depth", (20, 20, 3)), ("mask", (20, 20))):
+                folder = tmp_path / "rhd" / split / kind
+                folder.mkdir(parents=True, exist_ok=True)
+                picture = rng.integers(0, 30, shape, dtype=np.uint8)
+                Image.fromarray(picture).save(folder / f"{number:05d}.png")
+        content = pickle.dumps(entries, protocol=2)
+        (tmp_path / "rhd" / split / f"anno_{split}.pickle").write_bytes(content)
+    return tmp_path / "rhd"
+
+
+def entries_of(folder):
+    return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+
+def a_bunch(n=100, value=1):
+    data = HandFrames(depth=np.full((n, 4, 5), value, np.uint16), side="left")
+    return Bunch(data=data, target=np.arange(n * 3.0).reshape(n, 1, 3), joint_names=("wrist",), DESCR="text")
+
+
+OTHER = {
+    "split": "test",
+    "hand": "left",
+    "layout": "native",
+    "bad_rows": "keep",
+    "crop": Window(8),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_each_option_is_in_the_key(rhd, tmp_path, name):
+    assert set(OTHER) == set(inspect.signature(load_rhd).parameters) - {"root", "cache", "return_X_y"}
+    load_rhd(rhd, cache=tmp_path / "c")
+    load_rhd(rhd, cache=tmp_path / "c", **{name: OTHER[name]})
+    assert len(entries_of(tmp_path / "c")) == 2
+    cached = load_rhd(rhd, cache=tmp_path / "c", **{name: OTHER[name]})
+    plain = load_rhd(rhd, **{name: OTHER[name]})
+    np.testing.assert_array_equal(cached.target, plain.target)
+    np.testing.assert_array_equal(cached.data.rgb[:], plain.data.rgb[:])
+
+
+def test_each_parameter_of_the_crop_is_in_the_key(rhd, tmp_path):
+    many = np.arange(5000.0)
+    changed = many.copy()
+    changed[2500] = -1  # in the part that the array's repr leaves out
+    crops = [Window(8), Window(9), Window(8, weights=many), Window(8, weights=changed)]
+    for _ in range(2):
+        shapes = [load_rhd(rhd, cache=tmp_path / "c", crop=crop).data.rgb.shape[1] for crop in crops]
+        assert shapes == [8, 9, 8, 8]
+    assert len(entries_of(tmp_path / "c")) == 4
+
+
+def test_the_library_s_version_and_the_label_file_are_in_the_key(rhd, tmp_path, monkeypatch):
+    load_rhd(rhd, cache=tmp_path / "c")
+    monkeypatch.setattr(skhand, "__version__", "0.0.0.other")
+    load_rhd(rhd, cache=tmp_path / "c")
+    assert len(entries_of(tmp_path / "c")) == 2
+    labels = rhd / "training" / "anno_training.pickle"
+    entries = pickle.loads(labels.read_bytes())  # our own
+    for entry in entries.values():
+        entry["xyz"] = entry["xyz"] + 1
+    before = load_rhd(rhd, cache=tmp_path / "c").target
+    labels.write_bytes(pickle.dumps(entries, protocol=2))
+    np.testing.assert_allclose(load_rhd(rhd, cache=tmp_path / "c").target, before + 1000)
+
+
+def test_a_second_load_reads_no_label_file_and_no_picture(rhd, tmp_path):
+    first = load_rhd(rhd, cache=tmp_path / "c")
+    labels = rhd / "training" / "anno_training.pickle"
+    stat = labels.stat()
+    labels.write_bytes(b"\0" * stat.st_size)
+    os.utime(labels, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    for kind in ("color", "depth", "mask"):
+        for path in (rhd / "training" / kind).iterdir():
+            path.unlink()
+    second = load_rhd(rhd, cache=tmp_path / "c")
+    assert set(second) == set(first) and second.joint_names == first.joint_names
+    assert second.DESCR == first.DESCR and second.data.columns == first.data.columns
+    for name in ("target", "visible", "bad", "groups", "ids"):
+        np.testing.assert_array_equal(second[name], first[name])
+        assert second[name].dtype == first[name].dtype
+    for name in first.data.columns:
+        np.testing.assert_array_equal(getattr(second.data, name)[:], getattr(first.data, name)[:])
+    assert isinstance(second.data.rgb, np.memmap) and not second.data.rgb.flags.writeable
+
+
+def test_the_cached_table_is_that_of_a_load_without_cache(rhd, tmp_path):
+    cached, plain = load_rhd(rhd, cache=str(tmp_path / "c")), load_rhd(rhd)
+    assert set(cached.data.columns) == set(plain.data.columns) and set(cached) == set(plain)
+    for name in plain.data.columns:
+        np.testing.assert_array_equal(getattr(cached.data, name)[:], getattr(plain.data, name)[:])
+
+
+def test_an_unreadable_picture_leaves_nothing_behind(rhd, tmp_path):
+    picture = rhd / "training" / "color" / "00002.png"
+    content = picture.read_bytes()
+    picture.write_bytes(content[:60])
+    with pytest.raises(InputError, match="color/00002.png"):
+        load_rhd(rhd, cache=tmp_path / "c")
+    assert entries_of(tmp_path / "c") == []
+    picture.write_bytes(content)
+    assert len(load_rhd(rhd, cache=tmp_path / "c").data.rgb) == 3
+
+
+def test_a_leftover_of_a_killed_write_is_not_taken_for_an_entry(rhd, tmp_path):
+    cache = tmp_path / "c"
+    expected = load_rhd(rhd, cache=cache).data.rgb[:].copy()
+    (name,) = entries_of(cache)
+    os.rename(cache / name, cache / f"{name}.partial-0123")
+    (cache / f"{name}.partial-0123" / "rows.npz").unlink()
+    np.testing.assert_array_equal(load_rhd(rhd, cache=cache).data.rgb[:], expected)
+    assert entries_of(cache) == [name, f"{name}.partial-0123"]
+
+
+class KilledWhileRead:
+    """A picture column whose reader dies, as a killed process does, after the first rows are on disk."""
+
+    shape, dtype, ndim = (100, 4, 5), np.dtype(np.uint16), 3
+
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, rows):
+        if np.max(rows) > 64:
+            os._exit(9)
+        return np.ones((len(rows), 4, 5), np.uint16)
+
+
+def build_and_die(folder):
+    bunch = a_bunch()
+    bunch.data = bunch.data.replace(depth=KilledWhileRead())
+    load_cached(folder, {"dataset": "toy"}, [], lambda: bunch)
+
+
+def test_a_killed_process_leaves_no_entry(tmp_path):
+    process = multiprocessing.get_context("fork").Process(target=build_and_die, args=(tmp_path,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 9
+    (leftover,) = entries_of(tmp_path)
+    assert ".partial-" in leftover and os.listdir(tmp_path / leftover) == ["depth.npy"]
+    bunch = load_cached(tmp_path, {"dataset": "toy"}, [], lambda: a_bunch(value=7))
+    assert (bunch.data.depth[:] == 7).all() and len(entries_of(tmp_path)) == 2
+
+
+def build_with_another(folder, barrier, value, queue):
+    def build():
+        barrier.wait(30)  # neither is done before both have begun
+        return a_bunch(value=value)
+
+    bunch = load_cached(folder, {"dataset": "toy"}, [], build)
+    queue.put((np.unique(bunch.data.depth[:]).tolist(), bunch.target.sum()))
+
+
+def test_two_processes_build_the_same_entry_at_once(tmp_path):
+    context = multiprocessing.get_context("fork")
+    barrier, queue = context.Barrier(2), context.Queue()
+    processes = [
+        context.Process(target=build_with_another, args=(tmp_path, barrier, value, queue)) for value in (3, 4)
+    ]
+    for process in processes:
+        process.start()
+    answers = [queue.get(timeout=30) for _ in processes]
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert answers[0] == answers[1] and answers[0][0] in ([3], [4])  # whole, and one of the two
+    (entry,) = entries_of(tmp_path)
+    assert ".partial" not in entry
+
+
+def test_a_damaged_entry_is_named(rhd, tmp_path):
+    load_rhd(rhd, cache=tmp_path / "c")
+    (name,) = entries_of(tmp_path / "c")
+    (tmp_path / "c" / name / "rgb.npy").write_bytes(b"short")
+    with pytest.raises(DataFileError, match=f"cache: .*{name} is damaged.*delete it"):
+        load_rhd(rhd, cache=tmp_path / "c")
+
+
+def test_the_key_can_be_read_beside_the_entry(rhd, tmp_path):
+    load_rhd(rhd, "test", cache=tmp_path / "c", crop=Window(8))
+    (name,) = entries_of(tmp_path / "c")
+    key = json.loads((tmp_path / "c" / name / "texts.json").read_text())["key"]
+    assert key["split"] == "test" and key["crop"] == ["Window", {"size": 8, "weights": None}]
+    assert key["skhand"] == skhand.__version__ and key["sources"][0][0].endswith("anno_evaluation.pickle")
+
+
+def test_pictures_are_written_some_rows_at_a_time(tmp_path):
+    asked = []
+
+    class Counted(ImageFiles):
+        def __getitem__(self, rows):
+            asked.append(len(rows))
+            return super().__getitem__(rows)
+
+    Image.fromarray(np.full((4, 5), 9, np.uint8)).save(tmp_path / "a.png")
+    bunch = a_bunch(300)
+    bunch.data = bunch.data.replace(depth=Counted([tmp_path / "a.png"] * 300, gray=True))
+    cached = load_cached(tmp_path / "c", {"dataset": "toy"}, [], lambda: bunch)
+    assert max(asked) <= 64 and sum(asked) == 300
+    assert (cached.data.depth[:] == 9).all()
+
+
+def test_wrong_cache_and_crop(rhd):
+    with pytest.raises(InputError, match="cache: expected a folder"):
+        load_rhd(rhd, cache=True)
+    with pytest.raises(InputError, match="crop: expected a transformer"):
+        load_rhd(rhd, crop="hand3d")
