@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 
 from skhand._validation import check_number, check_option, check_shape, describe
 from skhand.exceptions import InputError
-from skhand.geometry import project
+from skhand.geometry import project, rotate_points
 from skhand.metrics import joint_errors
 from skhand.plotting._draw import (
     TRUTH_COLOUR,
@@ -301,8 +301,9 @@ def _picture_parts(X: Any, rows: np.ndarray, y_true: np.ndarray, y_pred: np.ndar
         return {}
     parts = {"pictures": np.asarray(column)}
     if chosen.camera is not None:
-        parts["keypoints_true"] = project(y_true, chosen.camera)
-        parts["keypoints_pred"] = project(y_pred, chosen.camera)
+        turn = np.eye(3) if chosen.rotation is None else chosen.rotation  # poses come in the original frame
+        parts["keypoints_true"] = project(rotate_points(y_true, turn), chosen.camera)
+        parts["keypoints_pred"] = project(rotate_points(y_pred, turn), chosen.camera)
     if chosen.keypoints2d is not None and chosen.keypoints2d.shape[1] == len(JOINTS):
         parts["keypoints_true"] = chosen.keypoints2d
     return parts

@@ -126,7 +126,7 @@ class HandCropper(FramesTransformer):
         Returns
         -------
         crops : HandFrames
-            ``rgb``, ``depth`` and ``mask`` (n_samples, *size), of the same type, and ``camera``,
+            ``rgb``, ``depth`` and ``mask`` (n_samples, height, width), of the same type, and ``camera``,
             ``keypoints2d``, ``box`` and ``affine`` of these pictures; the other columns as they were.
 
         Raises

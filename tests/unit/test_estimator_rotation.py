@@ -181,7 +181,9 @@ def test_a_hand_and_its_mirror_image_get_mirrored_poses(hands, name):
     frames = hands.data.replace(box=None)
     model = make_pipeline(*steps, small(given=("root",))).fit(frames, hands.target)
     predicted, reflected = model.predict(frames), model.predict(mirror_image(frames))
-    np.testing.assert_allclose(reflected, predicted * (-1, 1, 1), rtol=0, atol=1e-6 if len(steps) == 1 else 0.1)
+    np.testing.assert_allclose(
+        reflected, predicted * (-1, 1, 1), rtol=0, atol=1e-6 if len(steps) == 1 else 0.1
+    )
     np.testing.assert_allclose((predicted[:, 0] + predicted[:, 9]) / 2, frames.root, atol=1e-6)
 
 
