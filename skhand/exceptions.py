@@ -18,7 +18,7 @@ class CameraError(InputError):
 
 
 class DataFileError(InputError):
-    """A file of a data set is missing or is not what its publisher describes; the message names file and line."""
+    """A file of a data set is missing or not as its publisher describes; the message names file and line."""
 
 
 class TrainingWarning(UserWarning):

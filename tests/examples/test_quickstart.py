@@ -66,3 +66,16 @@ def test_the_pictures_are_drawn(quickstart, name):
     picture = imread(quickstart[1] / name)
     assert min(picture.shape[:2]) > 200
     assert picture[..., :3].std() > 0.05
+
+
+@pytest.mark.slow
+def test_the_main_job_at_its_own_size_halves_the_mean_poses_error(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "quickstart.py"), "--out", str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    errors = dict(re.findall(r"^(mean pose|CrossModalVAERegressor) +([\d.]+) mm", done.stdout, re.M))
+    assert float(errors["CrossModalVAERegressor"]) <= 0.5 * float(errors["mean pose"])
