@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from mmap import mmap as _mmap
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from skhand._columns import ImageFiles, RowsOf, is_on_disk, packed, unpacked
 from skhand._validation import check_camera, check_side, describe
 from skhand.exceptions import InputError
 
@@ -20,6 +19,7 @@ _COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
     "depth": (("height", "width"), "depth picture, mm along z, 0 where nothing was measured"),
     "mask": (("height", "width"), "hand mask, bool"),
     "keypoints2d": (("n_joints", 2), "joints in the picture, px"),
+    "visible": (("n_joints",), "which joints are seen, bool"),
     "pose3d": (("n_joints", 3), "joints in the camera frame, mm"),
     "table": (("n_features",), "any numbers"),
     "camera": ((3, 3), "intrinsics of this picture, px"),
@@ -32,108 +32,6 @@ _COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
     "domain": ((), "where the row comes from, for example 'synthetic' or 'real'"),
 }
 _LAZY = ("rgb", "depth", "mask")
-
-
-class _Rows:
-    """Some rows of a column, read when they are asked for."""
-
-    def __init__(self, column: Any, rows: np.ndarray):
-        self.column, self.rows = column, rows
-        self.shape = (len(rows), *column.shape[1:])
-        self.dtype = column.dtype
-        self.ndim = len(self.shape)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        return np.asarray(self.column[self.rows[rows]])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = np.asarray(self.column[self.rows])
-        return array if dtype is None else array.astype(dtype)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "column": _packed(self.column)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, column=_unpacked(state["column"]))
-
-
-class ImageFiles:
-    """Pictures in files, decoded when they are asked for.
-
-    Parameters
-    ----------
-    paths : sequence of str or path
-        One picture each, all of one size. JPEG and PNG are read.
-    gray : bool, default=False
-        Whether to keep one channel, as it is in the file (16-bit PNGs stay uint16); colour is made gray.
-    reader : callable, optional
-        Reads one file in place of the decoders above: ``reader(path) -> ndarray``, of one shape and dtype. A
-        function that a module defines, so that the pictures can be pickled.
-
-    Attributes
-    ----------
-    shape : tuple
-        ``(n_files, height, width, 3)``, or without the last axis for ``gray=True``.
-    dtype : dtype
-        uint8, or uint16 for 16-bit gray files.
-    """
-
-    def __init__(
-        self,
-        paths: Sequence[str | os.PathLike[str]],
-        *,
-        gray: bool = False,
-        reader: Callable[[str], np.ndarray] | None = None,
-    ):
-        self.paths = np.asarray([os.fspath(path) for path in paths], dtype=object)
-        self.gray, self.reader = gray, reader
-        if len(self.paths) == 0:
-            raise InputError("paths: expected at least one file, got none.")
-        first = self._read(self.paths[0])
-        self.shape = (len(self.paths), *first.shape)
-        self.dtype = first.dtype
-        self.ndim = len(self.shape)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        paths = self.paths[rows]
-        if isinstance(paths, str):
-            return self._checked(paths)
-        out = np.empty((len(paths), *self.shape[1:]), self.dtype)
-        for i, path in enumerate(paths):
-            out[i] = self._checked(path)
-        return out
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self[:]
-        return array if dtype is None else array.astype(dtype)
-
-    def _checked(self, path: str) -> np.ndarray:
-        picture = self._read(path)
-        if picture.shape != self.shape[1:]:
-            raise InputError(
-                f"paths: expected pictures of shape {self.shape[1:]} as in {self.paths[0]}, "
-                f"got {picture.shape} in {path}."
-            )
-        return picture
-
-    def _read(self, path: str) -> np.ndarray:
-        from PIL import Image
-
-        try:
-            if self.reader is not None:
-                return self.reader(path)
-            with Image.open(path) as picture:
-                if not self.gray:
-                    return np.array(picture.convert("RGB"))
-                return np.array(picture if len(picture.getbands()) == 1 else picture.convert("L"))
-        except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
-            raise InputError(f"paths: {path} is missing or is not a readable picture ({error}).") from error
 
 
 class HandFrames:
@@ -153,6 +51,8 @@ class HandFrames:
         Which pixels show the hand.
     keypoints2d : array-like of shape (n_samples, n_joints, 2), px, optional
         Joints in the picture; the centre of the top-left pixel is (0, 0). NaN where unknown.
+    visible : array-like of shape (n_samples, n_joints), bool, optional
+        Which of the joints of ``keypoints2d`` are seen.
     pose3d : array-like of shape (n_samples, n_joints, 3), mm, optional
         Joints in the camera frame, for models that take poses as input. NaN where unknown.
     table : array-like of shape (n_samples, n_features), optional
@@ -197,6 +97,7 @@ class HandFrames:
         depth: Any = None,
         mask: Any = None,
         keypoints2d: Any = None,
+        visible: Any = None,
         pose3d: Any = None,
         table: Any = None,
         camera: Any = None,
@@ -213,6 +114,7 @@ class HandFrames:
             "depth": depth,
             "mask": mask,
             "keypoints2d": keypoints2d,
+            "visible": visible,
             "pose3d": pose3d,
             "table": table,
             "camera": camera,
@@ -259,7 +161,7 @@ class HandFrames:
         column = self.__dict__.get("_columns", {}).get(name)
         if column is None or self._rows is None:
             return column
-        return _Rows(column, self._rows) if name in _LAZY else column[self._rows]
+        return RowsOf(column, self._rows) if name in _LAZY else column[self._rows]
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *_COLUMNS]
@@ -305,15 +207,15 @@ class HandFrames:
         columns: dict[str, Any] = {}
         for name, column in self._columns.items():
             if self._rows is None:
-                columns[name] = _packed(column)
-            elif isinstance(column, np.ndarray) and not _is_on_disk(column):
+                columns[name] = packed(column)
+            elif isinstance(column, np.ndarray) and not is_on_disk(column):
                 columns[name] = column[self._rows]
             else:
-                columns[name] = _Rows(column, self._rows)
+                columns[name] = RowsOf(column, self._rows)
         return {"columns": columns, "n": len(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._columns = {name: _unpacked(column) for name, column in state["columns"].items()}
+        self._columns = {name: unpacked(column) for name, column in state["columns"].items()}
         self._rows, self._n = None, state["n"]
 
     def __repr__(self) -> str:
@@ -328,32 +230,6 @@ class HandFrames:
         return cls.__new__(cls)
 
 
-class _MemmapOnDisk:
-    """Where a memory-mapped column lies, so that a pickle carries its address and not its content."""
-
-    def __init__(self, column: np.memmap):
-        self.filename = os.path.abspath(str(column.filename))
-        self.dtype, self.offset, self.shape = column.dtype, column.offset, column.shape
-        self.order = "F" if column.flags.f_contiguous and not column.flags.c_contiguous else "C"
-
-    def open(self) -> np.memmap:
-        """Map the file again, read-only."""
-        return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)  # type: ignore[call-overload]
-
-
-def _is_on_disk(column: Any) -> bool:
-    """Whether ``column`` maps a whole file, and is not a slice of such a map."""
-    return isinstance(column, np.memmap) and column.filename is not None and isinstance(column.base, _mmap)
-
-
-def _packed(column: Any) -> Any:
-    return _MemmapOnDisk(column) if _is_on_disk(column) else column
-
-
-def _unpacked(column: Any) -> Any:
-    return column.open() if isinstance(column, _MemmapOnDisk) else column
-
-
 def _as_column(name: str, value: Any) -> Any:
     """Check one column's shape and type; pictures are left as they came."""
     row, meaning = _COLUMNS[name]
@@ -362,6 +238,8 @@ def _as_column(name: str, value: Any) -> Any:
         column: Any = check_side(value)
     elif name == "camera":
         column = check_camera(value)
+    elif name == "visible":
+        column = np.asarray(value).astype(bool)
     elif name == "domain":
         column = np.asarray(value)
     elif is_lazy:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
+from skhand._columns import LazyColumn
 from skhand._validation import check_number, check_option
 from skhand.datasets._hands.gestures import GESTURES
 from skhand.datasets._hands.kinematics import ANGLES
@@ -40,7 +41,7 @@ right hand.
 """
 
 
-class RenderedColumn:
+class RenderedColumn(LazyColumn):
     """Pictures of generated hands, rendered when rows are asked for.
 
     Parameters
@@ -51,39 +52,16 @@ class RenderedColumn:
         Which picture.
     n_samples : int
         How many rows.
-
-    Attributes
-    ----------
-    shape : tuple
-    dtype : dtype
-    ndim : int
     """
 
     def __init__(self, source: HandSource, name: str, n_samples: int):
         self.source, self.name = source, name
         size = source.image_size
-        self.shape = (n_samples, size, size, 3) if name == "rgb" else (n_samples, size, size)
-        self.dtype = np.dtype({"rgb": np.uint8, "depth": np.float32, "mask": np.bool_}[name])
-        self.ndim = len(self.shape)
+        dtype = {"rgb": np.uint8, "depth": np.float32, "mask": np.bool_}[name]
+        super().__init__((n_samples, size, size, 3) if name == "rgb" else (n_samples, size, size), dtype)
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
-            rows = rows[0]
-        wanted = np.arange(len(self))[rows]
-        if wanted.ndim > 1:
-            raise InputError(f"rows: expected an index, a slice or a 1-D array, got {wanted.ndim} axes.")
-        pictures = self.source.pictures(np.atleast_1d(wanted), (self.name,))[self.name]
-        return pictures if wanted.ndim else pictures[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self[:]
-        return array if dtype is None else array.astype(dtype)
-
-    def __repr__(self) -> str:
-        return f"RenderedColumn({self.name!r}, shape={self.shape}, dtype={self.dtype})"
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        return self.source.pictures(rows, (self.name,))[self.name]
 
 
 def make_hands(
@@ -180,6 +158,7 @@ def make_hands(
         scale=np.linalg.norm(joints[:, 10] - joints[:, 9], axis=1),
         root=0.5 * (joints[:, 0] + joints[:, 9]),
         box=box,
+        visible=poses.visible,
         domain=np.full(n_samples, "synthetic"),
     )
     if return_X_y:

@@ -12,6 +12,7 @@ from skhand._validation import check_option
 from skhand.datasets._files import check_root, missing_files, names_in, read_pickle, require_files
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._report import Inspector, Part
+from skhand.datasets._rows import MadePictures
 from skhand.exceptions import DataFileError
 from skhand.frames import ImageFiles
 from skhand.skeleton import LAYOUTS
@@ -44,40 +45,20 @@ def read_depth(path: str) -> np.ndarray:
     return (code[..., 0] * 256 + code[..., 1]) * np.float32(5000 / 65535)
 
 
-def read_left_mask(path: str) -> np.ndarray:
-    """Pixels of the left hand."""
-    return _hand_pixels(path, "left")
-
-
-def read_right_mask(path: str) -> np.ndarray:
-    """Pixels of the right hand."""
-    return _hand_pixels(path, "right")
-
-
-def _hand_pixels(path: str, side: str) -> np.ndarray:
+def read_labels(path: str) -> np.ndarray:
+    """Read the mask as it is: 0 background, 1 person, 2 to 17 left hand, 18 to 33 right hand."""
     with Image.open(path) as picture:
-        labels = np.asarray(picture)
+        return np.asarray(picture)
+
+
+def hand_pixels(path: str, side: str) -> np.ndarray:
+    """Which pixels show the hand of a side."""
+    return _is_hand(read_labels(path), side)
+
+
+def _is_hand(labels: np.ndarray, side: str) -> np.ndarray:
     first = _FIRST_LABEL[side]
     return (labels >= first) & (labels < first + 16)
-
-
-class _Masks:
-    """Masks of rows of either side."""
-
-    def __init__(self, paths: list[Path], sides: np.ndarray):
-        self.left = ImageFiles(paths, reader=read_left_mask)
-        self.right = ImageFiles(paths, reader=read_right_mask)
-        self.is_left = sides == "left"
-        self.shape, self.dtype, self.ndim = self.left.shape, self.left.dtype, 3
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        wanted = np.arange(len(self))[rows]
-        parts = [(self.left if self.is_left[row] else self.right)[int(row)] for row in np.atleast_1d(wanted)]
-        stacked = np.stack(parts) if parts else np.empty((0, *self.shape[1:]), self.dtype)
-        return stacked if wanted.ndim else stacked[0]
 
 
 def load_rhd(
@@ -190,15 +171,21 @@ def _read(folder: Path, split: str, hand: str) -> Annotations:
     joints, uv = (np.take_along_axis(stacked[key], hands[..., None], axis=1) for key in ("xyz", "uv_vis"))
     files = {kind: [paths[row] for row in rows] for kind, paths in files.items()}
     ids = np.array([f"{number:05d}" for number in numbers])[rows]
+    rgb = ImageFiles(files["color"])
     return Annotations(
         layout=LAYOUTS["rhd"],
         joints=joints * 1000,
         visible=uv[..., 2] > 0.5,
         bad=np.repeat((joints[..., 2] <= 0).any(axis=1, keepdims=True), 21, axis=1),
         columns={
-            "rgb": ImageFiles(files["color"]),
+            "rgb": rgb,
             "depth": ImageFiles(files["depth"], reader=read_depth),
-            "mask": _Masks(files["mask"], side),
+            "mask": MadePictures(
+                list(zip(map(str, files["mask"]), side.tolist(), strict=True)),
+                hand_pixels,
+                rgb.shape[1:3],
+                bool,
+            ),
             "keypoints2d": uv[..., :2],
             "camera": stacked["K"],
             "side": side,
@@ -228,8 +215,8 @@ def _sides(masks: list[Path], hand: str) -> np.ndarray:
     if hand != "larger":
         return np.full((len(masks), 1), hand)
     areas = [
-        [ImageFiles([path], reader=reader)[0].sum() for reader in (read_left_mask, read_right_mask)]
-        for path in masks
+        [_is_hand(labels, side).sum() for side in _SIDES]
+        for labels in map(ImageFiles(masks, reader=read_labels).__getitem__, range(len(masks)))
     ]
     return np.array([["left" if left > right else "right"] for left, right in areas])
 

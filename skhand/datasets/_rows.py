@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from skhand._columns import LazyColumn
 from skhand.exceptions import InputError
 
 
-class MadePictures:
+class MadePictures(LazyColumn):
     """Pictures that are made from a file and something more, for example a square to cut out.
 
     Parameters
@@ -34,22 +35,13 @@ class MadePictures:
         dtype: Any = np.uint8,
     ):
         self.jobs, self.make = list(jobs), make
-        self.shape, self.dtype = (len(self.jobs), *shape), np.dtype(dtype)
-        self.ndim = len(self.shape)
+        super().__init__((len(self.jobs), *shape), dtype)
 
-    def __len__(self) -> int:
-        return len(self.jobs)
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        wanted = np.arange(len(self))[rows]
-        out = np.empty((wanted.size, *self.shape[1:]), self.dtype)
-        for i, row in enumerate(wanted.ravel()):
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        for i, row in enumerate(rows):
             out[i] = self._made(self.jobs[row])
-        return out if wanted.ndim else out[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self[:]
-        return array if dtype is None else array.astype(dtype)
+        return out
 
     def _made(self, job: tuple[Any, ...]) -> np.ndarray:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, validate_data
 
+from skhand._columns import in_memory
 from skhand._validation import check_option, check_shape, describe
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
@@ -172,9 +173,7 @@ def check_pictures(column: Any, name: str) -> None:
         return
     if kind.kind != "f":
         raise InputError(f"X: expected {name} as uint8 or float, got dtype {kind}.")
-    held = getattr(column, "column", column)  # what some rows of a HandFrames are rows of
-    in_memory = isinstance(held, np.ndarray) and not isinstance(held, np.memmap)
-    n = len(column) if in_memory else min(len(column), 16)
+    n = len(column) if in_memory(column) else min(len(column), 16)
     for start in range(0, n, _SCAN):
         part = np.asarray(column[start : min(start + _SCAN, n)])
         if not np.isfinite(part).all():

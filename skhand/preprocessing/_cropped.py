@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from skhand.exceptions import InputError
-from skhand.frames import _packed, _Rows, _unpacked
+from skhand._columns import LazyColumn, unrolled
 
-__all__ = ["CroppedColumn", "is_in_memory", "iterate_pictures"]
+__all__ = ["CroppedColumn", "iterate_pictures"]
 
 _READ = 16  # pictures that a lazy column is asked for together
 _PER_THREAD = 4  # pictures that are worth a thread
 
 
-class CroppedColumn:
+class CroppedColumn(LazyColumn):
     """Crops of a picture column, made when rows are asked for.
 
     Parameters
@@ -33,77 +32,29 @@ class CroppedColumn:
         Height and width of a crop.
     smooth : bool
         Whether to average over the pixels that one new pixel covers; else the nearest one is taken.
-
-    Attributes
-    ----------
-    shape : tuple
-        ``(n_samples, *size[, n_channels])``.
-    dtype : dtype
-        That of ``column``.
-    ndim : int
     """
 
     def __init__(self, column: Any, windows: np.ndarray, size: tuple[int, int], smooth: bool):
-        self.column, self.rows = _unrolled(column)
+        self.column, self.rows = unrolled(column)
         self.windows, self.size, self.smooth = windows, size, smooth
-        self.shape = (len(windows), *size, *column.shape[3:])
-        self.dtype = np.dtype(column.dtype)
-        self.ndim = len(self.shape)
+        super().__init__((len(windows), *size, *column.shape[3:]), column.dtype)
 
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
-            rows = rows[0]
-        wanted = np.arange(len(self))[rows]
-        if wanted.ndim > 1:
-            raise InputError(f"rows: expected an index, a slice or a 1-D array, got {wanted.ndim} axes.")
-        crops = self._crops(np.atleast_1d(wanted))
-        return crops if wanted.ndim else crops[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        array = self[:]
-        return array if dtype is None else array.astype(dtype)
-
-    def __repr__(self) -> str:
-        return f"CroppedColumn(shape={self.shape}, dtype={self.dtype})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "column": _packed(self.column)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, column=_unpacked(state["column"]))
-
-    def _crops(self, wanted: np.ndarray) -> np.ndarray:
-        out = np.empty((len(wanted), *self.shape[1:]), self.dtype)
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         crop = _crop_smoothly if self.smooth else _crop_nearest
-        step = max(1, len(wanted)) if isinstance(self.column, np.ndarray) else _READ
-        for start in range(0, len(wanted), step):
-            part = wanted[start : start + step]
+        step = max(1, len(rows)) if isinstance(self.column, np.ndarray) else _READ
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
             pictures = list(_pictures(self.column, self.rows[part]))
             _in_threads(crop, pictures, self.windows[part], out[start : start + step])
         return out
 
 
-def is_in_memory(column: Any) -> bool:
-    """Whether a column, or the one that it is some rows of, is a plain array."""
-    return type(_unrolled(column)[0]) is np.ndarray
-
-
 def iterate_pictures(column: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the pictures of some rows, few of them in memory at a time."""
-    column, rows_of = _unrolled(column)
+    column, rows_of = unrolled(column)
     for start in range(0, len(rows), _READ):
         yield from _pictures(column, rows_of[rows[start : start + _READ]])
-
-
-def _unrolled(column: Any) -> tuple[Any, np.ndarray]:
-    """Return the column behind selections of rows, and the rows of it that are meant."""
-    rows = np.arange(len(column))
-    while isinstance(column, _Rows):
-        column, rows = column.column, column.rows[rows]
-    return column, rows
 
 
 def _pictures(column: Any, rows: np.ndarray) -> Iterator[np.ndarray]:

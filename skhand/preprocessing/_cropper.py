@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from skhand._columns import in_memory
 from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_crop
 from skhand.geometry._affine import picture_size
-from skhand.preprocessing._cropped import CroppedColumn, is_in_memory
+from skhand.preprocessing._cropped import CroppedColumn
 from skhand.preprocessing._moved import PICTURES, FramesTransformer, check_frames, moved, picture_shape
 from skhand.preprocessing._windows import SOURCES, find_extents, place_windows, refuse_rows
 from skhand.skeleton import joint_index
@@ -143,7 +144,7 @@ class HandCropper(FramesTransformer):
             if name in X.columns:
                 column = getattr(X, name)
                 crops = CroppedColumn(column, windows, size, smooth=name == "rgb")
-                lazy = not is_in_memory(column) if self.lazy == "auto" else self.lazy
+                lazy = not in_memory(column) if self.lazy == "auto" else self.lazy
                 pictures[name] = crops if lazy else crops[:]
         return moved(X, affine_crop(windows - (0.5, 0.5, 0, 0), size), **pictures)
 
