@@ -109,6 +109,7 @@ def test_nothing_given_learns_y_as_it_comes(many):
     assert predicted[:, 0, 2].mean() == pytest.approx(distance.mean(), rel=0.1)
 
 
+@pytest.mark.filterwarnings("ignore:root. X's column root")
 @pytest.mark.parametrize("root", ["palm", "wrist", 12])
 def test_a_root_column_makes_the_prediction_absolute(many, root):
     estimator = small(given="root", root=root).fit(many.data, many.target)
