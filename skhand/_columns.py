@@ -5,13 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from mmap import mmap as _mmap
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from skhand.exceptions import InputError
 
-__all__ = ["ImageFiles", "LazyColumn", "RowsOf", "in_memory", "is_on_disk", "packed", "unpacked", "unrolled"]
+__all__ = [
+    "PICTURES",
+    "ImageFiles",
+    "LazyColumn",
+    "RowsOf",
+    "in_memory",
+    "is_on_disk",
+    "packed",
+    "unpacked",
+    "unrolled",
+]
+
+
+#: The picture columns, each with the order of interpolation that it bears: 0 nearest pixel, 1 bilinear.
+PICTURES: dict[str, Literal[0, 1]] = {"rgb": 1, "depth": 0, "mask": 0}
 
 
 class LazyColumn:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._columns import ImageFiles, RowsOf, is_on_disk, packed, unpacked
+from skhand._columns import PICTURES, ImageFiles, RowsOf, is_on_disk, packed, unpacked
 from skhand._validation import check_camera, check_side, describe
 from skhand.exceptions import InputError
 
@@ -31,7 +31,6 @@ _COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
     "rotation": ((3, 3), "original camera frame to this one's, orthogonal; determinant -1 where mirrored"),
     "domain": ((), "where the row comes from, for example 'synthetic' or 'real'"),
 }
-_LAZY = ("rgb", "depth", "mask")
 
 
 class HandFrames:
@@ -161,7 +160,7 @@ class HandFrames:
         column = self.__dict__.get("_columns", {}).get(name)
         if column is None or self._rows is None:
             return column
-        return RowsOf(column, self._rows) if name in _LAZY else column[self._rows]
+        return RowsOf(column, self._rows) if name in PICTURES else column[self._rows]
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *_COLUMNS]
@@ -221,7 +220,7 @@ class HandFrames:
     def __repr__(self) -> str:
         parts = []
         for name, column in self._columns.items():
-            size = f" {tuple(column.shape[1:])} {column.dtype}" if name in _LAZY else ""
+            size = f" {tuple(column.shape[1:])} {column.dtype}" if name in PICTURES else ""
             parts.append(name + size)
         return f"HandFrames of {len(self)} hands: {', '.join(parts)}"
 
@@ -233,7 +232,7 @@ class HandFrames:
 def _as_column(name: str, value: Any) -> Any:
     """Check one column's shape and type; pictures are left as they came."""
     row, meaning = _COLUMNS[name]
-    is_lazy = name in _LAZY and hasattr(value, "shape") and hasattr(value, "__getitem__")
+    is_lazy = name in PICTURES and hasattr(value, "shape") and hasattr(value, "__getitem__")
     if name == "side":
         column: Any = check_side(value)
     elif name == "camera":
@@ -245,7 +244,7 @@ def _as_column(name: str, value: Any) -> Any:
     elif is_lazy:
         column = value
     else:
-        column = np.asarray(value) if name in _LAZY else _as_float(name, value)
+        column = np.asarray(value) if name in PICTURES else _as_float(name, value)
     shape = tuple(column.shape)
     broadcastable = name in ("camera", "rotation", "side", "domain") and shape == row
     fits = len(shape) == len(row) + 1 and all(

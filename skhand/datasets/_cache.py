@@ -6,7 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,13 @@ import numpy as np
 from sklearn.utils import Bunch
 
 import skhand
+from skhand._columns import PICTURES
 from skhand.exceptions import DataFileError
 from skhand.frames import HandFrames
 
-PICTURES = ("rgb", "depth", "mask")
 _CHUNK = 64
-_FORMAT = 1
+_FORMAT = 2
+_ABANDONED = 86400  # seconds after which an unfinished write counts as interrupted
 _LISTED = 16  # sources whose stamps an entry spells out
 
 
@@ -31,7 +35,7 @@ def load_cached(
 
     An entry is a folder of its own. It is written beside its place and renamed when it is complete, so an
     interrupted write is never taken for an entry, and of two processes that build the same one the first to
-    finish wins.
+    finish wins. What interrupted writes left a day ago or earlier is removed before the next one.
 
     Parameters
     ----------
@@ -60,6 +64,7 @@ def load_cached(
     entry = folder / f"{key['dataset']}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
     if not entry.is_dir():
         folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder)
         bunch = build()
         partial = folder / f"{entry.name}.partial-{uuid.uuid4().hex}"
         partial.mkdir()
@@ -74,12 +79,23 @@ def load_cached(
     return _read(entry)
 
 
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what is neither finished nor was written to for a day."""
+    for partial in folder.glob("*.partial-*"):
+        try:
+            last = max(path.stat().st_mtime for path in (partial, *partial.iterdir()))
+        except OSError:  # renamed or removed by its own process
+            continue
+        if time.time() - last > _ABANDONED:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
 def _spelled(value: Any) -> Any:
     """Return an option as JSON can hold it; arrays by their content, which their repr leaves out."""
     if isinstance(value, np.ndarray) and value.dtype != object:
         digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
         return ["ndarray", str(value.dtype), value.shape, digest]
-    return repr(value)
+    return f"{type(value).__module__}: {value!r}"
 
 
 def _write(folder: Path, bunch: Bunch, key: str) -> None:
@@ -118,7 +134,7 @@ def _read(folder: Path) -> Bunch:
         pictures = {
             path.stem: np.load(path, mmap_mode="r", allow_pickle=False) for path in folder.glob("*.npy")
         }
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise DataFileError(f"cache: {folder} is damaged ({error}); delete it.") from error
     columns = {name.removeprefix("data."): values for name, values in arrays.items() if "data." in name}
     del texts["key"]

@@ -53,8 +53,9 @@ Labels: the 2D labels lie in the depth pictures, the 3D labels in the depth came
 label has z = 32001. The points of the object, which follow the tips on a line, are read and left out.
 
 Axes: the public loaders that project the 3D labels turn x and y round first, and say that the labels would
-not fall on the hand otherwise. ``axes="auto"`` takes the sign with which the 3D labels land nearer to the 2D
-labels. The extrinsic matrix leads from the depth camera's frame, x right and y down, to the colour camera's.
+not fall on the hand otherwise. ``axes="auto"`` takes the sign with which the 3D labels of a sequence land on
+its 2D labels. The extrinsic matrix leads from the depth camera's frame, x right and y down, to the colour
+camera's.
 
 Hands: all left, according to a public loader. Who is in which sequence is not known to us, so ``groups``
 holds the sequence. Frames: 3 014 in most listings, 3 145 in Iqbal et al. 2018. The pictures' names are not
@@ -92,13 +93,17 @@ def load_dexter_object(
     sequences : sequence of str or None, default=None
         Which of Grasp1, Grasp2, Occlusion, Rigid, Pinch, Rotate; None for all six.
     camera : {"colour", "depth"}, default="colour"
-        Whose pictures are the data, and in whose frame and picture the joints are.
+        Whose pictures are the data, and in whose frame and picture the joints are. ``"colour"`` (Iqbal et
+        al.): ``rgb``; ``"depth"``: ``depth``.
     axes : {"auto", "right-down", "left-up"}, default="auto"
         Where x and y of the 3D labels point as they are published. ``"auto"`` finds it out from the 2D
-        labels; the target is x right, y down in any case.
+        labels of each sequence by itself, whichever others are asked for, and refuses a sequence that has
+        none, or whose 3D labels miss them by more than 5 px (median) either way. The target is x right, y
+        down in any case.
     layout : str, default="canonical"
-        Joints of ``target``: ``"canonical"`` (21, of which the tips are known), ``"native"`` for the five
-        tips, or another name of `skhand.skeleton.LAYOUTS`.
+        Joints of ``target`` and ``visible``: ``"canonical"`` (21, of which the tips are known), ``"native"``
+        for the five tips, or another name of `skhand.skeleton.LAYOUTS`. ``data`` has the canonical ones in
+        any case.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to tips without a 3D label (z = 32001, or not in front of the camera).
         Their joints are NaN in any case. ``"flag"``: so are their ``keypoints2d``; ``"keep"``: their 2D
@@ -117,8 +122,9 @@ def load_dexter_object(
     dexter : Bunch
         ``data`` : HandFrames with ``rgb`` or ``depth`` (mm, 0 where nothing was measured),
         read when asked for, ``keypoints2d`` (px; the tips' projection, or with ``camera="depth"`` the
-        published 2D labels), ``camera``, ``side`` "left", ``box`` (around the tips and 100 mm more on each
-        side, px; the whole picture where no tip is known) and ``domain`` "real".
+        published 2D labels), ``visible``, ``camera``, ``side`` "left", ``box`` (around the true tips and
+        100 mm more on each side, px, and the whole picture where no tip is known: it is ground truth) and
+        ``domain`` "real".
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, frame of ``camera``; NaN but for labelled tips.
         ``visible`` : ndarray of shape (n_samples, 21), bool; the labelled tips.
         ``bad`` : ndarray of shape (n_samples,), bool.
@@ -142,6 +148,7 @@ def load_dexter_object(
     return finish(
         "dexter_object",
         lambda: read_tips(_FILES, folder, wanted, camera, axes),
+        native="tips5",
         sources=require_labels(_FILES, folder, wanted),
         options={"sequences": wanted, "camera": camera, "axes": axes},
         descr=_DESCR,

@@ -86,11 +86,12 @@ def load_ego_dexter(
     sequences : sequence of str or None, default=None
         Which of Desk, Fruits, Kitchen, Rotunda; None for all four.
     camera : {"colour", "depth"}, default="colour"
-        Whose pictures are the data, and in whose frame and picture the joints are. With ``"depth"`` the
-        colours are those that the publisher has moved onto the depth pictures.
+        Whose pictures are the data, and in whose frame and picture the joints are. ``"colour"`` (Iqbal et
+        al.): ``rgb``; ``"depth"``: ``depth``, and the colours that the publisher has moved onto it.
     layout : str, default="canonical"
-        Joints of ``target``: ``"canonical"`` (21, of which the tips are known), ``"native"`` for the five
-        tips, or another name of `skhand.skeleton.LAYOUTS`.
+        Joints of ``target`` and ``visible``: ``"canonical"`` (21, of which the tips are known), ``"native"``
+        for the five tips, or another name of `skhand.skeleton.LAYOUTS`. ``data`` has the canonical ones in
+        any case.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to tips without a 3D label (0, 0, 0 or -1).
         Their joints are NaN in any case. ``"flag"``: so are their ``keypoints2d``; ``"keep"``: their 2D
@@ -109,8 +110,9 @@ def load_ego_dexter(
     ego : Bunch
         ``data`` : HandFrames with ``rgb`` and, with ``camera="depth"``, ``depth`` (mm, 0 where not measured),
         read when asked for, ``keypoints2d`` (px; the tips' projection, or with ``camera="depth"`` the
-        published 2D labels), ``camera``, ``side`` "left", ``box`` (around the tips and 100 mm more on each
-        side, px; the whole picture where no tip is known) and ``domain`` "real".
+        published 2D labels), ``visible``, ``camera``, ``side`` "left", ``box`` (around the true tips and
+        100 mm more on each side, px, and the whole picture where no tip is known: it is ground truth) and
+        ``domain`` "real".
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, frame of ``camera``; NaN but for labelled tips.
         ``visible`` : ndarray of shape (n_samples, 21), bool; the labelled tips.
         ``bad`` : ndarray of shape (n_samples,), bool.
@@ -133,6 +135,7 @@ def load_ego_dexter(
     return finish(
         "ego_dexter",
         lambda: read_tips(_FILES, folder, wanted, camera, "right-down"),
+        native="tips5",
         sources=require_labels(_FILES, folder, wanted),
         options={"sequences": wanted, "camera": camera},
         descr=_DESCR,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ _ALLOWED = {
     ("numpy.core.numeric", "_frombuffer"),
     ("_codecs", "encode"),
 }
-
-_LARGEST_ITEM = 1 << 22  # characters of one item of a JSON list
 
 
 def check_root(root: Any) -> Path:
@@ -137,63 +134,6 @@ def read_pickle(path: Path) -> Any:
         raise DataFileError(
             f"{path}: expected a pickle of numpy arrays and plain containers only, got another: {error}."
         ) from error
-
-
-def read_json_list(path: Path, key: str | None = None) -> Iterator[Any]:
-    """Yield the items of a JSON file that holds one list, in bounded memory.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    key : str or None, default=None
-        Where the list is the first member of an object: the member's name.
-
-    Raises
-    ------
-    DataFileError
-        If the file is missing, is truncated or holds no list; the message gives the item's number.
-    """
-    import json
-
-    decoder, count = json.JSONDecoder(), 0
-    try:
-        with open(path, encoding="utf-8") as file:
-            buffer = file.read(1 << 16).lstrip()
-            if key is not None:
-                buffer = re.sub(rf'^\{{\s*"{re.escape(key)}"\s*:\s*', "", buffer)
-            if not buffer.startswith("["):
-                raise DataFileError(f"{path}: expected a list, got {buffer[:20]!r}.")
-            at = 1
-            while True:
-                at = _past_space(buffer, at)
-                if buffer.startswith("]", at):
-                    return
-                try:
-                    item, end = decoder.raw_decode(buffer, at)
-                    end = _past_space(buffer, end)
-                except json.JSONDecodeError:
-                    end = len(buffer)  # cut off by the buffer's end, or broken
-                if buffer.startswith((",", "]"), end):  # else a number may go on in the next part
-                    yield item
-                    count, at = count + 1, end + buffer.startswith(",", end)
-                    continue
-                buffer, at = buffer[at:], 0
-                more = file.read(max(1 << 16, len(buffer)))
-                if not more or len(buffer) > _LARGEST_ITEM:
-                    raise DataFileError(
-                        f"{path}: expected a list, got one that is damaged or ends inside or after item "
-                        f"{count}."
-                    )
-                buffer += more
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataFileError(f"{path}: expected a readable JSON file, got {error}.") from error
-
-
-def _past_space(text: str, start: int) -> int:
-    while text[start : start + 1].isspace():
-        start += 1
-    return start
 
 
 def read_mat(path: Path, variables: Sequence[str]) -> dict[str, np.ndarray]:

@@ -16,14 +16,13 @@ from skhand.datasets._files import (
     check_root,
     missing_files,
     names_in,
-    read_json_list,
     require_files,
 )
 from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._json import read_json_list
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError
 from skhand.frames import ImageFiles
-from skhand.skeleton import LAYOUTS
 
 __all__ = ["load_freihand"]
 
@@ -84,8 +83,8 @@ def load_freihand(
         Which backgrounds of the training pictures: some of 0 (as photographed), 1 (harmonised), 2 and 3
         (recoloured). None: all four, as in the paper. Rows come version by version.
     layout : str, default="canonical"
-        Joints of ``target``: ``"canonical"``, ``"native"`` for the data set's own (the same order), or
-        another name of `skhand.skeleton.LAYOUTS`.
+        Joints of ``target`` and ``visible``: ``"canonical"``, ``"native"`` for the data set's own (the same
+        order), or another name of `skhand.skeleton.LAYOUTS`. ``data`` has the canonical ones in any case.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         As in the other loaders; no row of FreiHAND is known to be bad.
     crop : transformer or None, default=None
@@ -100,8 +99,9 @@ def load_freihand(
     -------
     freihand : Bunch
         ``data`` : HandFrames with ``rgb`` and, in training, ``mask``, read when they are asked for,
-        ``keypoints2d`` (px), ``camera``, ``side`` "right", ``scale`` (middle MCP to PIP, mm), ``root`` (palm,
-        mm), ``box`` (of the keypoints, px) and ``domain`` "real".
+        ``keypoints2d`` (px), ``visible``, ``camera``, ``side`` "right", ``scale`` (middle MCP to PIP, mm),
+        ``root`` (palm, mm), ``box`` (of the true joints, px; the whole picture where there are none) and
+        ``domain`` "real".
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, camera frame; NaN where a release has none.
         ``visible`` : ndarray of shape (n_samples, 21), bool; all labelled joints, for nothing else is known.
         ``bad`` : ndarray of shape (n_samples,), bool.
@@ -134,6 +134,7 @@ def load_freihand(
     return finish(
         "freihand",
         lambda: _read(folder, split, wanted),
+        native="freihand",
         sources=list(labels.values()),
         options={"split": split, "versions": wanted},
         descr=_DESCR,
@@ -212,7 +213,6 @@ def _read(folder: Path, split: str, versions: Sequence[int]) -> Annotations:
     else:
         columns["scale"] = labels["scale"][rows] * 1000
     return Annotations(
-        layout=LAYOUTS["freihand"],
         joints=joints,
         visible=np.ones((len(rows), 21), dtype=bool),
         bad=np.zeros((len(rows), 21), dtype=bool),

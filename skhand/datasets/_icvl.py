@@ -25,7 +25,6 @@ from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError, InputError
 from skhand.frames import ImageFiles
 from skhand.geometry import backproject
-from skhand.skeleton import LAYOUTS
 
 __all__ = ["load_icvl"]
 
@@ -94,10 +93,11 @@ def load_icvl(
     sequences : sequence of {1, 2} or None, default=None
         The test sequences, both if None; ``(1,)`` for DeepPrior's 702 frames.
     focal : {241.42, 240.99}, default=241.42
-        Horizontal focal length, px; the vertical one that goes with it is 241.42 or 240.96.
+        Horizontal focal length, px; the vertical one that goes with it is 241.42 or 240.96. The protocol
+        "icvl16" is defined with 240.99.
     layout : {"native", "icvl16"}, default="native"
-        Joints of ``target``: the data set's own 16 in both cases. They have no counterparts in the canonical
-        hand, where they would all be NaN, so that other layouts are refused.
+        Joints of ``target``, ``visible`` and ``data``: the data set's own 16 in both cases. They have no
+        counterparts in the canonical hand, where they would all be NaN, so that other layouts are refused.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to points without a positive depth. ``"flag"``: they become NaN, so that they train and
         score nothing; ``"keep"``: they come as they are published; ``"drop"``: their rows are left out.
@@ -114,8 +114,8 @@ def load_icvl(
     -------
     icvl : Bunch
         ``data`` : HandFrames with ``depth`` (mm), read when it is asked for, ``keypoints2d`` (px, as they are
-        published), ``camera``, ``side`` "left", ``root`` (the palm point, joint 0, mm), ``box`` (of the
-        keypoints, px) and ``domain`` "real".
+        published), ``visible``, ``camera``, ``side`` "left", ``root`` (the palm point, joint 0, mm), ``box``
+        (of the true joints, px: it is ground truth, as the root is) and ``domain`` "real".
         ``target`` : ndarray of shape (n_samples, 16, 3), mm, camera frame.
         ``visible`` : ndarray of shape (n_samples, 16), bool; ICVL does not say what is hidden: True where
         there is a label.
@@ -142,16 +142,12 @@ def load_icvl(
     if split == "test" and rotated:
         raise InputError("rotated: expected False for split='test', which has no rotated copies, got True.")
     check_option(focal, "focal", tuple(_FOCALS))
-    if layout not in ("native", "icvl16"):
-        raise InputError(
-            "layout: expected 'native' or 'icvl16', for ICVL's points have no counterparts in other layouts, "
-            f"got {layout!r}."
-        )
     places = [_TRAIN] if split == "train" else [_TEST[number] for number in wanted]
     sources = [first_existing(folder, *candidates) for candidates in places]
     return finish(
         "icvl",
         partial(_read, folder, sources, rotated, focal),
+        native="icvl16",
         sources=sources,
         options={"split": split, "rotated": rotated, "sequences": wanted, "focal": focal},
         descr=_DESCR,
@@ -201,7 +197,6 @@ def _read(folder: Path, sources: list[Path], rotated: bool, focal: float) -> Ann
     joints = backproject(uvd[..., :2], uvd[..., 2], camera)
     bad = ~(uvd[..., 2] > 0)
     return Annotations(
-        layout=LAYOUTS["icvl16"],
         joints=joints,
         visible=np.ones(bad.shape, bool),
         bad=bad,
@@ -210,11 +205,11 @@ def _read(folder: Path, sources: list[Path], rotated: bool, focal: float) -> Ann
             "keypoints2d": uvd[..., :2],
             "camera": camera,
             "side": "left",
-            "root": np.where(bad[:, :1], np.nan, joints[:, 0]),
             "domain": "real",
         },
         groups=np.array([path.parent.name for path in files]),
         ids=np.array(names),
+        root="icvl_palm",
     )
 
 

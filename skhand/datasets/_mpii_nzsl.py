@@ -24,7 +24,6 @@ from skhand.datasets._mpii_nzsl_labels import read_hand, read_views
 from skhand.datasets._report import Inspector, Part
 from skhand.datasets._rows import MadePictures
 from skhand.exceptions import DataFileError, InputError
-from skhand.skeleton import LAYOUTS
 
 __all__ = ["load_mpii_nzsl"]
 
@@ -50,8 +49,7 @@ rendered hands (hand_labels_synth) and views of the Panoptic Studio labelled by 
 Choices: pixels are taken as published, with the first pixel's centre at (0, 0); whether the publisher counts
 from 0 or 1 is not known. Head length: head_size where a file has it, else 0.6 x the diagonal of head_box, as
 MPII's own evaluation defines it. The multi-view hands are right hands, as in the publisher's training code.
-No
-3D is known to be in their json, so ``target`` is NaN there too.
+No 3D is known to be in their json, so ``target`` is NaN there too.
 
 Known faults: not all joints are annotated; those are the bad joints of this loader. The finger tips of synth1
 are not annotated, as one of its users reports. The multi-view json does not say which views show one moment:
@@ -112,7 +110,8 @@ def load_mpii_nzsl(
     crop_size : int, default=256
         Width and height of the pictures, px.
     layout : str, default="canonical"
-        Joints of ``keypoints2d`` and ``target``; the data set's own order is the canonical one.
+        Joints of ``target`` and ``visible``; the data set's own order is the canonical one, which
+        ``keypoints2d`` and ``data`` have in any case.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to joints that are not annotated. ``"flag"``: they become NaN; ``"keep"``: they come as
         they are published; ``"drop"``: rows that have one are left out (all of synth1). ``bad`` marks these
@@ -129,13 +128,15 @@ def load_mpii_nzsl(
     -------
     mpii_nzsl : Bunch
         ``data`` : HandFrames with ``rgb``, read when it is asked for, ``keypoints2d`` (px of the crop),
-        ``affine`` (pixels of the original picture to the crop's), ``box`` (the square, px of the crop),
-        ``side`` and ``domain`` ("synthetic" for that part, else "real").
+        ``visible``, ``affine`` (pixels of the photograph to the crop's), ``box`` (the square, px of the
+        crop), ``side`` and ``domain`` ("synthetic" for that part, else "real").
         ``target`` : ndarray of shape (n_samples, 21, 3), NaN.
-        ``visible`` : ndarray of shape (n_samples, 21), bool, the annotated joints.
+        ``visible`` : ndarray of shape (n_samples, 21), bool; the annotated joints.
         ``bad`` : ndarray of shape (n_samples,), bool.
-        ``head_size`` : ndarray of shape (n_samples,), px of the crop, for `skhand.metrics.pckh`; NaN where no
-        head is known.
+        ``keypoints2d`` : ndarray of shape (n_samples, 21, 2), px of the photograph, in which
+        ``predict(X, target="keypoints2d")`` answers.
+        ``head_size`` : ndarray of shape (n_samples,), px of the photograph, for `skhand.metrics.pckh`; NaN
+        where no head is known.
         ``groups`` : ndarray of str, the photograph or the film. ``ids`` : ndarray of str.
         ``joint_names``, ``DESCR``.
     (data, target) : tuple
@@ -164,6 +165,7 @@ def load_mpii_nzsl(
     return finish(
         "mpii_nzsl",
         lambda: _read(labels, part, **shape),
+        native="canonical",
         sources=labels,
         options={"part": part, "split": split, "sets": chosen, **shape},
         descr=_DESCR,
@@ -225,13 +227,12 @@ def _read(labels: list[Path], part: str, square: str, margin: float, size: int) 
         for path, (left, top), length in zip(files, corner, side, strict=True)
     ]
     return Annotations(
-        layout=LAYOUTS["canonical"],
         joints=np.full((len(hands), 21, 3), np.nan),
         visible=marked,
         bad=~good,
         columns={
             "rgb": MadePictures(jobs, cut_square, (size, size, 3)),
-            "keypoints2d": points[..., :2] * scale[:, None, None] + affine[:, None, :2, 2],
+            "keypoints2d": points[..., :2],
             "affine": affine,
             "box": np.tile([first, first, within, within], (len(hands), 1)),
             "side": np.array([hand.side for hand in hands]),
@@ -239,7 +240,7 @@ def _read(labels: list[Path], part: str, square: str, margin: float, size: int) 
         },
         groups=np.array([hand.group for hand in hands]),
         ids=np.array([hand.id for hand in hands]),
-        more={"head_size": head * scale},
+        more={"head_size": head},
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand.datasets._files import read_json_list
+from skhand.datasets._json import read_json_list
 from skhand.exceptions import DataFileError
 
 

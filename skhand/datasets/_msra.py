@@ -22,7 +22,6 @@ from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError
 from skhand.frames import ImageFiles
-from skhand.skeleton import LAYOUTS
 
 __all__ = ["load_msra"]
 
@@ -104,8 +103,8 @@ def load_msra(
     gestures : sequence of str or None, default=None
         Which of the gestures 1 to 9, I, IP, L, MP, RP, T, TIP, Y; None for all 17.
     layout : str, default="canonical"
-        Joints of ``target``: ``"canonical"``, ``"native"`` for the data set's own, or another name of
-        `skhand.skeleton.LAYOUTS`.
+        Joints of ``target`` and ``visible``: ``"canonical"``, ``"native"`` for the data set's own, or another
+        name of `skhand.skeleton.LAYOUTS`. ``data`` has the canonical ones in any case.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to the frames that are known to be faulty. ``"flag"``: their joints become NaN, so that
         they train and score nothing; ``"keep"``: they come as they are published; ``"drop"``: their rows are
@@ -122,8 +121,9 @@ def load_msra(
     -------
     msra : Bunch
         ``data`` : HandFrames with ``depth`` (mm, 0 where the published box ends), read when it is asked for,
-        ``keypoints2d`` (px), ``camera``, ``side`` "right", ``scale`` (middle MCP to PIP, mm), ``root`` (palm,
-        mm), ``box`` (of the keypoints, px) and ``domain`` "real".
+        ``keypoints2d`` (px), ``visible``, ``camera``, ``side`` "right", ``scale`` (middle MCP to PIP, mm),
+        ``root`` (palm, mm), ``box`` (of the true joints, px: it is ground truth, as scale and root are) and
+        ``domain`` "real".
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, camera frame.
         ``visible`` : ndarray of shape (n_samples, 21), bool; all labelled joints, for nothing else is known.
         ``bad`` : ndarray of shape (n_samples,), bool.
@@ -151,6 +151,7 @@ def load_msra(
     return finish(
         "msra",
         lambda: _read(labels),
+        native="msra21",
         sources=labels,
         options={"subjects": subjects, "gestures": wanted},
         descr=_DESCR,
@@ -177,18 +178,23 @@ def _rows(labels: Path, n_frames: int) -> list[int]:
 
 
 def _read(labels: list[Path]) -> Annotations:
-    joints, pictures, bad = [], [], []
+    joints: list[np.ndarray] = []
+    pictures, bad = [], []
     for path in labels:
-        lines = _label_lines(path)
+        lines, n_before = _label_lines(path), len(joints)
         for number in _rows(path, len(lines)):
             numbers = read_numbers(lines[number], 63, path, number + 2, what="coordinates of 21 joints")
             joints.append(numbers.reshape(21, 3))
             pictures.append(_picture(path, number))
             bad.append(number in _faulty(path))
+        if joints[n_before:] and (depth := np.median([hand[:, 2] for hand in joints[n_before:]])) >= 0:
+            raise DataFileError(
+                f"{path}: expected joints with negative z, as they are published, got a median of "
+                f"{depth:.1f} mm: labels of another version."
+            )
     require_files(pictures)
     names = [picture.parts[-3:] for picture in pictures]
     return Annotations(
-        layout=LAYOUTS["msra21"],
         joints=np.array(joints) * (1, -1, -1),
         visible=np.ones((len(joints), 21), dtype=bool),
         bad=np.repeat(np.array(bad)[:, None], 21, axis=1),

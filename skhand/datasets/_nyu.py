@@ -16,7 +16,6 @@ from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError, InputError
 from skhand.frames import ImageFiles
 from skhand.geometry import project
-from skhand.skeleton import LAYOUTS
 
 __all__ = ["load_nyu"]
 
@@ -37,7 +36,8 @@ Licence: not known to us.
 Choices that differ between works. View: 1 in nearly all. Joints: 36 are labelled (layout="native"), 14 of
 them are evaluated (layout="nyu14"), 21 have canonical counterparts. Focal lengths: 588.03 and 587.07 px, or
 588.036865 and 587.075073. Published y points up; here y points down. Crop (not done here): a cube of 300 mm,
-which DeepPrior++ makes 250 mm for the test's second subject; LSPS puts its centre on the true joint 32.
+which DeepPrior++ makes 250 mm for the test's second subject; LSPS puts its centre on the true joint 32
+(root_joint="PALM_3").
 
 Known faults: colour is known only where depth was measured. A keypoint whose published pixel is more than
 2 px away from the projection of its published position is a bad one, as is one at or behind the camera.
@@ -60,6 +60,7 @@ def load_nyu(
     view: int = 1,
     synthetic: bool = False,
     focal: float = 588.03,
+    root_joint: str = "palm",
     layout: str = "canonical",
     bad_rows: str = "flag",
     crop: Any = None,
@@ -85,9 +86,15 @@ def load_nyu(
         of LSPS) in place of the measured picture. There is no ``rgb`` then.
     focal : {588.03, 588.036865}, default=588.03
         Horizontal focal length, px; the vertical one that goes with it is 587.07 or 587.075073.
+    root_joint : {"palm", "PALM_3"}, default="palm"
+        What ``data.root`` holds: half way between wrist and middle MCP, or the data set's joint 32, about
+        which LSPS puts its cube (``DepthCropper(centre="root")``). An estimator that is given the root takes
+        y relative to its own ``root``, which must then be the same joint: with ``"PALM_3"``, ``root=32`` for
+        ``layout="native"`` and ``root=13`` for ``layout="nyu14"``.
     layout : str, default="canonical"
-        Joints of ``target``: ``"canonical"``, ``"native"`` for all 36 points, ``"nyu14"`` for the 14 that are
-        evaluated, or another name of `skhand.skeleton.LAYOUTS`.
+        Joints of ``target`` and ``visible``: ``"canonical"``, ``"native"`` for all 36 points, ``"nyu14"`` for
+        the 14 that are evaluated, or another name of `skhand.skeleton.LAYOUTS`. ``data`` has the canonical
+        ones in any case.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to joints at or behind the camera, and to those whose published pixel and position
         disagree by more than 2 px. ``"flag"``: they become NaN, so that they train and score nothing;
@@ -105,8 +112,9 @@ def load_nyu(
     -------
     nyu : Bunch
         ``data`` : HandFrames with ``depth`` (mm) and ``rgb`` (registered to it), read when they are asked
-        for, ``keypoints2d`` (px), ``camera``, ``side`` "right", ``scale`` (middle MCP to PIP, mm), ``root``
-        (palm, mm), ``box`` (of the keypoints, px) and ``domain`` "real" or "synthetic".
+        for, ``keypoints2d`` (px), ``visible``, ``camera``, ``side`` "right", ``scale`` (middle MCP to PIP,
+        mm), ``root`` (mm), ``box`` (of the true joints, px: it is ground truth, as root and scale are) and
+        ``domain`` "real" or "synthetic".
         ``target`` : ndarray of shape (n_samples, n_joints, 3), mm, frame of the view's camera.
         ``visible`` : ndarray of shape (n_samples, n_joints), bool; NYU does not say what is hidden:
         True where there is a label.
@@ -129,14 +137,16 @@ def load_nyu(
     check_option(view, "view", _VIEWS)
     check_option(synthetic, "synthetic", (False, True))
     check_option(focal, "focal", tuple(_FOCALS))
+    check_option(root_joint, "root_joint", ("palm", "PALM_3"))
     labels = folder / split / "joint_data.mat"
     if not labels.is_file():
         raise DataFileError(f"root: expected {labels}, which is not there; see skhand.datasets.verify.")
     return finish(
         "nyu",
-        partial(_read, folder, split, view, synthetic, focal),
+        partial(_read, folder, split, view, synthetic, focal, root_joint),
+        native="nyu36",
         sources=[labels],
-        options={"split": split, "view": view, "synthetic": synthetic, "focal": focal},
+        options={"split": split, "view": view, "synthetic": synthetic, "focal": focal, "root": root_joint},
         descr=_DESCR,
         layout=layout,
         bad_rows=bad_rows,
@@ -166,7 +176,7 @@ def _pictures(folder: Path, split: str, kind: str, view: int, n_frames: int) -> 
     return [folder / split / f"{kind}_{view}_{number:07d}.png" for number in range(1, n_frames + 1)]
 
 
-def _read(folder: Path, split: str, view: int, synthetic: bool, focal: float) -> Annotations:
+def _read(folder: Path, split: str, view: int, synthetic: bool, focal: float, root_joint: str) -> Annotations:
     labels = folder / split / "joint_data.mat"
     n_frames = _n_frames(labels)
     depth = _pictures(folder, split, "synthdepth" if synthetic else "depth", view, n_frames)
@@ -183,7 +193,6 @@ def _read(folder: Path, split: str, view: int, synthetic: bool, focal: float) ->
     numbers = np.arange(1, n_frames + 1)
     second = (split == "test") & (numbers > _FIRST_SUBJECT)
     return Annotations(
-        layout=LAYOUTS["nyu36"],
         joints=joints,
         visible=np.ones(joints.shape[:2], bool),
         bad=~((joints[..., 2] > 0) & (away <= _TOLERANCE)),
@@ -196,6 +205,7 @@ def _read(folder: Path, split: str, view: int, synthetic: bool, focal: float) ->
         },
         groups=np.where(second, 2, 1),
         ids=np.array([f"{view}_{number:07d}" for number in numbers]),
+        root=root_joint,
     )
 
 

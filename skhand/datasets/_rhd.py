@@ -15,7 +15,6 @@ from skhand.datasets._report import Inspector, Part
 from skhand.datasets._rows import MadePictures
 from skhand.exceptions import DataFileError
 from skhand.frames import ImageFiles
-from skhand.skeleton import LAYOUTS
 
 __all__ = ["load_rhd"]
 
@@ -88,14 +87,15 @@ def load_rhd(
         mask, the right one where they are equal; it reads all masks. ``"both"``: two rows a picture, left
         first.
     layout : str, default="canonical"
-        Joints of ``target``: ``"canonical"``, ``"native"`` for the data set's own, or another name of
-        `skhand.skeleton.LAYOUTS`.
+        Joints of ``target`` and ``visible``: ``"canonical"``, ``"native"`` for the data set's own, or another
+        name of `skhand.skeleton.LAYOUTS`. ``data`` has the canonical ones in any case.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to hands behind the camera. ``"flag"``: their joints become NaN, so that they train and
         score nothing; ``"keep"``: they come as they are published; ``"drop"``: their rows are left out.
         ``bad`` marks them in each case.
     crop : transformer or None, default=None
-        Applied to the table of whole pictures, for example ``HandCropper(preset="hand3d")``.
+        Applied to the table of whole pictures, for example ``HandCropper(preset="hand3d")``. Of hands behind
+        the camera it sees the joints before the camera that lie in the picture.
     cache : str, path or None, default=None
         Folder where the (cropped) pictures are kept as memory maps. Its entries are named by all options,
         the annotation files and the library's version.
@@ -106,11 +106,11 @@ def load_rhd(
     -------
     rhd : Bunch
         ``data`` : HandFrames with ``rgb``, ``depth`` (mm) and ``mask`` (of the row's hand), read when they
-        are asked for, ``keypoints2d`` (px), ``camera``, ``side``, ``scale`` (middle MCP to PIP, mm), ``root``
-        (palm, mm), ``box`` (of the keypoints, px; the whole picture where none is known) and
-        ``domain`` "synthetic".
+        are asked for, ``keypoints2d`` (px), ``visible``, ``camera``, ``side``, ``scale`` (middle MCP to PIP,
+        mm), ``root`` (palm, mm), ``box`` (of the true joints, px, and the whole picture where none shows the
+        hand: it is ground truth, as scale and root are) and ``domain`` "synthetic".
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, camera frame.
-        ``visible`` : ndarray of shape (n_samples, 21), bool.
+        ``visible`` : ndarray of shape (n_samples, 21), bool; what the data set says of each joint.
         ``bad`` : ndarray of shape (n_samples,), bool.
         ``groups`` : ndarray of shape (n_samples,), the picture. ``ids`` : ndarray of str.
         ``joint_names``, ``DESCR``.
@@ -131,6 +131,7 @@ def load_rhd(
     return finish(
         "rhd",
         lambda: _read(folder, split, hand),
+        native="rhd",
         sources=[labels],
         options={"split": split, "hand": hand},
         descr=_DESCR,
@@ -173,7 +174,6 @@ def _read(folder: Path, split: str, hand: str) -> Annotations:
     ids = np.array([f"{number:05d}" for number in numbers])[rows]
     rgb = ImageFiles(files["color"])
     return Annotations(
-        layout=LAYOUTS["rhd"],
         joints=joints * 1000,
         visible=uv[..., 2] > 0.5,
         bad=np.repeat((joints[..., 2] <= 0).any(axis=1, keepdims=True), 21, axis=1),

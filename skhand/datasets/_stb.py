@@ -17,7 +17,6 @@ from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError, InputError
 from skhand.frames import ImageFiles
 from skhand.geometry import backproject, project
-from skhand.skeleton import LAYOUTS
 
 __all__ = ["load_stb"]
 
@@ -27,7 +26,7 @@ _SEQUENCES = {
     "test": [f"B1{action}" for action in _ACTIONS],
 }
 _FRAMES = 1500  # of each sequence
-_VIEWS = {"bb": ("left", "right"), "sk": ("color", "depth")}
+_VIEWS = {"bb": ("left", "right"), "sk": ("colour", "depth")}
 _BASELINE = 120.054
 _TO_DEPTH = Rotation.from_rotvec([0.00531, -0.01196, 0.00301]).as_matrix()
 _TO_DEPTH_SHIFT = np.array([-24.0381, -0.4563, -1.2326])
@@ -41,7 +40,7 @@ _BB = _camera(822.79041, 822.79041, 318.47345, 250.31296)
 _CAMERAS = {
     "left": _BB,
     "right": _BB,
-    "color": _camera(607.92271, 607.88192, 314.78337, 236.42484),
+    "colour": _camera(607.92271, 607.88192, 314.78337, 236.42484),
     "depth": _camera(475.62768, 474.77709, 336.41179, 238.77962),
 }
 
@@ -81,7 +80,7 @@ def read_registered_depth(path: str) -> np.ndarray:
     points = _to_color(in_depth)
     points = points[points[:, 2] > 0]
     points = points[np.argsort(-points[:, 2], kind="stable")]  # the nearest is written last
-    corner = np.floor(project(points, _CAMERAS["color"])).astype(np.intp)
+    corner = np.floor(project(points, _CAMERAS["colour"])).astype(np.intp)
     height, width = measured.shape
     out = np.zeros_like(measured)
     for shift in ((0, 0), (1, 0), (0, 1), (1, 1)):  # the colour picture is finer: leave no gaps
@@ -123,16 +122,17 @@ def load_stb(
         ``"train"``: the ten sequences B2 to B6; ``"test"``: the two of B1.
     camera : {"bb", "sk"}, default="bb"
         ``"bb"``: the stereo pair (Zimmermann & Brox; Spurr et al.); ``"sk"``: the colour and depth camera.
-    view : {"both", "left", "right", "color", "depth"}, default="both"
+    view : {"both", "left", "right", "colour", "depth"}, default="both"
         Of ``"bb"``: ``"left"``, ``"right"`` or both, as rows: 6 000 test rows, each sequence first left and
-        then right. Of ``"sk"``: ``"color"`` (``rgb``, joints in the colour camera's frame), ``"depth"``
+        then right. Of ``"sk"``: ``"colour"`` (``rgb``, joints in the colour camera's frame), ``"depth"``
         (``depth``, joints in the depth camera's frame) or both, as columns: ``rgb``, and ``depth`` moved
         into the colour camera's view, so that one camera belongs to both; 3 000 test rows each.
     palm_to_wrist : {"ring", "middle"}, default="ring"
         How the wrist, which STB does not mark, is extrapolated, as in `skhand.skeleton.convert`.
     layout : str, default="canonical"
-        Joints of ``target``: ``"canonical"``, ``"native"`` for the data set's own (palm and no wrist), or
-        another name of `skhand.skeleton.LAYOUTS`.
+        Joints of ``target`` and ``visible``: ``"canonical"``, ``"native"`` for the data set's own (palm and
+        no wrist), or another name of `skhand.skeleton.LAYOUTS`. ``data`` has the canonical joints in any
+        case; its ``root`` is the published palm where the target has it.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to rows with a joint at or behind the camera; none are known. ``"flag"``: the joints
         become NaN; ``"keep"``: they come as they are; ``"drop"``: the rows are left out. ``bad`` marks them.
@@ -148,8 +148,9 @@ def load_stb(
     -------
     stb : Bunch
         ``data`` : HandFrames with ``rgb`` and ``depth`` (mm) as ``view`` says, read when they are asked for,
-        ``keypoints2d`` (px), ``camera``, ``side`` "left", ``scale`` (middle MCP to PIP, mm), ``root`` (palm,
-        mm), ``box`` (of the keypoints, px) and ``domain`` "real".
+        ``keypoints2d`` (px), ``visible``, ``camera``, ``side`` "left", ``scale`` (middle MCP to PIP, mm),
+        ``root`` (palm, mm), ``box`` (of the true joints, px: it is ground truth, as scale and root are) and
+        ``domain`` "real".
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, frame of the row's camera.
         ``visible`` : ndarray of shape (n_samples, 21), bool; STB does not say what is hidden: all True.
         ``bad`` : ndarray of shape (n_samples,), bool.
@@ -177,6 +178,7 @@ def load_stb(
     return finish(
         "stb",
         partial(_read, folder, split, camera, view, palm_to_wrist),
+        native="stb",
         sources=sources,
         options={"split": split, "camera": camera, "view": view, "palm_to_wrist": palm_to_wrist},
         descr=_DESCR,
@@ -208,11 +210,12 @@ def _pictures(folder: Path, sequence: str, kind: str, n_frames: int) -> list[Pat
 
 
 def _kind(camera: str, view: str) -> str:
-    return f"{camera.upper()}_{view}"
+    """Return what the publisher's pictures of a view are called."""
+    return f"{camera.upper()}_{view.replace('colour', 'color')}"
 
 
 def _read(folder: Path, split: str, camera: str, view: str, palm_to_wrist: str) -> Annotations:
-    views = (view,) if view != "both" else _VIEWS["bb"] if camera == "bb" else ("color",)
+    views = (view,) if view != "both" else _VIEWS["bb"] if camera == "bb" else ("colour",)
     joints, files, depth_files, groups = [], [], [], []
     for sequence in _SEQUENCES[split]:
         labels = _read_labels(_label_file(folder, sequence, camera))
@@ -231,7 +234,6 @@ def _read(folder: Path, split: str, camera: str, view: str, palm_to_wrist: str) 
         pictures["depth"] = ImageFiles(depth_files, reader=read_registered_depth)
     stacked = np.concatenate(joints)
     return Annotations(
-        layout=LAYOUTS["stb"],
         joints=stacked,
         visible=np.ones(stacked.shape[:2], bool),
         bad=np.repeat(~(stacked[..., 2] > 0).all(axis=1, keepdims=True), 21, axis=1),
@@ -244,7 +246,7 @@ def _read(folder: Path, split: str, camera: str, view: str, palm_to_wrist: str) 
 
 def _in_view(labels: np.ndarray, view: str) -> np.ndarray:
     """Bring published joints into the frame of the camera that took the picture, mm."""
-    if view == "color":
+    if view == "colour":
         return _to_color(labels)
     return labels - [_BASELINE, 0, 0] if view == "right" else labels
 

@@ -26,7 +26,6 @@ from skhand.datasets._rows import MadePictures
 from skhand.exceptions import DataFileError
 from skhand.frames import ImageFiles
 from skhand.geometry import project
-from skhand.skeleton import LAYOUTS
 
 __all__ = ["load_synth_hands"]
 
@@ -100,8 +99,7 @@ def load_synth_hands(
         The folder SynthHands_Release, with ``female_noobject`` and so on.
     camera : {"depth", "colour"}, default="depth"
         Whose pictures are the data, and in whose frame and picture the joints are. ``"depth"`` (the paper's
-        input): ``depth``, and the colours that the publisher has moved onto it (color_on_depth);
-        ``"colour"``: the colour camera's picture, without ``depth``.
+        input): ``depth``, and the colours that the publisher has moved onto it; ``"colour"``: ``rgb``.
     subjects : sequence of str or None, default=None
         Whose hands: some of "female" and "male"; None for both.
     objects : sequence of str or None, default=None
@@ -120,7 +118,8 @@ def load_synth_hands(
     random_state : int, default=0
         Decides, with a row's name alone, which background it gets and where that is cut.
     layout : str, default="canonical"
-        Joints of ``target``; the data set's own order is the canonical one.
+        Joints of ``target`` and ``visible``; the data set's own order is the canonical one, which ``data``
+        has in any case.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to hands behind the camera, as in `load_rhd`.
     crop : transformer or None, default=None
@@ -135,10 +134,11 @@ def load_synth_hands(
     -------
     synth_hands : Bunch
         ``data`` : HandFrames with ``rgb`` and, for ``camera="depth"``, ``depth`` (mm), read when they are
-        asked for, ``keypoints2d`` (px), ``camera``, ``side`` ("left"), ``scale`` (middle MCP to PIP, mm),
-        ``root`` (palm, mm), ``box`` (of the keypoints, px) and ``domain`` "synthetic".
+        asked for, ``keypoints2d`` (px), ``visible``, ``camera``, ``side`` "left", ``scale`` (middle MCP to
+        PIP, mm), ``root`` (palm, mm), ``box`` (of the true joints, px: it is ground truth, as scale and root
+        are) and ``domain`` "synthetic".
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, frame of the picture's camera.
-        ``visible`` : ndarray of shape (n_samples, 21), bool, joints in the picture.
+        ``visible`` : ndarray of shape (n_samples, 21), bool; the joints that lie in the picture.
         ``bad`` : ndarray of shape (n_samples,), bool.
         ``groups`` : ndarray of str, subject, object and recording; its views are one group.
         ``ids`` : ndarray of str. ``joint_names``, ``DESCR``.
@@ -170,6 +170,7 @@ def load_synth_hands(
     return finish(
         "synth_hands",
         lambda: _read(folder, labels, camera, behind, tolerance, random_state),
+        native="canonical",
         sources=[*labels, *behind],
         options={"camera": camera, "tolerance": tolerance, "random_state": random_state, **wanted},
         descr=_DESCR,
@@ -234,7 +235,6 @@ def _read(
     if "depth" in files:
         columns["depth"] = ImageFiles(files["depth"], reader=read_depth)
     return Annotations(
-        layout=LAYOUTS["canonical"],
         joints=joints,
         visible=inside,
         bad=np.repeat((joints[..., 2] <= 0).any(axis=1, keepdims=True), 21, axis=1),

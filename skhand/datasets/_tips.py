@@ -17,11 +17,11 @@ from skhand.datasets._report import Part
 from skhand.exceptions import DataFileError
 from skhand.frames import ImageFiles
 from skhand.geometry import project
-from skhand.skeleton import LAYOUTS
 
 CAMERAS = ("colour", "depth")
 _NOTHING = 32001  # what both sets write for a depth that was not measured
 _REACH = 100.0  # mm
+_TOLERANCE = 5.0  # px between the projected 3D labels and the 2D labels
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,18 @@ def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, 
     camera : {"colour", "depth"}
         Whose pictures and frame.
     axes : {"auto", "right-down", "left-up"}
-        Where x and y of the 3D labels point.
+        Where x and y of the 3D labels point; ``"auto"`` decides sequence by sequence.
     """
-    uv, joints, groups, ids = [], [], [], []
+    uv, joints, absent, groups, ids = [], [], [], [], []
     pictures: dict[str, list[Path]] = {column: [] for column in files.pictures[camera]}
     for sequence in sequences:
         points = _labels(files, root, sequence)
+        points[0][(points[0] < 0).any(axis=2) | (points[0] == 0).all(axis=2)] = np.nan
+        absent.append(files.missing(points[1]))
+        points[1][absent[-1]] = np.nan
+        path = files.label_files(root, sequence)[1]
+        if axes == "left-up" or (axes == "auto" and _points_left_up(points[1], points[0], files.depth, path)):
+            points[1] = points[1] * (-1, -1, 1)
         found = _frames(files, root, sequence, camera, len(points[0]))
         for column, paths in found.items():
             pictures[column] += paths
@@ -106,12 +112,7 @@ def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, 
         ids += [f"{sequence}/{number:05d}" for number in range(len(points[0]))]
     for paths in pictures.values():
         require_files(paths)
-    seen, tips = np.concatenate(uv), np.concatenate(joints)
-    missing = files.missing(tips)
-    tips[missing] = np.nan
-    seen[(seen < 0).any(axis=2)] = np.nan
-    if axes == "left-up" or (axes == "auto" and _points_left_up(tips, seen, files.depth)):
-        tips = tips * (-1, -1, 1)
+    seen, tips, missing = np.concatenate(uv), np.concatenate(joints), np.concatenate(absent)
     columns: dict[str, Any] = {
         column: ImageFiles(paths, reader=read_depth if column == "depth" else None)
         for column, paths in pictures.items()
@@ -129,7 +130,6 @@ def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, 
         "domain": "real",
     }
     return Annotations(
-        layout=LAYOUTS["tips5"],
         joints=tips,
         visible=~missing,
         bad=missing,
@@ -225,15 +225,23 @@ def _renumbered(name: str, number: int) -> str:
     return f"{name[: last.start()]}{number:0{len(last.group())}d}{name[last.end() :]}"
 
 
-def _points_left_up(tips: np.ndarray, seen: np.ndarray, camera: np.ndarray) -> bool:
-    """Tell whether the 3D labels land nearer to the 2D labels with x and y negated."""
+def _points_left_up(tips: np.ndarray, seen: np.ndarray, camera: np.ndarray, path: Path) -> bool:
+    """Tell whether the 3D labels land on the 2D labels with x and y negated; one of both they must."""
     known = np.isfinite(tips).all(axis=2) & np.isfinite(seen).all(axis=2)
     if not known.any():
-        return False
+        raise DataFileError(
+            f"{path}: expected tips with 2D and 3D labels, to tell where x and y point, got none; name it by "
+            "axes=."
+        )
     off = [
         np.median(np.linalg.norm(project(tips[known] * (sign, sign, 1), camera) - seen[known], axis=1))
         for sign in (1, -1)
     ]
+    if not min(off) <= _TOLERANCE:
+        raise DataFileError(
+            f"{path}: expected 3D labels that project onto the 2D labels, got median distances of "
+            f"{off[0]:.1f} px, and {off[1]:.1f} px with x and y negated: labels of another version."
+        )
     return bool(off[1] < off[0])
 
 

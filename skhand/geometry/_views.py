@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from skhand._columns import PICTURES
 from skhand._validation import check_shape, check_side
 from skhand.exceptions import InputError
 from skhand.geometry._affine import (
@@ -20,8 +21,6 @@ from skhand.geometry._affine import (
 from skhand.geometry._camera import per_row, rotation_z, transform_camera
 
 __all__ = ["View", "crop_view", "mirror_view", "rotate_view"]
-
-_PICTURES: dict[str, Literal[0, 1]] = {"rgb": 1, "depth": 0, "mask": 0}  # column -> order of interpolation
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +158,7 @@ def mirror_view(view: View) -> View:
 def _geometry_of(view: View) -> tuple[int, int, int | None]:
     """Return height and width (px) of the pictures, and how many there are (None: one, without an axis)."""
     shapes = {}
-    for name in _PICTURES:
+    for name in PICTURES:
         picture = getattr(view, name)
         if picture is not None:
             shape = tuple(picture.shape if hasattr(picture, "shape") else np.shape(picture))
@@ -184,7 +183,7 @@ def _changed(
         )
     per_picture = affine if n_samples is None else np.broadcast_to(affine, (n_samples, 3, 3))
     new: dict[str, Any] = {}
-    for column, order in _PICTURES.items():
+    for column, order in PICTURES.items():
         picture = getattr(view, column)
         new[column] = None if picture is None else warp_images(picture, per_picture, size, order=order)
     if view.camera is not None:

@@ -1,6 +1,9 @@
 """Metrics of pose estimation on arrays, scorers made from them, and the protocols that papers score by.
 
 No metric assumes a unit: errors come in the unit of ``y_true``, thresholds are given in it. Protocols do.
+
+What ``scoring=`` takes is a scorer: ``neg_epe`` and the other ``neg_`` ones here, ``scorers.pck_auc`` and all
+in `scorers`. ``pck``, ``pck_auc``, ``pcf`` and ``pckh`` here are metrics: a search with one finds only NaN.
 """
 
 from skhand.metrics import scorers

@@ -6,50 +6,62 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_shape, describe
 from skhand.exceptions import InputError
 from skhand.geometry import bone_length, bone_lengths
+from skhand.metrics._errors import as_poses, check_mask, refuse_infinity
 from skhand.metrics._protocols import Protocol
-from skhand.skeleton import JOINTS, PARENTS, Layout, convert
+from skhand.skeleton import JOINTS, LAYOUTS, PARENTS, Layout, convert
+
+# what the data set's loader calls the joints that are not among the 21
+_LOADERS = {"nyu14": "load_nyu(..., layout='nyu14')", "icvl16": "load_icvl(...)"}
 
 
-def _unflatten(y: Any, protocol: Protocol, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: expected numbers, got {describe(y)}.") from error
-    dims = protocol.n_dims
-    if array.ndim == 2 and array.shape[1] % dims == 0:
-        array = array.reshape(len(array), -1, dims)
-    if array.ndim != 3 or array.shape[2] != dims or array.size == 0:
-        raise InputError(
-            f"{name}: {protocol.name} expects shape (n_samples, n_joints, {dims}) or flattened, "
-            f"got {describe(y)}."
-        )
-    return array
+def converted(poses: np.ndarray, layout: Layout, target: Layout, rule: str | None = None) -> np.ndarray:
+    """Convert as `convert` does; where ``rule`` made the wrist of a palm, that palm is found again."""
+    out = convert(poses, layout, target, palm_to_wrist=rule or "ring")
+    if rule is not None and "palm" in target.joints and "palm" not in layout.joints:
+        base, palm, wrist = (Layout(name, (name,)) for name in (f"{rule}_mcp", "palm", "wrist"))
+        both = Layout("both", base.joints + palm.joints)
+        factor = convert(np.array([[0.0], [1.0]]), both, wrist, palm_to_wrist=rule).item()
+        start = convert(poses, layout, base)
+        along = (convert(poses, layout, wrist) - start) / factor
+        out[..., target.joints.index("palm"), :] = (start + along)[..., 0, :]
+    return out
 
 
 def poses_in_layout(
     y: Any, protocol: Protocol, layouts: tuple[Layout, ...], name: str
 ) -> tuple[np.ndarray, Layout]:
     """Return poses (n, J, n_dims), and the first layout with J joints; it must have those compared."""
-    poses = _unflatten(y, protocol, name)
+    poses = as_poses(y, name, protocol.n_dims, protocol.name)
     layout = next((layout for layout in layouts if len(layout) == poses.shape[1]), None)
     if layout is None:
         wanted = " or ".join(f"{len(layout)} ({layout.name})" for layout in layouts)
-        raise InputError(f"{name}: {protocol.name} expects {wanted} joints, got {poses.shape[1]}.")
+        raise InputError(
+            f"{name}: {protocol.name} expects {wanted} joints, got {poses.shape[1]}.{_how_to_load(protocol)}"
+        )
     probe = convert(np.zeros((len(layout), 1)), layout, Layout(protocol.name, protocol.joints))
     missing = [joint for joint, at in zip(protocol.joints, probe, strict=True) if np.isnan(at).any()]
     if missing:
-        raise InputError(f"layout: {layout.name!r} lacks what {protocol.name} compares: {missing}.")
+        raise InputError(
+            f"layout: {layout.name!r} lacks what {protocol.name} compares: {missing}."
+            + _how_to_load(protocol)
+        )
     return poses, layout
+
+
+def _how_to_load(protocol: Protocol) -> str:
+    """Say which loader has joints that are not among the canonical ones; nothing for other protocols."""
+    loader = _LOADERS.get(protocol.layouts[0].name)
+    return "" if loader is None else f" The 21 canonical joints lack some of them: {loader} has them all."
 
 
 def labelled_joints(
     y: Any, protocol: Protocol, layouts: tuple[Layout, ...], name: str
 ) -> tuple[np.ndarray, Layout]:
-    """Return true poses as `poses_in_layout` does; at least one joint must be labelled."""
+    """Return true poses as `poses_in_layout` does; at least one joint must be labelled, none infinite."""
     poses, layout = poses_in_layout(y, protocol, layouts, name)
+    refuse_infinity(poses, name)
     if not np.isfinite(poses).all(axis=2).any():
         raise InputError(f"{name}: expected at least one labelled joint, got none.")
     return poses, layout
@@ -62,13 +74,15 @@ def compared_joints(
     pred_layout: Layout,
     protocol: Protocol,
     mean_bones: np.ndarray | None,
+    rule: str | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take the compared joints out of both; correct predicted tips and sizes as the protocol says.
 
     A frame whose true bone is not labelled cannot be rescaled by it: its truth becomes NaN.
     """
     wanted = Layout(protocol.name, protocol.joints)
-    joints, pred_joints = convert(true, true_layout, wanted), convert(pred, pred_layout, wanted)
+    joints = converted(true, true_layout, wanted, rule)
+    pred_joints = converted(pred, pred_layout, wanted, rule)
     rescaled = protocol.scale == "true_bone" or (protocol.scale == "mean_bones" and mean_bones is not None)
     if not rescaled and protocol.tip_length == 1:
         return joints, pred_joints
@@ -78,7 +92,7 @@ def compared_joints(
             f"{len(JOINTS)} joints, got {len(pred_layout)}; dataclasses.replace(protocol, tip_length=1.0, "
             "scale='predicted') does without."
         )
-    hands = convert(pred, pred_layout, "canonical")
+    hands = converted(pred, pred_layout, LAYOUTS["canonical"], rule)
     for i, name in enumerate(protocol.joints):
         if name.endswith("_tip"):
             base = hands[:, PARENTS[JOINTS.index(name)]]
@@ -97,14 +111,13 @@ def compared_joints(
         return joints, root + factor[:, None, None] * (pred_joints - root)
 
 
-def visible_joints(visible: Any, true: np.ndarray, layout: Layout, protocol: Protocol) -> np.ndarray:
-    """Bring the mask to the compared joints; a palm is seen where the wrist or the middle MCP is."""
-    mask = check_shape(visible, "visible", true.shape[:2])
-    if not np.isin(mask, (0, 1)).all():
-        raise InputError(f"visible: expected a mask of True and False, got {describe(mask)}.")
-    known = dict(zip(layout.joints, mask.astype(bool).T, strict=True))
+def visible_joints(
+    visible: Any, true: np.ndarray, layout: Layout, protocol: Protocol, rule: str | None
+) -> np.ndarray:
+    """Bring the mask to the compared joints; a palm is seen where the wrist or the MCP is that define it."""
+    known = dict(zip(layout.joints, check_mask(visible, true.shape[:2]).T, strict=True))
     if "palm" not in known and "palm" in protocol.joints:
-        known["palm"] = known["wrist"] | known["middle_mcp"]
+        known["palm"] = known["wrist"] | known[f"{rule or 'middle'}_mcp"]
     if "wrist" not in known and "wrist" in protocol.joints:
         known["wrist"] = known["palm"]
     return np.stack([known[name] for name in protocol.joints], axis=1)

@@ -44,6 +44,10 @@ def mean_epe(
     InputError
         As in `joint_errors`.
 
+    See Also
+    --------
+    skhand.metrics.neg_epe : For ``scoring=``, where this function itself does not serve.
+
     Examples
     --------
     >>> import numpy as np
@@ -90,6 +94,10 @@ def median_epe(
     ------
     InputError
         As in `joint_errors`.
+
+    See Also
+    --------
+    skhand.metrics.neg_median_epe : For ``scoring=``, where this function itself does not serve.
     """
     errors = joint_errors(
         y_true, y_pred, visible=visible, align=align, root=root, root_joint=root_joint, n_dims=n_dims

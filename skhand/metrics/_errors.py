@@ -83,7 +83,7 @@ def joint_errors(
         _check_root(root, true.shape[1])
     counted = np.isfinite(true).all(axis=2)
     if visible is not None:
-        counted &= _check_visible(visible, counted.shape)
+        counted &= check_mask(visible, counted.shape)
     if not counted.any():
         raise InputError("y_true: expected at least one labelled and visible joint, got none.")
     _refuse_nan(pred, counted)
@@ -111,6 +111,11 @@ def averaged(values: np.ndarray, average: str, statistic: Any = np.nanmean) -> f
     return float(np.mean(statistic(rows, axis=1)))
 
 
+def frame_maxima(errors: np.ndarray) -> np.ndarray:
+    """Return the largest error of each frame that has one, (n_frames, 1)."""
+    return np.nanmax(errors[~np.isnan(errors).all(axis=1)], axis=1, keepdims=True)
+
+
 def _aligned(
     true: np.ndarray, pred: np.ndarray, counted: np.ndarray, align: str | None, root: str | int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -131,29 +136,38 @@ def _aligned(
 def _check_poses(y_true: Any, y_pred: Any, n_dims: int) -> tuple[np.ndarray, np.ndarray]:
     """Bring both sides to (n_samples, n_joints, n_dims)."""
     check_number(n_dims, "n_dims", integer=True, low=2, high=3)
-    true, pred = (_unflatten(y, name, n_dims) for y, name in ((y_true, "y_true"), (y_pred, "y_pred")))
+    true, pred = as_poses(y_true, "y_true", n_dims), as_poses(y_pred, "y_pred", n_dims)
     if true.shape != pred.shape:
         raise InputError(
             f"y_pred: expected {true.shape} (n_samples, n_joints, n_dims) as in y_true, got {pred.shape}."
         )
-    if np.isinf(true).any():
-        raise InputError("y_true: expected finite numbers, or NaN where unlabelled; got infinity.")
+    refuse_infinity(true, "y_true")
     return true, pred
 
 
-def _unflatten(y: Any, name: str, n_dims: int) -> np.ndarray:
+def as_poses(y: Any, name: str, n_dims: int, protocol: str | None = None) -> np.ndarray:
+    """Return one side as (n_samples, n_joints, n_dims), float64; a protocol's name fixes its n_dims."""
     try:
         array = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: expected numbers, got {describe(y)}.") from error
     if array.ndim == 2 and array.shape[1] % n_dims == 0:
         array = array.reshape(len(array), -1, n_dims)
-    if array.ndim != 3 or array.shape[2] not in (2, 3) or array.size == 0:
-        raise InputError(
-            f"{name}: expected shape (n_samples, n_joints, 2 or 3), or flattened with n_dims={n_dims}; "
-            f"got {describe(array)}."
+    allowed = (2, 3) if protocol is None else (n_dims,)
+    if array.ndim != 3 or array.shape[2] not in allowed or array.size == 0:
+        wanted = (
+            f"expected shape (n_samples, n_joints, 2 or 3), or flattened with n_dims={n_dims}"
+            if protocol is None
+            else f"{protocol} expects shape (n_samples, n_joints, {n_dims}) or flattened"
         )
+        raise InputError(f"{name}: {wanted}; got {describe(array if array.ndim else y)}.")
     return array
+
+
+def refuse_infinity(true: np.ndarray, name: str) -> None:
+    """Raise where a label is infinite: an unlabelled joint is NaN."""
+    if np.isinf(true).any():
+        raise InputError(f"{name}: expected finite numbers, or NaN where unlabelled; got infinity.")
 
 
 def _check_root(root: str | int, n_joints: int) -> None:
@@ -168,7 +182,8 @@ def _check_root(root: str | int, n_joints: int) -> None:
         check_number(root, "root", integer=True, low=0, high=n_joints - 1)
 
 
-def _check_visible(visible: Any, shape: tuple[int, ...]) -> np.ndarray:
+def check_mask(visible: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a visibility mask of this shape, bool."""
     mask = check_shape(visible, "visible", shape)
     if not np.isin(mask, (0, 1)).all():
         raise InputError(f"visible: expected a mask of True and False, got {describe(mask)}.")

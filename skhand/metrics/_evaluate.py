@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,18 @@ from sklearn.exceptions import NotFittedError
 
 from skhand._validation import check_option, check_shape, describe
 from skhand.exceptions import InputError
-from skhand.metrics._compared import compared_joints, labelled_joints, poses_in_layout, visible_joints
+from skhand.metrics._compared import (
+    compared_joints,
+    converted,
+    labelled_joints,
+    poses_in_layout,
+    visible_joints,
+)
 from skhand.metrics._errors import joint_errors
 from skhand.metrics._evaluation import Evaluation
-from skhand.metrics._protocols import GIVEN, Protocol, given_name
+from skhand.metrics._protocols import GIVEN, Protocol
 from skhand.metrics._published import PROTOCOLS
+from skhand.metrics._remarks import differences, doubts, notes, root_rule
 from skhand.skeleton import BONES, LAYOUTS, Layout
 
 __all__ = ["evaluate", "evaluate_predictions"]
@@ -30,6 +37,7 @@ def evaluate(
     given: Any = "estimator",
     layout: str | Layout | None = None,
     mean_bones: Any = None,
+    palm_to_wrist: str | None = None,
 ) -> Evaluation:
     """Predict, and score the predictions as a paper does.
 
@@ -52,7 +60,7 @@ def evaluate(
     given : tuple of {"root", "scale", "side"}, or None, default="estimator"
         What was given to the model beside X, where the estimator itself does not know it; None where nobody
         knows.
-    layout, mean_bones : optional
+    layout, mean_bones, palm_to_wrist : optional
         As in `evaluate_predictions`.
 
     Returns
@@ -73,27 +81,19 @@ def evaluate(
     >>> y = np.arange(4 * 42.0).reshape(4, 42)
     >>> model = DummyRegressor().fit(y, y)
     >>> evaluate(model, y, y, protocol="nyu14", given=())
-    <Evaluation by nyu14: EPE 72.75 mm, given nothing, 4 frames, differs from the paper>
+    <Evaluation by nyu14: EPE 72.75 mm, given nothing, 4 frames>
     """
-    protocol = _check_protocol(protocol)
     if not hasattr(estimator, "predict"):
         raise InputError(f"estimator: expected an object with a method predict, got {describe(estimator)}.")
-    labelled_joints(y, protocol, protocol.layouts if layout is None else (_check_layout(layout),), "y")
+    given = _given_of(estimator) if isinstance(given, str) and given == "estimator" else given
+    task = _checked(y, "y", protocol, visible, given, layout, mean_bones, palm_to_wrist)
     try:
         y_pred = estimator.predict(X)
     except NotFittedError as error:
         raise InputError(
             f"estimator: expected a fitted one, got {type(estimator).__name__} that is not."
         ) from error
-    return evaluate_predictions(
-        y,
-        y_pred,
-        protocol=protocol,
-        visible=visible,
-        given=_given_of(estimator) if isinstance(given, str) and given == "estimator" else given,
-        layout=layout,
-        mean_bones=mean_bones,
-    )
+    return _scored(task, y_pred)
 
 
 def evaluate_predictions(
@@ -105,6 +105,7 @@ def evaluate_predictions(
     given: Any = None,
     layout: str | Layout | None = None,
     mean_bones: Any = None,
+    palm_to_wrist: str | None = None,
 ) -> Evaluation:
     """Score predictions as a paper does.
 
@@ -128,6 +129,12 @@ def evaluate_predictions(
     mean_bones : array-like of shape (20,), mm, optional
         For protocols with ``scale="mean_bones"``: mean lengths of the training hands' bones in the order of
         `skhand.skeleton.BONES`, for example ``bone_lengths(y_train).mean(axis=0)``.
+    palm_to_wrist : {None, "ring", "middle"}, default=None
+        The rule of `skhand.skeleton.convert` between a palm that the data set marks and the wrist. STB marks
+        a palm; `load_stb` makes a wrist of it, by ``"ring"`` unless told. Say the same rule here, and the
+        palm is STB's own again; without it, it is half way between wrist and middle MCP, 8.5 mm off. Where
+        the palm came (``layout="stb"``), the rule makes the wrist, ``"ring"`` by default. Not for data sets
+        that mark a wrist, as RHD.
 
     Returns
     -------
@@ -149,57 +156,79 @@ def evaluate_predictions(
     >>> round(result.mean_epe, 6), result.n_joints
     (5.0, 70)
     """
+    task = _checked(y_true, "y_true", protocol, visible, given, layout, mean_bones, palm_to_wrist)
+    return _scored(task, y_pred)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """All that an evaluation needs but the predictions, checked."""
+
+    protocol: Protocol
+    true: np.ndarray
+    layout: Layout
+    chosen: tuple[Layout, ...]
+    mask: np.ndarray | None
+    masked: bool
+    given: tuple[str, ...] | None
+    mean_bones: np.ndarray | None
+    rule: str | None
+
+
+def _checked(
+    y: Any, name: str, protocol: Any, visible: Any, given: Any, layout: Any, mean_bones: Any, rule: Any
+) -> _Task:
     protocol = _check_protocol(protocol)
     chosen = () if layout is None else (_check_layout(layout),)
-    true, true_layout = labelled_joints(y_true, protocol, chosen or protocol.layouts, "y_true")
-    pred, pred_layout = poses_in_layout(y_pred, protocol, (*chosen, *protocol.layouts), "y_pred")
-    if len(true) != len(pred):
-        raise InputError(f"y_pred: expected {len(true)} rows as y_true has, got {len(pred)}.")
+    check_option(rule, "palm_to_wrist", (None, "ring", "middle"))
+    true, true_layout = labelled_joints(y, protocol, chosen or protocol.layouts, name)
     given = _check_given(given)
+    if protocol.scale == "true_bone" and given is not None:
+        given = tuple(name for name in GIVEN if name in (*given, "scale"))
     if mean_bones is not None:
         mean_bones = check_shape(mean_bones, "mean_bones", (len(BONES),)).astype(np.float64)
         if not (mean_bones > 0).all():
             raise InputError(f"mean_bones: expected lengths above 0 (mm), got {mean_bones}.")
-    if protocol.scale == "true_bone":
-        given = None if given is None else tuple(name for name in GIVEN if name in (*given, "scale"))
-    mask = None if visible is None else visible_joints(visible, true, true_layout, protocol)
+    mask = None if visible is None else visible_joints(visible, true, true_layout, protocol, rule)
     mask = mask if protocol.visible == "visible" else None
-    true, pred = compared_joints(true, true_layout, pred, pred_layout, protocol, mean_bones)
+    if mask is not None:
+        joints = converted(true, true_layout, Layout(protocol.name, protocol.joints), rule)
+        if not (mask & np.isfinite(joints).all(axis=2)).any():
+            raise InputError(
+                f"visible: expected at least one labelled and visible joint in {name}, got none."
+            )
+    return _Task(protocol, true, true_layout, chosen, mask, visible is not None, given, mean_bones, rule)
+
+
+def _scored(task: _Task, y_pred: Any) -> Evaluation:
+    protocol, rule = task.protocol, task.rule
+    pred, pred_layout = poses_in_layout(y_pred, protocol, (*task.chosen, *protocol.layouts), "y_pred")
+    if len(task.true) != len(pred):
+        raise InputError(f"y_pred: expected {len(task.true)} rows as y_true has, got {len(pred)}.")
+    true, pred = compared_joints(task.true, task.layout, pred, pred_layout, protocol, task.mean_bones, rule)
     errors = {
         align: joint_errors(
             true,
             pred,
-            visible=mask,
+            visible=task.mask,
             align=align,
             root=0 if protocol.root is None else protocol.joints.index(protocol.root),
             root_joint=protocol.root_joint,
         )
         for align in protocol.align
     }
-    differs = _differences(protocol, given, len(true), visible is not None, mean_bones is not None)
-    return Evaluation(protocol, given, errors, tuple(differs), "all" if mask is None else "visible")
-
-
-def _differences(
-    protocol: Protocol, given: tuple[str, ...] | None, n_rows: int, masked: bool, measured: bool
-) -> list[str]:
-    """Say in words what is not as in the protocol's paper."""
-    out = []
-    published = PROTOCOLS.get(protocol.name, protocol)
-    for field in fields(protocol):
-        mine, other = getattr(protocol, field.name), getattr(published, field.name)
-        if mine != other:
-            out.append(f"{field.name} is {mine!r}, not {protocol.name}'s own {other!r}")
-    if protocol.given is not None and (given is None or set(given) != set(protocol.given)):
-        here = "what was given is not stated" if given is None else f"given {given_name(given)}"
-        out.append(f"{here}; the protocol's paper gives {given_name(protocol.given)}")
-    if protocol.visible == "visible" and not masked:
-        out.append("no visibility mask came: all labelled joints count, not the visible ones only")
-    if protocol.scale == "mean_bones" and not measured:
-        out.append("no mean_bones came: predictions keep their own size")
-    if protocol.n_frames and n_rows not in protocol.n_frames:
-        out.append(f"{n_rows} rows; the whole test set has {' or '.join(map(str, protocol.n_frames))}")
-    return out
+    measured = task.mean_bones is not None
+    differs = differences(protocol, task.given, task.layout, rule, masked=task.masked, measured=measured)
+    roots = [root_rule(protocol, layout, rule) for layout in (task.layout, pred_layout)]
+    return Evaluation(
+        protocol,
+        task.given,
+        errors,
+        differs=(*differs, *doubts(task.true, task.layout, protocol)),
+        notes=tuple(notes(protocol, len(true))),
+        root=roots[0] if roots[0] == roots[1] else f"{roots[0]}; in y_pred {roots[1]}",
+        counted="all" if task.mask is None else "visible",
+    )
 
 
 def _given_of(estimator: Any) -> Any:

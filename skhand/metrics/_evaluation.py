@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import check_option
-from skhand.metrics._errors import averaged
+from skhand.metrics._errors import averaged, frame_maxima
 from skhand.metrics._protocols import MEANS, MEDIANS, Protocol, align_name, given_name, grid_name
-from skhand.metrics._thresholds import check_grid, fractions_correct
+from skhand.metrics._thresholds import area_under, check_grid, fractions_correct
 
 __all__ = ["Evaluation"]
 
@@ -36,7 +36,11 @@ class Evaluation:
         One array an alignment of the protocol, joints in the order of ``protocol.joints``; NaN where a joint
         does not count.
     differs : tuple of str
-        What differs from the protocol's paper, in words.
+        What differs from the protocol's paper or looks wrong in the truth, in words; printed as warnings.
+    notes : tuple of str
+        What is worth knowing and no fault, as rows that are not the whole test set.
+    root : str
+        The root, and where a palm or a wrist was taken from.
     counted : {"all", "visible"}
         Whether all labelled joints were counted, or those of a mask.
 
@@ -59,6 +63,8 @@ class Evaluation:
     given: tuple[str, ...] | None
     errors: dict[str | None, np.ndarray]
     differs: tuple[str, ...]
+    notes: tuple[str, ...]
+    root: str
     counted: str
 
     @property
@@ -107,11 +113,11 @@ class Evaluation:
         }
         for grid in protocol.auc:
             points, fractions = self.pck_curve(grid, align=align)
-            scores[f"auc_{grid}"] = float(np.trapezoid(fractions, points) / (points[-1] - points[0]))
+            scores[f"auc_{grid}"] = area_under(fractions, points)
         for limit in protocol.pck:
             scores[f"pck_{limit:g}"] = fractions_correct(errors, np.array(limit), protocol.average)
         for limit in protocol.pcf:
-            scores[f"pcf_{limit:g}"] = fractions_correct(_largest(errors), np.array(limit), "pooled")
+            scores[f"pcf_{limit:g}"] = fractions_correct(frame_maxima(errors), np.array(limit), "pooled")
         return scores
 
     def pck_curve(self, thresholds: Any = None, *, align: Any = "first") -> tuple[np.ndarray, np.ndarray]:
@@ -162,12 +168,10 @@ class Evaluation:
             If the grid is unknown or not increasing, or the alignment is none of the protocol's.
         """
         grid = check_grid(_PCF_GRID if thresholds is None else thresholds)
-        return grid, fractions_correct(_largest(self._aligned(align)), grid, "pooled")
+        return grid, fractions_correct(frame_maxima(self._aligned(align)), grid, "pooled")
 
     def _aligned(self, align: Any) -> np.ndarray:
-        if align == "first":
-            return self._first
-        return self.errors[check_option(align, "align", self.errors)]
+        return self._first if align == "first" else self.errors[check_option(align, "align", self.errors)]
 
     def to_dict(self) -> dict[str, Any]:
         """Put everything but the single errors into plain types.
@@ -196,6 +200,8 @@ class Evaluation:
             "given_by_paper": None if protocol.given is None else list(protocol.given),
             "given_differs": self.given_differs,
             "differs": list(self.differs),
+            "notes": list(self.notes),
+            "root": self.root,
             "n_rows": self.n_rows,
             "n_frames": self.n_frames,
             "n_joints": self.n_joints,
@@ -263,7 +269,9 @@ class Evaluation:
         lines = [
             f"{protocol.name}: {protocol.source}",
             f"  given    {given}",
+            f"  root     {self.root}",
             *(f"  WARNING  {what}" for what in self.differs),
+            *(f"  note     {what}" for what in self.notes),
             f"  counted  {self.n_frames} of {self.n_rows} rows, {self.n_joints} joints ({rule})",
             f"  mean     {MEANS[protocol.average]}",
             f"  median   {MEDIANS[protocol.median]}",
@@ -288,8 +296,3 @@ def _table(values: dict[str, float], protocol: Protocol) -> list[str]:
         f"    {text:{width}}  " + (f"{values[key]:.3f} {unit}" if "EPE" in text else f"{values[key]:.4f}")
         for key, text in names.items()
     ]
-
-
-def _largest(errors: np.ndarray) -> np.ndarray:
-    """The largest error of each frame that counts, (n_frames, 1)."""
-    return np.nanmax(errors[~np.isnan(errors).all(axis=1)], axis=1, keepdims=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from skhand.metrics._errors import joint_errors
+from skhand.metrics._errors import frame_maxima, joint_errors
 from skhand.metrics._thresholds import check_limits, fractions_correct
 
 __all__ = ["pcf"]
@@ -43,10 +41,14 @@ def pcf(
     ------
     InputError
         As in `joint_errors`, and if a threshold is negative or not a number.
+
+    See Also
+    --------
+    skhand.metrics.scorers.pcf : For ``scoring=``. This function is a metric, no scorer: a search with
+        it finds only NaN.
     """
     limits = check_limits(threshold, "threshold")
     errors = joint_errors(
         y_true, y_pred, visible=visible, align=align, root=root, root_joint=root_joint, n_dims=n_dims
     )
-    seen = ~np.isnan(errors).all(axis=1)
-    return fractions_correct(np.nanmax(errors[seen], axis=1, keepdims=True), limits, "pooled")
+    return fractions_correct(frame_maxima(errors), limits, "pooled")

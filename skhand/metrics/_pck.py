@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skhand.metrics._errors import joint_errors
-from skhand.metrics._thresholds import check_grid, check_limits, fractions_correct
+from skhand.metrics._thresholds import area_under, check_grid, check_limits, fractions_correct
 
 __all__ = ["pck", "pck_auc", "pck_curve"]
 
@@ -46,6 +46,11 @@ def pck(
     ------
     InputError
         As in `joint_errors`, and if a threshold is negative or not a number.
+
+    See Also
+    --------
+    skhand.metrics.scorers.pck : For ``scoring=``. This function is a metric, no scorer: a search with
+        it finds only NaN.
 
     Examples
     --------
@@ -139,6 +144,11 @@ def pck_auc(
     ------
     InputError
         As in `joint_errors`, and if the grid is unknown or not increasing.
+
+    See Also
+    --------
+    skhand.metrics.scorers.pck_auc : For ``scoring=``. This function is a metric, no scorer: a search with
+        it finds only NaN.
     """
     grid, fractions = pck_curve(
         y_true,
@@ -151,4 +161,4 @@ def pck_auc(
         root_joint=root_joint,
         n_dims=n_dims,
     )
-    return float(np.trapezoid(fractions, grid) / (grid[-1] - grid[0]))
+    return area_under(fractions, grid)

@@ -54,6 +54,11 @@ def pckh(
     ------
     InputError
         As in `joint_errors`, and if a head size is not a number above 0.
+
+    See Also
+    --------
+    skhand.metrics.scorers.pckh : For ``scoring=``. This function is a metric, no scorer: a search with
+        it finds only NaN.
     """
     limits = check_limits(threshold, "threshold")
     errors = joint_errors(

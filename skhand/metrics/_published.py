@@ -28,8 +28,8 @@ _ZB = Protocol(
     "the middle MCP is. hand3d calls the grid from 21.05 mm 20-50; '20_50' is a true one.",
 )
 _STB_NOTE = (
-    "Native STB marks a palm: say layout='stb'. From 21 canonical joints the palm is half way between wrist "
-    "and middle MCP, not quite STB's. "
+    "STB marks a palm. From 21 canonical joints it is half way between wrist and middle MCP, 8.5 mm off, "
+    "unless palm_to_wrist='ring' says how load_stb() made the wrist of it; native joints: layout='stb'. "
 )
 _SPURR = replace(
     _ZB,
@@ -107,8 +107,8 @@ PROTOCOLS: dict[str, Protocol] = {
             auc=("20_50", "hand3d_20_50"),
             given=None,
             n_frames=(3000,),
-            note="STB has no wrist: with layout='stb' it is ring MCP + 2.0 (palm - ring MCP). For another "
-            "rule convert y and predictions first.",
+            note="STB has no wrist: with layout='stb' it is ring MCP + 2.0 (palm - ring MCP), or with "
+            "palm_to_wrist='middle' middle MCP + 2.2 (palm - middle MCP).",
         ),
         _SPURR,
         *(

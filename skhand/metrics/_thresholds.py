@@ -31,6 +31,11 @@ def fractions_correct(errors: np.ndarray, limits: np.ndarray, average: str) -> A
     return np.array(fractions) if limits.ndim else fractions[0]
 
 
+def area_under(fractions: np.ndarray, grid: np.ndarray) -> float:
+    """Area under a curve by the trapezoid rule, divided by the grid's range."""
+    return float(np.trapezoid(fractions, grid) / (grid[-1] - grid[0]))
+
+
 def check_limits(value: Any, name: str) -> np.ndarray:
     """Return one or more thresholds as an array of 0 or 1 axes."""
     try:

@@ -6,6 +6,7 @@ from skhand.preprocessing._depth import DepthCropper
 from skhand.preprocessing._image import ImageNormalizer
 from skhand.preprocessing._mirror import HandMirror
 from skhand.preprocessing._pose import PoseNormalizer
+from skhand.preprocessing._pose25d import Pose25D
 from skhand.preprocessing._windows import head_box
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "HandCropper",
     "HandMirror",
     "ImageNormalizer",
+    "Pose25D",
     "PoseNormalizer",
     "ViewAligner",
     "head_box",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from skhand._validation import check_option
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import backproject, rotation_to_axis
-from skhand.preprocessing._lazy import changed
+from skhand.preprocessing._lazy import Pictures, changed
 from skhand.preprocessing._moved import FramesTransformer, check_frames, moved, one_size, warped
 from skhand.preprocessing._warp import Warp
 from skhand.skeleton import JOINTS, root_position
@@ -36,7 +37,8 @@ class ViewAligner(FramesTransformer):
     point : str, default="root"
         The hand's centre: ``"root"``, the column ``root`` (as in the paper, where the palm's position is
         given); ``"box"``, the middle of the column ``box``; or a joint's name or ``"palm"``, looked up in the
-        column ``keypoints2d``.
+        column ``keypoints2d`` of 21 joints. Rows where it is NaN or not in front of the camera look at the
+        middle of their box, and without one at that of the picture, with a warning.
 
     References
     ----------
@@ -70,10 +72,15 @@ class ViewAligner(FramesTransformer):
             All columns follow; a box is the upright one around the moved box. Lazily read pictures stay lazy.
             Without any picture the principal point stays where it is, and the hand's centre comes there.
 
+        Warns
+        -----
+        UserWarning
+            If a hand's centre is not known or not in front of the camera; it says in how many rows.
+
         Raises
         ------
         InputError
-            If a column is missing, or a hand's centre is not known or not in front of the camera.
+            If a column is missing, or ``point`` names one of 21 joints and there are others.
         """
         self._check(X)
         turn = rotation_to_axis(self._centres(X))
@@ -95,22 +102,37 @@ class ViewAligner(FramesTransformer):
         check_option(self.point, "point", ("root", "box", "palm", *JOINTS))
         column = self.point if self.point in ("root", "box") else "keypoints2d"
         check_frames(X, "camera", column, why=f" for point={self.point!r}")
+        if column == "keypoints2d" and X.keypoints2d.shape[1] != len(JOINTS):
+            raise InputError(
+                f"point: {self.point!r} needs 21 joints, got {X.keypoints2d.shape[1]} in keypoints2d."
+            )
 
     def _centres(self, X: HandFrames) -> np.ndarray:
         """The hands' centres (n, 3), in the camera frame, up to a positive factor."""
-        if self.point == "root":
-            column, centres = "root", np.asarray(X.root, dtype=np.float64)
-        elif self.point == "box":
-            column, pixels = "box", X.box[:, :2] + X.box[:, 2:] / 2
-            centres = backproject(pixels, 1.0, X.camera)
+        middle_of_box = (
+            X.box[:, :2] + X.box[:, 2:] / 2 if "box" in X.columns else np.full((len(X), 2), np.nan)
+        )
+        size = one_size(X)
+        if size is None:  # the principal point: the view stays as it is
+            middle = X.camera[:, :2, 2]
         else:
-            column, pixels = "keypoints2d", root_position(X.keypoints2d, self.point)
+            middle = np.tile([(size[1] - 1) / 2, (size[0] - 1) / 2], (len(X), 1))
+        if self.point == "root":
+            centres = np.array(X.root, dtype=np.float64)
+        else:
+            pixels = middle_of_box if self.point == "box" else root_position(X.keypoints2d, self.point)
             centres = backproject(pixels, 1.0, X.camera)
-        bad = np.flatnonzero(~(np.isfinite(centres).all(axis=1) & (centres[:, 2] > 0)))
-        if len(bad):
-            raise InputError(
-                f"{column}: expected a hand's centre in front of the camera in every row, got NaN or one "
-                f"behind it in the rows {bad[:5].tolist()}."
+        unknown = ~np.isfinite(centres).all(axis=1)
+        bad = unknown | ~(centres[:, 2] > 0)
+        if bad.any():
+            by_box = np.isfinite(middle_of_box).all(axis=1, keepdims=True)
+            centres[bad] = backproject(np.where(by_box, middle_of_box, middle), 1.0, X.camera)[bad]
+            warnings.warn(
+                f"point={self.point!r} is NaN in {unknown.sum()} and not in front of the camera in "
+                f"{(bad & ~unknown).sum()} of {len(X)} rows: {(bad & by_box[:, 0]).sum()} look at the middle "
+                f"of their box instead, {(bad & ~by_box[:, 0]).sum()} at that of the picture.",
+                UserWarning,
+                stacklevel=3,
             )
         return centres
 
@@ -121,10 +143,12 @@ class _WarpDepth:
     def __init__(self, homography: np.ndarray, size: tuple[int, int], along: np.ndarray):
         self.warp, self.along = Warp(homography, size, 0), along
 
-    def __call__(self, pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        height, width = pictures.shape[1:]
+    def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
+        old = np.asarray(pictures)
+        height, width = old.shape[1:]
         a, b, c = self.along[rows].T[:, :, None, None]
         factor = a * np.arange(width)[None, None] + b * np.arange(height)[None, :, None] + c
-        measured = pictures * np.maximum(factor, 0.0).astype(np.float32)
-        depth = self.warp(measured, rows)
-        return np.rint(depth) if pictures.dtype.kind in "ui" else depth
+        measured = old * np.maximum(factor, 0.0).astype(np.float32)
+        depth = np.empty(out.shape, measured.dtype)
+        self.warp(measured, rows, depth)
+        out[...] = np.rint(depth) if old.dtype.kind in "ui" else depth

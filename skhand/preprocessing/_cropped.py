@@ -1,122 +1,96 @@
-"""Windows cut out of pictures and scaled to one size: all at once, or row by row when they are asked for."""
+"""Windows cut out of pictures and scaled to one size."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import torch
 
-from skhand._columns import LazyColumn, unrolled
+from skhand.preprocessing._lazy import Pictures
 
-__all__ = ["CroppedColumn", "iterate_pictures"]
+__all__ = ["Crop"]
 
-_READ = 16  # pictures that a lazy column is asked for together
 _PER_THREAD = 4  # pictures that are worth a thread
+# What ``interpolate(mode="bilinear")`` does, into memory that is there: a tenth to a quarter faster
+_ANTIALIASED = torch.ops.aten._upsample_bilinear2d_aa.out
+_BILINEAR = torch.ops.aten.upsample_bilinear2d.out
 
 
-class CroppedColumn(LazyColumn):
-    """Crops of a picture column, made when rows are asked for.
+class Crop:
+    """The change of a column that cuts each row's window out and scales it to one size.
 
     Parameters
     ----------
-    column : array-like of shape (n_samples, height, width[, n_channels])
-        Pictures: an array, a memory map or a lazy column. A lazy column whose pictures differ in size has
-        None for their height and width in its ``shape``, and is read row by row.
     windows : ndarray of shape (n_samples, 4), int, px
         First column, first row, width and height of each crop; what lies outside the picture is 0.
     size : tuple of int, px
         Height and width of a crop.
-    smooth : bool
-        Whether to average over the pixels that one new pixel covers; else the nearest one is taken.
+    order : {"antialiased", "bilinear", "nearest"}
+        "antialiased" averages over the pixels that one new pixel covers, "bilinear" interpolates between the
+        four next to its centre, "nearest" takes the one that holds it.
     """
 
-    def __init__(self, column: Any, windows: np.ndarray, size: tuple[int, int], smooth: bool):
-        self.column, self.rows = unrolled(column)
-        self.windows, self.size, self.smooth = windows, size, smooth
-        super().__init__((len(windows), *size, *column.shape[3:]), column.dtype)
+    def __init__(
+        self,
+        windows: np.ndarray,
+        size: tuple[int, int],
+        order: Literal["antialiased", "bilinear", "nearest"],
+    ):
+        self.windows, self.size, self.order = windows, size, order
 
-    def _read(self, rows: np.ndarray) -> np.ndarray:
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        crop = _crop_smoothly if self.smooth else _crop_nearest
-        step = max(1, len(rows)) if isinstance(self.column, np.ndarray) else _READ
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            pictures = list(_pictures(self.column, self.rows[part]))
-            _in_threads(crop, pictures, self.windows[part], out[start : start + step])
-        return out
+    def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
+        """Crop the pictures of the rows (k,), shared out among as many threads as torch has."""
+        windows = self.windows[rows]
+        n_threads = min(torch.get_num_threads(), len(pictures) // _PER_THREAD)
+        if n_threads < 2 or out.dtype != np.uint8:  # torch shares out floats by itself
+            return self._crop(pictures, windows, out)
+        ends = np.linspace(0, len(pictures), n_threads + 1).astype(int)
+        parts = [slice(*pair) for pair in pairwise(ends)]
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(lambda part: self._crop(pictures[part], windows[part], out[part]), parts))
+        return None
 
-
-def iterate_pictures(column: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the pictures of some rows, few of them in memory at a time."""
-    column, rows_of = unrolled(column)
-    for start in range(0, len(rows), _READ):
-        yield from _pictures(column, rows_of[rows[start : start + _READ]])
-
-
-def _pictures(column: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
-    if isinstance(column, np.ndarray):
-        plain = np.asarray(column)
-        return (plain[row] for row in rows)
-    if None in column.shape:
-        return (np.asarray(column[int(row)]) for row in rows)
-    return iter(np.asarray(column[rows]))
-
-
-def _in_threads(
-    crop: Callable[..., None], pictures: Sequence[np.ndarray], windows: np.ndarray, out: np.ndarray
-) -> None:
-    """Share the pictures out among as many threads as torch has."""
-    n_threads = min(torch.get_num_threads(), len(pictures) // _PER_THREAD)
-    if n_threads < 2 or out.dtype != np.uint8:  # torch shares out floats by itself
-        return crop(pictures, windows, out)
-    ends = np.linspace(0, len(pictures), n_threads + 1).astype(int)
-    parts = [slice(*pair) for pair in pairwise(ends)]
-    with ThreadPoolExecutor(n_threads) as pool:
-        list(pool.map(lambda part: crop(pictures[part], windows[part], out[part]), parts))
-    return None
-
-
-def _crop_smoothly(pictures: Sequence[np.ndarray], windows: np.ndarray, out: np.ndarray) -> None:
-    """Bilinear, with antialiasing where the crop is smaller than its window."""
-    if out.dtype == np.float16:  # torch has no such kernel
-        single = np.empty(out.shape, np.float32)
-        _crop_smoothly(pictures, windows, single)
+    def _crop(self, pictures: Pictures, windows: np.ndarray, out: np.ndarray) -> None:
+        if self.order == "nearest":
+            return _crop_nearest(pictures, windows, out)
+        if out.dtype != np.float16:
+            return _crop_smoothly(pictures, windows, out, self.order)
+        single = np.empty(out.shape, np.float32)  # torch has no kernel for halves
+        _crop_smoothly(pictures, windows, single, self.order)
         out[...] = single
-        return
+        return None
+
+
+def _crop_smoothly(pictures: Pictures, windows: np.ndarray, out: np.ndarray, order: str) -> None:
     height, width, n_channels = out.shape[1:]
     largest = int((np.maximum(windows[:, 3], height) * windows[:, 2]).max())
-    buffers = np.empty((2, largest * n_channels), out.dtype)
-    cut_out, shorter = torch.from_numpy(buffers)
+    cut_out = np.empty(largest * n_channels, out.dtype)
+    window, shorter = torch.from_numpy(cut_out), torch.from_numpy(np.empty_like(cut_out))
     with torch.inference_mode():
         crops = torch.from_numpy(out).permute(0, 3, 1, 2).split(1)
         for picture, (x, y, w, h), crop, target in zip(pictures, windows.tolist(), out, crops, strict=True):
             if (h, w) == (height, width):
                 _cut(picture, x, y, crop)
                 continue
-            _cut(picture, x, y, buffers[0, : h * w * n_channels].reshape(h, w, n_channels))
-            source = _as_batch(cut_out, h, w, n_channels)
-            if (
-                4 * h > 5 * height
-            ):  # rows first: the pass over columns is the slow one, and now has less to do
+            _cut(picture, x, y, cut_out[: h * w * n_channels].reshape(h, w, n_channels))
+            source = _as_batch(window, h, w, n_channels)
+            shrinks = h > height or w > width  # if not, both are the same, and the antialiased one is faster
+            resize = _BILINEAR if shrinks and order == "bilinear" else _ANTIALIASED
+            # rows first: the pass over columns is the slow one, and then has less to do
+            if 4 * h > 5 * height:
                 middle = _as_batch(shorter, height, w, n_channels)
-                _resize(source, [height, w], out=middle)
+                resize(source, [height, w], False, None, None, out=middle)
                 source = middle
-            _resize(source, [height, width], out=target)
+            resize(source, [height, width], False, None, None, out=target)
 
 
 def _as_batch(buffer: torch.Tensor, height: int, width: int, n_channels: int) -> torch.Tensor:
     """Return a picture in a buffer as a batch of one whose channels come last in memory."""
     row = width * n_channels
     return buffer.as_strided((1, n_channels, height, width), (height * row, 1, row, n_channels))
-
-
-def _resize(source: torch.Tensor, size: list[int], out: torch.Tensor) -> None:
-    """Do what ``interpolate(mode="bilinear", antialias=True)`` does, into memory that is there."""
-    torch.ops.aten._upsample_bilinear2d_aa.out(source, size, False, None, None, out=out)
 
 
 def _cut(picture: np.ndarray, x: int, y: int, piece: np.ndarray) -> None:
@@ -131,7 +105,7 @@ def _cut(picture: np.ndarray, x: int, y: int, piece: np.ndarray) -> None:
         piece[top - y : bottom - y, left - x : right - x] = picture[top:bottom, left:right]
 
 
-def _crop_nearest(pictures: Sequence[np.ndarray], windows: np.ndarray, out: np.ndarray) -> None:
+def _crop_nearest(pictures: Pictures, windows: np.ndarray, out: np.ndarray) -> None:
     """Take the pixel in whose area the centre of the new one lies."""
     out[...] = 0
     height, width = out.shape[1:3]

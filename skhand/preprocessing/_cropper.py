@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from skhand._columns import in_memory
+from skhand._columns import PICTURES
 from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_crop
 from skhand.geometry._affine import picture_size
-from skhand.preprocessing._cropped import CroppedColumn
-from skhand.preprocessing._moved import PICTURES, FramesTransformer, check_frames, moved, picture_shape
-from skhand.preprocessing._windows import SOURCES, find_extents, place_windows, refuse_rows
-from skhand.skeleton import joint_index
+from skhand.preprocessing._cropped import Crop
+from skhand.preprocessing._lazy import changed
+from skhand.preprocessing._moved import FramesTransformer, check_frames, moved, picture_shape
+from skhand.preprocessing._windows import SOURCES, find_extents, place_windows
+from skhand.skeleton import JOINTS, joint_index
 
 __all__ = ["HandCropper"]
 
@@ -39,8 +40,9 @@ class HandCropper(FramesTransformer):
     size : int or tuple of int, px, default=256
         Side of the new pictures, or their (height, width).
     source : {"auto", "box", "keypoints", "mask"}, default="auto"
-        What shows where the hand is: the column ``box``, ``keypoints2d`` (NaN is left out) or ``mask``.
-        "auto" takes for each row the first of these that it has.
+        What shows where the hand is: the column ``box``, ``keypoints2d`` or ``mask``. "auto" takes for each
+        row the first of these that it has. "keypoints" takes all that are not NaN, whether they are visible
+        or not, and the box of rows that have none. A loader's box is often that of the true joints.
     margin : float or None, default=None
         Factor on the sides of the hand's box. None is 1.2, and 1 with a preset.
     square : bool, default=True
@@ -50,12 +52,16 @@ class HandCropper(FramesTransformer):
         Limits of the window's longer side, after the margin.
     centre : str or None, default=None
         Centre of the window: a joint, such as ``"middle_mcp"``, for crops from 21 keypoints. The window then
-        reaches as far to each side of the joint as the farthest keypoint is, along either axis. None is the
-        centre of the box.
+        reaches as far to each side of the joint as the farthest keypoint is, along either axis; rows that
+        lack the joint are cropped to their box. None is the centre of the box.
     preset : {"hand3d", "iqbal"} or None, default=None
         A published rule in place of ``source``, ``centre``, ``min_size`` and ``max_size``. "hand3d" [1]_:
         centre at the middle MCP, twice the largest distance of a visible keypoint, at least 50 and at most
-        500 px. "iqbal" [2]_: the column ``box`` as it is, made with `head_box` from 0.7 head lengths.
+        500 px. The column ``visible`` tells which are; without it, or where a row has none, all known ones
+        count. "iqbal" [2]_: the column ``box`` as it is, made with `head_box` from 0.7 head lengths.
+    antialias : bool, default=True
+        Whether colour is averaged where the crop is smaller than the window. False takes the four nearest
+        pixels only, as OpenCV's INTER_LINEAR does, and is faster.
     lazy : {"auto", True, False}, default="auto"
         Whether pictures are cropped when rows are asked for, and no copy of them all is made. "auto" crops
         what is in memory at once, and memory maps, files and other lazy columns when they are read.
@@ -67,12 +73,12 @@ class HandCropper(FramesTransformer):
 
     Notes
     -----
-    Colour is interpolated between pixels and averaged where the crop is smaller than the window
-    (antialiasing); depth and mask take the nearest pixel. Outside of the picture all are 0.
+    Colour is interpolated between pixels; depth and mask take the nearest pixel. Outside of the picture all
+    are 0.
 
     "hand3d" takes the largest distance along an axis, as the published code does. That code also never
-    shrinks a picture, which limits the window to 256 px; here 500 holds. Keypoints of invisible joints should
-    be NaN.
+    shrinks a picture, which limits the window to 256 px; here 500 holds. As there, the middle MCP is the
+    centre even where it is not visible.
 
     References
     ----------
@@ -104,6 +110,7 @@ class HandCropper(FramesTransformer):
         max_size: float | None = None,
         centre: str | None = None,
         preset: str | None = None,
+        antialias: bool = True,
         lazy: Any = "auto",
     ):
         self.size = size
@@ -114,6 +121,7 @@ class HandCropper(FramesTransformer):
         self.max_size = max_size
         self.centre = centre
         self.preset = preset
+        self.antialias = antialias
         self.lazy = lazy
 
     def transform(self, X: HandFrames) -> HandFrames:
@@ -139,13 +147,13 @@ class HandCropper(FramesTransformer):
         self._check(X)
         size = picture_size(self.size)
         windows = self._windows(X, size, **self._rule())
+        smooth: Literal["antialiased", "bilinear"] = "antialiased" if self.antialias else "bilinear"
         pictures: dict[str, Any] = {}
         for name in PICTURES:
             if name in X.columns:
                 column = getattr(X, name)
-                crops = CroppedColumn(column, windows, size, smooth=name == "rgb")
-                lazy = not in_memory(column) if self.lazy == "auto" else self.lazy
-                pictures[name] = crops if lazy else crops[:]
+                change = Crop(windows, size, smooth if name == "rgb" else "nearest")
+                pictures[name] = changed(column, change, (*size, *column.shape[3:]), column.dtype, self.lazy)
         return moved(X, affine_crop(windows - (0.5, 0.5, 0, 0), size), **pictures)
 
     def _windows(
@@ -157,24 +165,25 @@ class HandCropper(FramesTransformer):
         margin: float,
         limits: tuple[float, float],
     ) -> np.ndarray:
-        low, high = find_extents(X, source)
-        if centre is not None:
-            middle = _joint(X.keypoints2d, centre)
-            refuse_rows(np.isnan(middle[:, 0]), f"the joint {centre!r} in keypoints2d", "NaN")
-            reach = np.maximum(middle - low, high - middle)
-            low, high = middle - reach, middle + reach
+        low, high = find_extents(X, source, centre, seen_only=self.preset == "hand3d")
         return place_windows(low, high, margin, limits, size if self.square else None)
 
     def _check(self, X: HandFrames) -> None:
-        self._rule()
+        rule = self._rule()
         check_frames(X)
         picture_shape(X)
+        n_joints = X.keypoints2d.shape[1] if "keypoints2d" in X.columns else len(JOINTS)
+        if rule["centre"] is not None and n_joints != len(JOINTS):
+            raise InputError(f"centre: a joint's name needs 21 keypoints, got {n_joints} in keypoints2d.")
+        if self.preset == "hand3d" and "visible" in X.columns and X.visible.shape[1] != n_joints:
+            raise InputError(f"visible: expected {n_joints} joints a row, got {X.visible.shape[1]}.")
 
     def _rule(self) -> dict[str, Any]:
         """Judge the parameters and return how to crop."""
         picture_size(self.size)
         check_option(self.source, "source", ("auto", *SOURCES))
         check_option(self.square, "square", (True, False))
+        check_option(self.antialias, "antialias", (True, False))
         check_option(self.lazy, "lazy", ("auto", True, False))
         check_option(self.preset, "preset", (None, *_PRESETS))
         rule = {name: getattr(self, name) for name in ("source", "centre", "min_size", "max_size")}
@@ -195,15 +204,3 @@ class HandCropper(FramesTransformer):
         margin = default if self.margin is None else self.margin
         check_number(margin, "margin", low=0, include_low=False)
         return {**rule, "margin": margin, "limits": (least, most)}
-
-
-def _joint(keypoints: np.ndarray, name: str) -> np.ndarray:
-    """Return one joint of each row, (n_samples, 2) px; NaN where a coordinate is."""
-    index = joint_index(name)
-    if keypoints.shape[1] != 21:
-        raise InputError(
-            f"centre: a joint's name needs 21 keypoints, got {keypoints.shape[1]} in keypoints2d."
-        )
-    joint = np.array(keypoints[:, index], dtype=np.float64)
-    joint[~np.isfinite(joint).all(axis=1)] = np.nan
-    return joint

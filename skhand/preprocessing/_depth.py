@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_crop, backproject, project, warp_images
 from skhand.geometry._affine import picture_size
-from skhand.preprocessing._lazy import changed, chunks
+from skhand.preprocessing._lazy import Pictures, changed, chunks
 from skhand.preprocessing._moved import FramesTransformer, check_frames, moved, one_size, warped
 
 __all__ = ["DepthCropper"]
@@ -32,9 +33,12 @@ class DepthCropper(FramesTransformer):
         Side of the cube, or its sides along x, y and z, mm.
     centre : {"mass", "root"} or array-like of shape (3,) or (n_samples, 3), default="mass"
         Centre of the cube. "mass" is the mean pixel and depth of what is measured between ``near`` and
-        ``far``: within X's ``mask``, else within its ``box``, else in the whole picture. "root" is X's column
-        ``root`` (the true joint, where a loader put it there). Points are in the camera frame, mm;
-        one a row fits these rows only, so cross-validation needs "root".
+        ``far`` (see ``within``). "root" is X's column ``root`` (the true joint, where a loader put it there),
+        and the centre of mass, with a warning, where it is NaN or not in front of the camera. Points are in
+        the camera frame, mm; one a row fits these rows only, so cross-validation needs "root".
+    within : {"picture", "box", "mask"}, default="picture"
+        The pixels that count for "mass": all of them, as in DeepPrior, or those of X's column ``box`` or
+        ``mask``. skhand's loaders make their boxes of the true joints: "box" then uses ground truth.
     near, far : float, default=10.0, 1500.0
         Depths that count for "mass", mm.
     nearer : {"background", "clip"}, default="background"
@@ -67,6 +71,7 @@ class DepthCropper(FramesTransformer):
         size: int | tuple[int, int] = 128,
         cube: float | tuple[float, float, float] = 300.0,
         centre: Any = "mass",
+        within: str = "picture",
         near: float = 10.0,
         far: float = 1500.0,
         nearer: str = "background",
@@ -76,6 +81,7 @@ class DepthCropper(FramesTransformer):
         self.size = size
         self.cube = cube
         self.centre = centre
+        self.within = within
         self.near = near
         self.far = far
         self.nearer = nearer
@@ -96,6 +102,11 @@ class DepthCropper(FramesTransformer):
             ``depth`` is float32. Other pictures are cropped with it, and pixel columns and the camera follow.
             Lazily read pictures stay lazy; "mass" reads each depth picture once.
 
+        Warns
+        -----
+        UserWarning
+            If a root is not known or not in front of the camera; it says in how many rows.
+
         Raises
         ------
         InputError
@@ -107,8 +118,8 @@ class DepthCropper(FramesTransformer):
         bad = np.flatnonzero(~(np.isfinite(centre).all(axis=1) & (centre[:, 2] > 0)))
         if len(bad):
             name = (
-                "depth: nothing is measured between near and far"
-                if self._is("mass")
+                f"depth: nothing is measured between near and far within the {self.within}"
+                if isinstance(self.centre, str)
                 else "centre: NaN or z <= 0"
             )
             raise InputError(f"{name} in the rows {bad[:5].tolist()}; expected a centre in every row.")
@@ -133,7 +144,11 @@ class DepthCropper(FramesTransformer):
         check_number(self.background, "background")
         if isinstance(self.centre, str):
             check_option(self.centre, "centre", ("mass", "root"))
-        check_frames(X, "depth", "camera", *(["root"] if self._is("root") else []), why=" to cut a cube out")
+        check_option(self.within, "within", ("picture", "box", "mask"))
+        needed = ["root"] if self._is("root") else []
+        if self._is("mass") and self.within != "picture":
+            needed = [self.within]
+        check_frames(X, "depth", "camera", *needed, why=" to cut a cube out")
         one_size(X)
         if not (X.camera[:, [0, 1], [0, 1]] > 0).all():
             raise CameraError("camera: expected focal lengths > 0 (x right, y down), got a negative one.")
@@ -150,8 +165,6 @@ class DepthCropper(FramesTransformer):
 
     def _centres(self, X: HandFrames) -> np.ndarray:
         """Centres of the cubes (n, 3), mm; NaN where there is none."""
-        if self._is("root"):
-            return np.asarray(X.root, dtype=np.float64)
         if not isinstance(self.centre, str):
             centre = np.asarray(self.centre, dtype=np.float64)
             if centre.shape not in ((3,), (len(X), 3)):
@@ -159,20 +172,39 @@ class DepthCropper(FramesTransformer):
                     f"centre: expected shape (3,) or ({len(X)}, 3), got {describe(self.centre)}."
                 )
             return np.broadcast_to(centre, (len(X), 3))
+        if self._is("mass"):
+            return self._masses(X)
+        centre = np.array(X.root, dtype=np.float64)
+        unknown = ~np.isfinite(centre).all(axis=1)
+        bad = unknown | ~(centre[:, 2] > 0)
+        if bad.any():
+            centre[bad] = self._masses(X[bad])
+            warnings.warn(
+                f"root is NaN in {unknown.sum()} and not in front of the camera in {(bad & ~unknown).sum()} "
+                f"of {len(X)} rows: the cube lies around the centre of mass there.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return centre
+
+    def _masses(self, X: HandFrames) -> np.ndarray:
+        """Centres of mass (n, 3), mm; NaN where nothing is measured."""
+        if self.within != "picture":
+            check_frames(X, self.within, why=f" for within={self.within!r}")
         found, rows = np.empty((len(X), 3)), np.arange(len(X))
         for part in chunks(len(X)):
             some = X[rows[part]]
-            found[part] = _mass(np.asarray(some.depth), some, self.near, self.far)
+            found[part] = _mass(np.asarray(some.depth), some, self.within, self.near, self.far)
         return backproject(found[:, :2], found[:, 2], X.camera)
 
 
-def _mass(depth: np.ndarray, X: HandFrames, near: float, far: float) -> np.ndarray:
+def _mass(depth: np.ndarray, X: HandFrames, within: str, near: float, far: float) -> np.ndarray:
     """Mean u, v (px) and depth (mm) of what is measured, (n, 3); NaN where nothing is."""
     u, v = np.arange(depth.shape[2])[None, None], np.arange(depth.shape[1])[None, :, None]
     counts = (depth > 0) & (depth >= near) & (depth <= far)
-    if "mask" in X.columns:
+    if within == "mask":
         counts &= np.asarray(X.mask).astype(bool)
-    elif "box" in X.columns:
+    elif within == "box":
         left, top, width, height = X.box.T[:, :, None, None]
         counts &= (u >= left) & (u <= left + width) & (v >= top) & (v <= top + height)
     number = counts.sum(axis=(1, 2))
@@ -197,12 +229,12 @@ class _CutCube:
         self.affine, self.size, self.z, self.half = affine, size, z, half
         self.clip_front, self.unit, self.background = clip_front, unit, background
 
-    def __call__(self, pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        depth = warp_images(pictures, self.affine[rows], self.size, order=0).astype(np.float32)
+    def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
+        depth = warp_images(np.asarray(pictures), self.affine[rows], self.size, order=0).astype(np.float32)
         z = self.z[rows, None, None]
         inside = (depth > 0) & (depth <= z + self.half)
         if self.clip_front:
             depth = np.maximum(depth, z - self.half)
         else:
             inside &= depth >= z - self.half
-        return np.where(inside, (depth - z) / self.half if self.unit else depth, self.background)
+        out[...] = np.where(inside, (depth - z) / self.half if self.unit else depth, self.background)

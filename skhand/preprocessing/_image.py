@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skhand._validation import check_option, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
-from skhand.preprocessing._lazy import changed, chunks
+from skhand.preprocessing._lazy import Pictures, changed, chunks
 from skhand.preprocessing._moved import check_frames
 
 __all__ = ["ImageNormalizer"]
@@ -129,9 +129,11 @@ class _Linear:
     def __init__(self, factor: np.ndarray, offset: np.ndarray, *, to_bytes: bool = False):
         self.factor, self.offset, self.to_bytes = factor, offset, to_bytes
 
-    def __call__(self, pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        pictures = pictures * self.factor.astype(np.float32) + self.offset.astype(np.float32)
-        return pictures.round().clip(0, 255) if self.to_bytes else pictures
+    def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
+        factor, offset = self.factor.astype(np.float32), self.offset.astype(np.float32)
+        for new, old in zip(out, pictures, strict=True):
+            values = old * factor + offset
+            new[...] = values.round().clip(0, 255) if self.to_bytes else values
 
 
 def _pictures(X: Any) -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from skhand._columns import LazyColumn, in_memory
+from skhand._columns import LazyColumn, in_memory, unrolled
 
-__all__ = ["ChangedColumn", "changed", "chunks"]
+__all__ = ["ChangedColumn", "Pictures", "changed", "chunks", "iterate_pictures"]
 
-Change = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Pictures = Sequence[np.ndarray] | np.ndarray
+Change = Callable[[Pictures, np.ndarray, np.ndarray], None]
 _CHUNK = 64
 
 
@@ -21,9 +22,11 @@ class ChangedColumn(LazyColumn):
     Parameters
     ----------
     column : array-like with ``shape``, ``dtype`` and indexing by rows
-        The pictures as they were.
+        The pictures as they were: an array, a memory map or a lazy column. A lazy column whose pictures
+        differ in size has None for their height and width in its ``shape``, and is read row by row.
     change : callable
-        ``change(pictures, rows) -> pictures``: the pictures (k, ...) of the rows (k,), changed. Picklable.
+        ``change(pictures, rows, out)`` writes the pictures of the rows (k,), changed, into ``out`` (k, ...).
+        They come as an array, or as a list of arrays of which no copy was made. Picklable.
     row_shape : tuple of int
         Shape of one changed picture.
     dtype : dtype
@@ -31,32 +34,53 @@ class ChangedColumn(LazyColumn):
     """
 
     def __init__(self, column: Any, change: Change, row_shape: tuple[int, ...], dtype: Any):
-        self.column, self.change = column, change
-        super().__init__((len(column), *row_shape), dtype)
+        self.column, self.rows = unrolled(column)
+        self.change = change
+        super().__init__((len(self.rows), *row_shape), dtype)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for part in chunks(len(rows)):
-            out[part] = self.change(np.asarray(self.column[rows[part]]), rows[part])
+            self.change(_pictures(self.column, self.rows[rows[part]]), rows[part], out[part])
         return out
 
 
-def changed(column: Any, change: Change, row_shape: tuple[int, ...], dtype: Any) -> Any:
-    """Change a column of pictures: at once where it is in memory, else when it is read.
+def changed(
+    column: Any, change: Change, row_shape: tuple[int, ...], dtype: Any, lazy: bool | str = "auto"
+) -> Any:
+    """Change a column of pictures.
 
     Parameters
     ----------
     column, change, row_shape, dtype
         As of `ChangedColumn`.
+    lazy : {"auto", True, False}, default="auto"
+        Whether when it is read; "auto" changes at once what is in memory.
 
     Returns
     -------
     column : ndarray or ChangedColumn
     """
-    lazy = ChangedColumn(column, change, row_shape, dtype)
-    return lazy[:] if in_memory(column) else lazy
+    later = ChangedColumn(column, change, row_shape, dtype)
+    return later if (not in_memory(column) if lazy == "auto" else lazy) else later[:]
 
 
 def chunks(n_rows: int) -> list[slice]:
     """Cut rows into slices of a few pictures each."""
     return [slice(start, start + _CHUNK) for start in range(0, n_rows, _CHUNK)]
+
+
+def iterate_pictures(column: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the pictures of some rows, few of them in memory at a time."""
+    column, rows_of = unrolled(column)
+    for part in chunks(len(rows)):
+        yield from _pictures(column, rows_of[rows[part]])
+
+
+def _pictures(column: Any, rows: np.ndarray) -> Pictures:
+    if isinstance(column, np.ndarray):
+        plain = np.asarray(column)
+        return [plain[row] for row in rows]
+    if None in column.shape:
+        return [np.asarray(column[int(row)]) for row in rows]
+    return np.asarray(column[rows])

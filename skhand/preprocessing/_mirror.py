@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from skhand._columns import PICTURES
 from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_mirror
-from skhand.preprocessing._lazy import changed
+from skhand.preprocessing._lazy import Pictures, changed
 from skhand.preprocessing._moved import (
-    PICTURES,
     FramesTransformer,
     check_frames,
     moved,
@@ -144,6 +144,6 @@ class _Flip:
     def __init__(self, flipped: np.ndarray):
         self.flipped = flipped
 
-    def __call__(self, pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        flipped = self.flipped[rows].reshape(-1, *[1] * (pictures.ndim - 1))
-        return np.where(flipped, pictures[:, :, ::-1], pictures)
+    def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
+        for new, old, flip in zip(out, pictures, self.flipped[rows], strict=True):
+            new[...] = old[:, ::-1] if flip else old

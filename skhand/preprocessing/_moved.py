@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from skhand._columns import PICTURES
 from skhand._validation import describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -23,8 +24,6 @@ __all__ = [
     "to_original",
     "warped",
 ]
-
-PICTURES: dict[str, Literal[0, 1]] = {"rgb": 1, "depth": 0, "mask": 0}  # column -> order of interpolation
 
 
 class FramesTransformer(TransformerMixin, BaseEstimator):

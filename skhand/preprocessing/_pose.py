@@ -14,7 +14,7 @@ from skhand.geometry import bone_length
 from skhand.preprocessing._moved import check_frames
 from skhand.skeleton import JOINTS, root_position
 
-__all__ = ["PoseNormalizer"]
+__all__ = ["PoseNormalizer", "poses_of"]
 
 
 class PoseNormalizer(TransformerMixin, BaseEstimator):
@@ -64,7 +64,7 @@ class PoseNormalizer(TransformerMixin, BaseEstimator):
         -------
         self : PoseNormalizer
         """
-        self._measured(self._poses(X))
+        self._measured(poses_of(X))
         return self
 
     def transform(self, X: Any) -> Any:
@@ -86,7 +86,7 @@ class PoseNormalizer(TransformerMixin, BaseEstimator):
         InputError
             If X holds no poses, or the root or the bone is unknown.
         """
-        poses = self._poses(X)
+        poses = poses_of(X)
         root, scale = self._measured(poses)
         unit = np.ones(len(poses)) if scale is None else np.where(scale > 0, scale, np.nan)
         normalised = (poses - root[:, None]) / unit[:, None, None]
@@ -118,7 +118,7 @@ class PoseNormalizer(TransformerMixin, BaseEstimator):
         InputError
             If the length of the bone is not known, or shapes do not fit.
         """
-        poses = self._poses(X)
+        poses = poses_of(X)
         if isinstance(X, HandFrames):
             root = X.root if root is None else root
             scale = X.scale if scale is None else scale
@@ -129,14 +129,6 @@ class PoseNormalizer(TransformerMixin, BaseEstimator):
         if root is not None:
             poses = poses + _each(root, "root", len(poses), (3,))[:, None]
         return X.replace(pose3d=poses) if isinstance(X, HandFrames) else poses
-
-    def _poses(self, X: Any) -> np.ndarray:
-        poses = check_frames(X, "pose3d").pose3d if isinstance(X, HandFrames) else X
-        try:
-            poses = np.asarray(poses, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"X: expected numbers, got {describe(X)}.") from error
-        return check_shape(poses, "X", ("n_samples", "n_joints", 3))
 
     def _measured(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Root (n, 3) and length of the bone (n,), mm."""
@@ -152,6 +144,16 @@ class PoseNormalizer(TransformerMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+def poses_of(X: Any) -> np.ndarray:
+    """Return the poses (n_samples, n_joints, 3) that X is, or holds in its column ``pose3d``."""
+    poses = check_frames(X, "pose3d").pose3d if isinstance(X, HandFrames) else X
+    try:
+        poses = np.asarray(poses, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"X: expected numbers, got {describe(X)}.") from error
+    return check_shape(poses, "X", ("n_samples", "n_joints", 3))
 
 
 def _each(value: Any, name: str, n_samples: int, row: tuple[int, ...]) -> np.ndarray:

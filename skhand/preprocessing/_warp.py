@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from skhand.preprocessing._lazy import Pictures
+
 __all__ = ["Warp"]
 
 
@@ -29,14 +31,12 @@ class Warp:
     def __init__(self, matrix: np.ndarray, size: tuple[int, int], order: Literal[0, 1]):
         self.matrix, self.size, self.order = matrix, size, order
 
-    def __call__(self, pictures: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Warp the pictures (k, height, width[, n_channels]) of the rows (k,); the dtype stays."""
-        exact = self.order == 0 or pictures.dtype.kind == "f"
-        out = np.empty((len(pictures), *self.size, *pictures.shape[3:]), pictures.dtype)
+    def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
+        """Warp the pictures (height, width[, n_channels]) of the rows (k,)."""
+        exact = self.order == 0 or out.dtype.kind == "f"
         for new, old, back in zip(out, pictures, np.linalg.inv(self.matrix[rows]), strict=True):
             sampled = self._sample(old, back)
             new[...] = sampled.reshape(new.shape) if exact else np.rint(sampled).reshape(new.shape)
-        return out
 
     def _sample(self, picture: np.ndarray, back: np.ndarray) -> np.ndarray:
         """Values (new_height, new_width, n_channels), float32; ``back`` maps new pixels to old ones."""

@@ -9,7 +9,8 @@ import numpy as np
 from skhand._validation import check_number, check_shape, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
-from skhand.preprocessing._cropped import iterate_pictures
+from skhand.preprocessing._lazy import iterate_pictures
+from skhand.skeleton import joint_index
 
 __all__ = ["SOURCES", "find_extents", "head_box", "place_windows"]
 
@@ -57,7 +58,9 @@ def head_box(centre: Any, head_length: Any, factor: float = 0.7) -> np.ndarray:
     return np.concatenate([centre - side / 2, side], axis=1)
 
 
-def find_extents(frames: HandFrames, source: str) -> tuple[np.ndarray, np.ndarray]:
+def find_extents(
+    frames: HandFrames, source: str, centre: str | None = None, *, seen_only: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the least and the greatest corner of each row's hand, (n_samples, 2) px each.
 
     Parameters
@@ -65,7 +68,11 @@ def find_extents(frames: HandFrames, source: str) -> tuple[np.ndarray, np.ndarra
     frames : HandFrames
         The hands.
     source : {"auto", "box", "keypoints", "mask"}
-        "auto" takes for each row the first of them that it has.
+        "auto" takes for each row the first of them that it has, "keypoints" the box of rows without any.
+    centre : str or None, default=None
+        The joint that the extent of keypoints shall be even around; rows that lack it fall back to their box.
+    seen_only : bool, default=False
+        Whether keypoints that are not ``visible`` are left out, where a row has others.
 
     Returns
     -------
@@ -76,7 +83,7 @@ def find_extents(frames: HandFrames, source: str) -> tuple[np.ndarray, np.ndarra
     InputError
         If a row has nothing to crop to.
     """
-    wanted = list(SOURCES) if source == "auto" else [source]
+    wanted = {"auto": list(SOURCES), "keypoints": ["keypoints", "box"]}.get(source, [source])
     there = [name for name in wanted if SOURCES[name] in frames.columns]
     columns = " or ".join(SOURCES[name] for name in wanted)
     if not there:
@@ -86,9 +93,14 @@ def find_extents(frames: HandFrames, source: str) -> tuple[np.ndarray, np.ndarra
     low, high = np.full((2, len(frames), 2), np.nan)
     for name in there:
         rows = np.flatnonzero(np.isnan(low[:, 0]))
-        if len(rows):
-            low[rows], high[rows] = _FIND[name](getattr(frames, SOURCES[name]), rows)
-    refuse_rows(np.isnan(low[:, 0]), f"a hand to crop to in {columns}", "none")
+        if not len(rows):
+            break
+        if name == "keypoints":
+            low[rows], high[rows] = _from_keypoints(frames[rows], centre, seen_only)
+        else:
+            low[rows], high[rows] = (_from_box if name == "box" else _from_mask)(frames, rows)
+    joint = "" if centre is None else f" with the joint {centre!r}"
+    refuse_rows(np.isnan(low[:, 0]), f"a hand{joint} to crop to in {columns}", "none")
     return low, high
 
 
@@ -147,30 +159,35 @@ def refuse_rows(bad: np.ndarray, expected: str, got: str) -> None:
         raise InputError(f"X: expected {expected}, got {got} in {len(rows)} of {len(bad)} rows: {shown}.")
 
 
-def _from_box(column: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    box = np.array(column[rows], dtype=np.float64)
+def _from_box(frames: HandFrames, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    box = np.array(frames.box[rows], dtype=np.float64)
     box[~np.isfinite(box).all(axis=1) | (box[:, 2:] <= 0).any(axis=1)] = np.nan
     return box[:, :2], box[:, :2] + box[:, 2:]
 
 
-def _from_keypoints(column: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    points = np.array(column[rows], dtype=np.float64)
-    unknown = ~np.isfinite(points).all(axis=2, keepdims=True)
-    low = np.where(unknown, np.inf, points).min(axis=1, initial=np.inf)
-    high = np.where(unknown, -np.inf, points).max(axis=1, initial=-np.inf)
+def _from_keypoints(frames: HandFrames, centre: str | None, seen_only: bool) -> tuple[np.ndarray, np.ndarray]:
+    points = np.array(frames.keypoints2d, dtype=np.float64)
+    points[~np.isfinite(points).all(axis=2)] = np.nan
+    counts = ~np.isnan(points[..., :1])
+    if seen_only and "visible" in frames.columns:
+        seen = counts & frames.visible[..., None]
+        counts = np.where(seen.any(axis=1, keepdims=True), seen, counts)
+    low = np.where(counts, points, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(counts, points, -np.inf).max(axis=1, initial=-np.inf)
     low[np.isinf(low)], high[np.isinf(high)] = np.nan, np.nan
+    if centre is not None:
+        middle = points[:, joint_index(centre)]
+        reach = np.maximum(middle - low, high - middle)
+        low, high = middle - reach, middle + reach
     return low, high
 
 
-def _from_mask(column: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _from_mask(frames: HandFrames, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The pixels' outer edges, half a pixel beyond their centres."""
     low, high = np.full((2, len(rows), 2), np.nan)
-    for i, picture in enumerate(iterate_pictures(column, rows)):
+    for i, picture in enumerate(iterate_pictures(frames.mask, rows)):
         for axis in (0, 1):
             inside = np.flatnonzero((picture != 0).any(axis=axis))
             if len(inside):
                 low[i, axis], high[i, axis] = inside[0] - 0.5, inside[-1] + 0.5
     return low, high
-
-
-_FIND = {"box": _from_box, "keypoints": _from_keypoints, "mask": _from_mask}

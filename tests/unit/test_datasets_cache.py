@@ -7,11 +7,13 @@ import json
 import multiprocessing
 import os
 import pickle
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
 
 import skhand
@@ -29,6 +31,9 @@ class Window(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         return self
+
+    def __sklearn_is_fitted__(self):
+        return True
 
     def transform(self, X):
         cut = {name: getattr(X, name)[:][:, : self.size, : self.size] for name in ("rgb", "depth", "mask")}
@@ -224,11 +229,47 @@ def test_a_damaged_entry_is_named(rhd, tmp_path):
         load_rhd(rhd, cache=tmp_path / "c")
 
 
+def test_the_crop_s_module_is_in_the_key(rhd, tmp_path):
+    namesake = type("Window", (Window,), {"__module__": "elsewhere", "__init__": Window.__init__})
+    for crop in (Window(8), namesake(8), make_pipeline(Window(8)), make_pipeline(namesake(8))):
+        load_rhd(rhd, cache=tmp_path / "c", crop=crop)
+    assert len(entries_of(tmp_path / "c")) == 4
+
+
+@pytest.mark.parametrize("left", [0, 10, 300, -30])
+def test_an_entry_whose_table_was_cut_off_is_named(rhd, tmp_path, left):
+    load_rhd(rhd, cache=tmp_path / "c")
+    (name,) = entries_of(tmp_path / "c")
+    table = tmp_path / "c" / name / "rows.npz"
+    table.write_bytes(table.read_bytes()[:left])
+    with pytest.raises(DataFileError, match=f"cache: .*{name} is damaged.*delete it"):
+        load_rhd(rhd, cache=tmp_path / "c")
+
+
+def test_what_an_interrupted_write_left_is_removed_after_a_day(tmp_path):
+    def leave(name, *hours):
+        folder = tmp_path / f"{name}.partial-0123"
+        folder.mkdir()
+        (folder / "rgb.npy").write_bytes(b"0")
+        for path, age in zip((folder / "rgb.npy", folder), hours, strict=True):
+            os.utime(path, (time.time() - 3600 * age,) * 2)
+
+    leave("old", 25, 30)
+    leave("still-written", 1, 30)
+    leave("young", 23, 23)
+    load_cached(tmp_path, {"dataset": "toy"}, [], a_bunch)
+    assert [name.split(".")[0] for name in entries_of(tmp_path) if "partial" in name] == [
+        "still-written",
+        "young",
+    ]
+
+
 def test_the_key_can_be_read_beside_the_entry(rhd, tmp_path):
     load_rhd(rhd, "test", cache=tmp_path / "c", crop=Window(8))
     (name,) = entries_of(tmp_path / "c")
     key = json.loads((tmp_path / "c" / name / "texts.json").read_text())["key"]
-    assert key["split"] == "test" and key["crop"] == ["Window", {"size": 8, "weights": None}]
+    assert key["split"] == "test" and key["crop"][1] == {"size": 8, "weights": None}
+    assert key["crop"][0] == f"{__name__}.Window"
     assert key["skhand"] == skhand.__version__ and key["sources"][0][0].endswith("anno_evaluation.pickle")
 
 

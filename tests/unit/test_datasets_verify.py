@@ -17,13 +17,13 @@ from skhand.datasets._files import (
     first_existing,
     mat_shapes,
     missing_files,
-    read_json_list,
     read_lines,
     read_mat,
     read_numbers,
     read_pickle,
     require_files,
 )
+from skhand.datasets._json import read_json_list
 from skhand.datasets._report import Part
 from skhand.datasets._verify import INSPECTORS
 from skhand.exceptions import DataFileError, InputError
@@ -127,8 +127,9 @@ def test_json_items_are_those_of_the_list(tmp_path):
         for indent in (None, 1):
             path.write_text(json.dumps(content, indent=indent))
             assert list(read_json_list(path)) == content
-    path.write_text(json.dumps({"root": [1, 2]}))
-    assert list(read_json_list(path, key="root")) == [1, 2]
+    for entry in ({"root": [1, 2]}, {"root": [1, 2], "n": 2}):
+        path.write_text(json.dumps(entry) + "\n")
+        assert list(read_json_list(path, key="root")) == [1, 2]
 
 
 def test_a_number_may_end_anywhere_in_a_chunk(tmp_path):
@@ -166,6 +167,18 @@ def test_broken_json_is_named_with_the_item_and_in_bounded_memory(tmp_path):
         path.write_text(wrong)
         with pytest.raises(DataFileError, match="a.json: expected a list, got"):
             list(read_json_list(path))
+    for wrong in ("[1,]", "[1, ]", "[1,\n\n]", "[,1]", "[1 2]", "[,]"):
+        path.write_text(wrong)
+        with pytest.raises(DataFileError, match=r"a.json: expected a list.*after item \d"):
+            list(read_json_list(path))
+    for wrong in ("[1] garbage", "[1]]", "[] 3", "[1]" + " " * 70000 + "x"):
+        path.write_text(wrong)
+        with pytest.raises(DataFileError, match="a.json: expected nothing after the list"):
+            list(read_json_list(path))
+    for wrong in ('{"root": [1]', '{"root": [1]} x', '{"root": [1] 2}'):
+        path.write_text(wrong)
+        with pytest.raises(DataFileError, match="a.json: expected nothing after the list"):
+            list(read_json_list(path, key="root"))
     path.write_bytes(b"[\xff\xfe]")
     with pytest.raises(DataFileError, match="a.json"):
         list(read_json_list(path))

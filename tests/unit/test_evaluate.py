@@ -17,6 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from skhand.exceptions import InputError
+from skhand.geometry import backproject
 from skhand.metrics import (
     PROTOCOLS,
     evaluate,
@@ -202,7 +203,18 @@ def test_subjects_left_out_one_by_one(hands):
     [
         ({"protocol": "nyu"}, "protocol: expected one of 'zb2017_rhd'"),
         ({"protocol": None}, "protocol: expected one of"),
-        ({"protocol": "nyu14"}, r"y: nyu14 expects 14 \(nyu14\) or 36 \(nyu36\) joints, got 21"),
+        (
+            {"protocol": "nyu14"},
+            r"y: nyu14 expects 14 \(nyu14\) or 36 \(nyu36\) joints, got 21. The 21 canonical joints lack "
+            r"some of them: load_nyu\(..., layout='nyu14'\) has them all",
+        ),
+        (
+            {"protocol": "nyu14", "layout": "canonical"},
+            r"lacks what nyu14 .* load_nyu\(..., layout='nyu14'\)",
+        ),
+        ({"protocol": "icvl16"}, r"got 21. The 21 canonical joints lack .* load_icvl\(...\) has them all"),
+        ({"palm_to_wrist": "little"}, "palm_to_wrist: expected one of None, 'ring', 'middle'"),
+        ({"y": np.full((24, 63), np.inf)}, "y: expected finite numbers, or NaN where unlabelled"),
         ({"protocol": "iqbal2018_2d"}, r"y: iqbal2018_2d expects shape \(n_samples, n_joints, 2\)"),
         ({"given": ("T",)}, "given: expected one of 'root'"),
         ({"given": 3}, "given: expected a tuple"),
@@ -211,7 +223,10 @@ def test_subjects_left_out_one_by_one(hands):
         ({"layout": "msra21", "protocol": "icvl16"}, "layout: 'msra21' lacks what icvl16 compares"),
         ({"visible": np.ones((24, 20))}, r"visible: expected an array of shape \(24, 21\)"),
         ({"visible": np.full((24, 21), 2)}, "visible: expected a mask"),
-        ({"visible": np.zeros((24, 21))}, "expected at least one labelled and visible joint"),
+        (
+            {"visible": np.zeros((24, 21))},
+            "visible: expected at least one labelled and visible joint in y, got none",
+        ),
         ({"mean_bones": [1.0]}, r"mean_bones: expected an array of shape \(20,\)"),
         ({"mean_bones": np.zeros(20)}, "mean_bones: expected lengths above 0"),
         ({"y": None}, "y: zb2017_rhd expects shape .* got None"),
@@ -230,6 +245,97 @@ def test_bad_input_is_named(hands, options, message):
     arguments = {"estimator": MeanPose().fit(X, y), "X": X, "y": y, "protocol": "zb2017_rhd", **options}
     with pytest.raises(InputError, match=message):
         evaluate(arguments.pop("estimator"), arguments.pop("X"), arguments.pop("y"), **arguments)
+
+
+class Unwilling(MeanPose):
+    """Fail where a prediction is asked for: no work is lost on arguments that are refused before."""
+
+    def predict(self, X):
+        raise AssertionError("predicted before the arguments were checked")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"visible": np.ones((24, 20))}, "visible: expected an array"),
+        ({"visible": np.full((24, 21), 2)}, "visible: expected a mask"),
+        ({"visible": np.zeros((24, 21))}, "visible: expected at least one"),
+        ({"given": ("T",)}, "given: expected one of"),
+        ({"mean_bones": [1.0]}, "mean_bones: expected an array"),
+        ({"mean_bones": np.zeros(20)}, "mean_bones: expected lengths"),
+        ({"layout": "RHD"}, "layout: expected one of"),
+        ({"palm_to_wrist": "palm"}, "palm_to_wrist: expected one of"),
+        ({"y": np.full((24, 63), np.inf)}, "y: expected finite numbers"),
+    ],
+)
+def test_arguments_are_checked_before_anything_is_predicted(hands, options, message):
+    X, y = hands
+    arguments = {"X": X, "y": y, "protocol": "zb2017_rhd", **options}
+    with pytest.raises(InputError, match=message):
+        evaluate(Unwilling().fit(X, y), **arguments)
+
+
+def test_palm_to_wrist_reaches_the_score(hands):
+    X, y = hands
+    model = MeanPose().fit(X, y)
+    result = evaluate(model, X, y, protocol="zb2017_stb", palm_to_wrist="ring")
+    same = evaluate_predictions(y, model.predict(X), protocol="zb2017_stb", given=(), palm_to_wrist="ring")
+    assert result.to_dict() == same.to_dict()
+
+
+@pytest.fixture(scope="module")
+def real_hands(real_data):
+    """Up to 300 real poses of each data set, canonical joints, mm."""
+    files = {
+        "rhd": "poses/rhd_poses.npz",
+        "stb": "poses/stb_poses.npz",
+        "photographs": "real-rgb/annotations.npz",
+    }
+    poses = {}
+    for name, path in files.items():
+        with np.load(real_data / path, allow_pickle=False) as file:
+            joints = file["joints_mm"].astype(float)
+        poses[name] = joints[:: max(1, len(joints) // 300)]
+    with np.load(real_data / "poses/nyu36_poses.npz", allow_pickle=False) as file:
+        uvd = file["uvd"][::8]
+    camera = np.array([[588.03, 0, 320], [0, -587.07, 240], [0, 0, 1]])
+    poses["nyu"] = convert(backproject(uvd[..., :2], uvd[..., 2], camera), "nyu36", "canonical")
+    ring = convert(poses["stb"], "canonical", "stb")  # the file's wrists come from the palm by the ring rule
+    ring[:, 0] = (poses["stb"][:, 0] + poses["stb"][:, 13]) / 2
+    poses["stb, other rule"] = convert(ring, "stb", "canonical", palm_to_wrist="middle")
+    return poses, ring
+
+
+def doubted(y, **options):
+    """Lines of doubt about the truth, for all rows and for the first alone."""
+    options = {"protocol": "stergioulas2021", "given": ("root", "scale", "side"), **options}
+    return [evaluate_predictions(part, part, **options).differs for part in (y, y[:1])]
+
+
+def test_real_hands_raise_no_doubt_and_a_wrong_order_or_unit_does(real_hands):
+    poses, native_stb = real_hands
+    order = "the true thumb starts as far from the wrist as the fingers"
+    for name, y in poses.items():
+        assert doubted(y) == [(), ()], name
+        assert doubted(convert(y, "canonical", "rhd"), layout="rhd") == [(), ()], name
+        wrong = [convert(y, "canonical", "rhd"), convert(y, "canonical", "msra21")]
+        for lines in (*map(doubted, wrong), doubted(y, layout="stb"), doubted(y, layout="rhd")):
+            assert lines[0], name
+            assert lines[0][0].startswith(order)
+        for lines in doubted(y / 1000):
+            assert len(lines) == 1
+            assert lines[0].endswith("long in the median: are the poses in mm?")
+    assert doubted(native_stb, layout="stb") == [(), ()]
+    assert doubted(native_stb)[0][0].startswith(order)
+
+
+def test_unlabelled_tips_alone_and_pictures_raise_no_doubt(hands):
+    _, y = hands
+    tips = np.where(np.isin(np.arange(21), [4, 8, 12, 16, 20])[:, None], y, np.nan)
+    assert (
+        evaluate_predictions(tips, y, protocol="iqbal2018_ed", given=(), mean_bones=np.ones(20)).differs == ()
+    )
+    assert evaluate_predictions(y[..., :2], y[..., :2], protocol="iqbal2018_2d", given=()).differs == ()
 
 
 def test_prediction_that_counts_must_be_finite(hands):

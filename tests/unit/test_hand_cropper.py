@@ -122,6 +122,31 @@ def test_colour_equals_pillow_s_antialiased_crop(frames, size, margin):
         assert np.abs(crops.rgb[row].astype(int) - reference).max() <= 2
 
 
+def bilinear_crop(picture, window, size):
+    """The mean of the four pixels next to each new one's centre, those at the window's border repeated."""
+    x, y, width, height = window.tolist()
+    piece = np.asarray(Image.fromarray(picture).crop((x, y, x + width, y + height)), dtype=float)
+    for axis, (old, new) in enumerate(((height, size[0]), (width, size[1]))):
+        place = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        first = np.minimum(place.astype(int), max(old - 2, 0))
+        share = (place - first).reshape(-1, *[1] * (2 - axis))
+        before = piece.take(first, axis=axis)
+        piece = before + share * (piece.take(np.minimum(first + 1, old - 1), axis=axis) - before)
+    return piece
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32])
+@pytest.mark.parametrize("size", [16, 40, 200, (31, 57)])
+@pytest.mark.parametrize("margin", [0.4, 1.0, 2.5])
+def test_without_antialiasing_colour_is_that_of_four_pixels(frames, size, margin, dtype):
+    cropper = HandCropper(size, margin=margin, source="keypoints", antialias=False)
+    crops = cropper.fit_transform(frames.replace(rgb=frames.rgb.astype(dtype)))
+    assert crops.rgb.dtype == dtype
+    for row, picture in enumerate(frames.rgb):
+        reference = bilinear_crop(picture, window_of(crops, row), crops.rgb.shape[1:3])
+        assert np.abs(crops.rgb[row] - reference).max() <= (2 if dtype == np.uint8 else 0.3)
+
+
 @pytest.mark.parametrize("size", [15, 200])
 def test_depth_and_mask_take_the_nearest_pixel(frames, size, monkeypatch):
     monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, 1, dtype))
@@ -226,6 +251,55 @@ def test_hand3d_rule(frames):
     assert {window_of(crops, 1)[2], window_of(crops, 2)[2]} == {50, 500}
     by_hand = HandCropper(centre="middle_mcp", min_size=50, max_size=500, margin=1.0)
     np.testing.assert_array_equal(by_hand.fit_transform(frames).affine, crops_of(frames, "hand3d").affine)
+
+
+def test_hand3d_takes_the_visible_joints(frames):
+    points = frames.keypoints2d.copy()
+    farthest = np.abs(points - points[:, 9:10]).max(axis=2).argsort(axis=1)[:, -8:]
+    visible = np.ones((6, 21), bool)
+    np.put_along_axis(visible, farthest, False, axis=1)
+    visible[:, 9] = False  # the centre
+    visible[1] = False
+    visible[2], visible[2, 3] = False, True
+    points[2, 3] = np.nan
+    seen = frames.replace(visible=visible, keypoints2d=points)
+    crops = crops_of(seen, "hand3d")
+    counts = visible.copy()
+    counts[[1, 2]] = True
+    for row in range(6):
+        reach = np.nanmax(np.abs(points[row] - points[row, 9])[counts[row]])
+        window = window_of(crops, row)
+        assert window[2] == np.rint(np.clip(2 * reach, 50, 500))
+        assert np.abs(window[:2] - 0.5 + window[2] / 2 - points[row, 9]).max() <= 0.5
+    known = crops_of(seen.replace(visible=None), "hand3d")
+    assert (crops.affine != known.affine).any(axis=(1, 2)).tolist() == [True, False, False, True, True, True]
+    for cropper in (HandCropper(source="keypoints"), HandCropper(centre="middle_mcp")):
+        wanted = cropper.fit_transform(seen.replace(visible=None))
+        np.testing.assert_array_equal(cropper.fit_transform(seen).affine, wanted.affine)
+    with pytest.raises(InputError, match="visible: expected 21 joints"):
+        HandCropper(preset="hand3d").fit(frames.replace(visible=visible[:, :14]))
+
+
+@pytest.mark.parametrize("options", [{"source": "keypoints"}, {"preset": "hand3d"}, {"centre": "wrist"}])
+def test_rows_without_keypoints_are_cropped_to_their_box(frames, options):
+    points = frames.keypoints2d.copy()
+    points[[2, 5]] = np.nan
+    if "source" not in options:
+        points[3, [0, 9]] = np.nan  # no centre
+    lacking = frames.replace(keypoints2d=points)
+    crops = HandCropper(**options).fit_transform(lacking)
+    wanted = HandCropper(**options).fit_transform(frames)
+    limits = dict(margin=1.0, min_size=50, max_size=500) if "preset" in options else {}
+    boxed = HandCropper(source="box", **limits).fit_transform(frames)
+    by_box = np.isnan(points).any(axis=(1, 2))
+    np.testing.assert_array_equal(crops.affine[by_box], boxed.affine[by_box])
+    np.testing.assert_array_equal(crops.affine[~by_box], wanted.affine[~by_box])
+    gone = HandCropper(**options).fit_transform(frames.replace(keypoints2d=None))
+    np.testing.assert_array_equal(gone.affine, boxed.affine)
+    box = frames.box.copy()
+    box[[0, 5]] = np.nan
+    with pytest.raises(InputError, match="in keypoints2d or box, got none in 1 of 6 rows: 5"):
+        HandCropper(**options).fit_transform(lacking.replace(box=box))
 
 
 def crops_of(frames, preset):
@@ -386,21 +460,43 @@ def test_twenty_gigabytes_are_cropped_and_fitted_in_less_than_three(tmp_path):
 # ------------------------------------------------------------------ in scikit-learn
 
 
-def test_searching_margin_and_latent_dim_predicts_in_the_full_frame():
+def scattered(data, rng, size=160):
+    """The hands' pictures at random places of large ones: what a crop shows is far from where it is."""
+    height, width = data.rgb.shape[1:3]
+    corner = rng.integers(0, size - height + 1, (len(data), 2))
+    rgb = np.zeros((len(data), size, size, 3), np.uint8)
+    for new, old, (x, y) in zip(rgb, data.rgb, corner, strict=True):
+        new[y : y + height, x : x + width] = old
+    camera, box = data.camera.copy(), data.box.copy()
+    camera[:, :2, 2] += corner
+    box[:, :2] += corner
+    return data.replace(rgb=rgb, camera=camera, box=box, keypoints2d=data.keypoints2d + corner[:, None])
+
+
+def test_searching_margin_and_latent_dim_predicts_in_the_full_frame(rng):
+    """Crops and mirrored hands go in; keypoints in the full picture and poses of the true side come out."""
     hands = make_hands(40, image_size=64, rotation=30, images=("rgb",), random_state=0)
-    regressor = CrossModalVAERegressor(backbone="small", given=("root",), max_epochs=2, random_state=0)
-    pipeline = Pipeline([("crop", HandCropper(32)), ("vae", regressor)])
+    frames = scattered(hands.data, rng)
+    pairs = [("rgb", "pose3d"), ("rgb", "keypoints2d")]
+    settings = dict(given=("root",), pairs=pairs, lr=1e-3, max_epochs=4, random_state=0)
+    regressor = CrossModalVAERegressor(backbone="small", **settings)
+    pipeline = Pipeline([("crop", HandCropper(32)), ("mirror", HandMirror()), ("vae", regressor)])
     grid = {"crop__margin": [1.0, 1.6], "vae__latent_dim": [4, 8]}
     search = GridSearchCV(pipeline, grid, scoring=get_scorer("neg_epe", align=None), cv=2)
-    search.fit(hands.data, hands.target)
+    search.fit(frames, hands.target)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert len(set(search.cv_results_["mean_test_score"])) == 4
-    predicted = search.predict(hands.data)
-    np.testing.assert_allclose(
-        0.5 * (predicted[:, 0] + predicted[:, 9]), hands.data.root, atol=1e-3
-    )  # absolute: the palm is where it is given, in the camera's frame
-    off = np.linalg.norm(project(predicted, hands.data.camera) - hands.data.keypoints2d, axis=-1)
-    assert np.median(off) < 12  # px of the full picture, which is 64 wide
+    seen = search.best_estimator_.predict(frames, target="keypoints2d")
+    assert np.median(np.linalg.norm(seen - frames.keypoints2d, axis=-1)) < 10  # px of 160; in the crop, 100
+    predicted, root = search.predict(frames), frames.root[:, None]
+    other_side = (predicted - root) * [-1, 1, 1] + root
+    error, error_mirrored = (
+        np.linalg.norm(poses - hands.target, axis=-1).mean(1) for poses in (predicted, other_side)
+    )
+    left = frames.side == "left"
+    assert 10 < left.sum() < 30
+    for rows in (left, ~left):
+        assert (error < error_mirrored)[rows].mean() > 0.9
 
 
 def test_stateless_and_searchable(frames):
@@ -442,6 +538,7 @@ def test_keypoints_alone_can_be_cropped(frames):
         (dict(preset="spurr"), "preset"),
         (dict(preset="hand3d", max_size=300), "max_size: the preset 'hand3d'"),
         (dict(preset="iqbal", source="mask"), "source: the preset 'iqbal'"),
+        (dict(antialias="no"), "antialias"),
         (dict(lazy="yes"), "lazy"),
     ],
 )
@@ -455,13 +552,13 @@ def test_wrong_parameters_are_named(frames, parameters, message):
 def test_rows_with_nothing_to_crop_to_are_named(frames):
     points = frames.keypoints2d.copy()
     points[[2, 5]] = np.nan
-    lacking = frames.replace(keypoints2d=points)
-    with pytest.raises(InputError, match="keypoints2d, got none in 2 of 6 rows: 2, 5"):
+    lacking = frames.replace(keypoints2d=points, box=None)
+    with pytest.raises(InputError, match="keypoints2d or box, got none in 2 of 6 rows: 2, 5"):
         HandCropper(source="keypoints").fit_transform(lacking)
     points[[2, 5]] = frames.keypoints2d[[2, 5]]
     points[3, 9] = np.nan
-    with pytest.raises(InputError, match="'middle_mcp' in keypoints2d, got NaN in 1 of 6 rows: 3"):
-        HandCropper(preset="hand3d").fit_transform(frames.replace(keypoints2d=points))
+    with pytest.raises(InputError, match="'middle_mcp' to crop to in .* got none in 1 of 6 rows: 3"):
+        HandCropper(preset="hand3d").fit_transform(frames.replace(keypoints2d=points, box=None))
     with pytest.raises(InputError, match="mask, got none in 6 of 6 rows"):
         HandCropper(source="mask").fit_transform(frames.replace(mask=np.zeros((6, HEIGHT, WIDTH), bool)))
     points[...] = np.nan
@@ -488,6 +585,6 @@ def test_what_is_no_table_of_hands_is_refused(frames):
     with pytest.raises(InputError, match="needs a HandFrames with mask, got"):
         HandCropper(source="mask").transform(frames.replace(mask=None))
     with pytest.raises(InputError, match="21 keypoints"):
-        HandCropper(preset="hand3d").transform(HandFrames(keypoints2d=np.zeros((2, 14, 2))))
+        HandCropper(preset="hand3d").fit(HandFrames(keypoints2d=np.zeros((2, 14, 2))))
     with pytest.raises(InputError, match="one size"):
         HandCropper().transform(frames.replace(depth=np.zeros((6, 10, 10))))

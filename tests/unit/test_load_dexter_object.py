@@ -119,7 +119,7 @@ def test_tips_in_the_depth_camera(original):
     np.testing.assert_allclose(dexter.target, known(tips("Pinch")), atol=1e-2)
     published = np.array([[depth_pixel(point) for point in frame] for frame in tips("Pinch")]).round()
     published[MISSING] = np.nan
-    np.testing.assert_array_equal(dexter.data.keypoints2d, published)
+    np.testing.assert_array_equal(dexter.data.keypoints2d[:, TIPS], published)
     assert dexter.data.rgb is None and dexter.data.depth.shape == (3, 240, 320)
     u, v = published[2, 4].astype(int)
     assert dexter.data.depth[2][v, u] == round(tips("Pinch")[2, 4, 2])
@@ -138,6 +138,43 @@ def test_labels_with_x_left_and_y_up_are_turned(original, tmp_path, camera):
     assert np.nanmax(np.abs(wrong.target - expected.target)) > 50
 
 
+def rewrite(root, sequence, dims, change):
+    """Change each number of the tips in a label file: ``change(finger, axis, value)``."""
+    path = root / "data" / sequence / "annotations" / f"{sequence}{dims}D.txt"
+    lines = []
+    for line in path.read_text().splitlines():
+        points = [[float(value) for value in point.split(",")] for point in line.split(";")[:-1]]
+        points = [[change(f, axis, v) for axis, v in enumerate(point)] for f, point in enumerate(points)]
+        lines.append(" ".join(f"{', '.join(f'{value:.2f}' for value in point)};" for point in points))
+    path.write_text("\n".join(lines))
+
+
+def test_axes_of_a_sequence_do_not_depend_on_the_others(tmp_path):
+    for sequence, sign in (("Grasp1", 1), ("Grasp2", -1), ("Rigid", -1)):
+        write_sequence(tmp_path, sequence, tips(sequence), sign)
+    together = load_dexter_object(tmp_path, sequences=["Grasp1", "Grasp2", "Rigid"])
+    expected = [known(in_colour_frame(tips(sequence))) for sequence in ("Grasp1", "Grasp2", "Rigid")]
+    np.testing.assert_allclose(together.target[:, TIPS], np.concatenate(expected), atol=1e-2)
+    alone = load_dexter_object(tmp_path, sequences=["Grasp1"])
+    np.testing.assert_array_equal(alone.target, together.target[:N])
+
+
+def test_labels_that_fit_with_neither_sign_are_refused(rigid):
+    rewrite(rigid, "Rigid", 3, lambda _, axis, value: -value if axis == 0 else value)
+    with pytest.raises(DataFileError, match=r"Rigid3D.txt: expected 3D labels that project.*another version"):
+        load_dexter_object(rigid, sequences=["Rigid"])
+    load_dexter_object(rigid, sequences=["Rigid"], axes="right-down")
+
+
+@pytest.mark.parametrize("nothing", [-1, 0])
+def test_without_2d_labels_axes_must_be_named(rigid, nothing):
+    rewrite(rigid, "Rigid", 2, lambda finger, _, value: nothing if finger < 5 else value)
+    with pytest.raises(DataFileError, match="Rigid3D.txt: expected tips with 2D and 3D labels.*axes="):
+        load_dexter_object(rigid, sequences=["Rigid"])
+    dexter = load_dexter_object(rigid, sequences=["Rigid"], axes="right-down", camera="depth")
+    np.testing.assert_allclose(dexter.target[:, TIPS], known(tips("Rigid")), atol=1e-2)
+
+
 def test_boxes_hold_the_hand(original):
     dexter = load_dexter_object(original)
     left, top, width, height = dexter.data.box[0]
@@ -152,7 +189,8 @@ def test_missing_tips_flagged_kept_dropped(original):
     assert np.flatnonzero(flagged.bad).tolist() == [1, 4, 7, 10, 13, 16]
     assert np.isnan(flagged.data.keypoints2d[1, 16]).all()
     kept = load_dexter_object(original, camera="depth", bad_rows="keep")
-    assert np.isnan(kept.target[1, 16]).all() and kept.data.keypoints2d[1, 16].tolist() == [0, 0]
+    assert np.isnan(kept.target[1, 16]).all() and not kept.visible[1, 16]
+    assert np.isnan(kept.data.keypoints2d[1, 16]).all()  # written 0, 0: no label
     dropped = load_dexter_object(original, bad_rows="drop")
     assert len(dropped.data) == 12 and np.isfinite(dropped.target[:, TIPS]).all()
 

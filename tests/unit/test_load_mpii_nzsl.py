@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from skhand.datasets import load_mpii_nzsl, verify
+from skhand.estimators import CrossModalVAERegressor
 from skhand.exceptions import DataFileError, InputError
+from skhand.geometry import apply_affine
 from skhand.metrics import pckh
+from skhand.preprocessing import HandCropper
 
 # this file's own facts of the format: nothing here comes from the loader
 PHOTOGRAPHS = {  # stem -> (width, height), centre, head length, left
@@ -88,11 +91,11 @@ def test_square_is_0_7_head_lengths_about_the_centre(manual):
         middle = bunch.data.affine[row] @ [*center, 1]
         np.testing.assert_allclose(middle[:2], 99.5)
         np.testing.assert_allclose(np.diag(bunch.data.affine[row]), [scale, scale, 1])
-        np.testing.assert_allclose(bunch.head_size[row], head * scale)
+        np.testing.assert_allclose(bunch.head_size[row], head)  # px of the photograph
     np.testing.assert_allclose(bunch.data.box, [[-0.5, -0.5, 200, 200]] * 3)
     wide = load_mpii_nzsl(manual, crop_size=200, margin=2.0)
     np.testing.assert_allclose(wide.data.box, [[49.5, 49.5, 100, 100]] * 3)
-    np.testing.assert_allclose(wide.head_size, bunch.head_size / 2)
+    np.testing.assert_allclose(wide.head_size, bunch.head_size)
 
 
 @pytest.mark.parametrize("margin", [0.4, 1.0, 3.0])
@@ -170,14 +173,62 @@ def test_square_of_the_keypoints_and_hands_without_a_head(manual):
     raw = published(manual, "000015774_01_r")
     seen = raw[raw[:, 2] == 1, :2]
     np.testing.assert_allclose(tight.data.affine[1][0, 0], 100 / (seen.max(axis=0) - seen.min(axis=0)).max())
-    np.testing.assert_allclose(tight.head_size[1], 100 * tight.data.affine[1][0, 0])
+    np.testing.assert_allclose(tight.head_size[1], 100)
 
 
-def test_head_size_serves_pckh(manual):
-    bunch = load_mpii_nzsl(manual)
-    truth = bunch.data.keypoints2d
-    shifted = np.nan_to_num(truth) + np.array([0.3, 0.4]) * bunch.head_size[:, None, None]  # half a head
-    assert pckh(truth, shifted, bunch.head_size, threshold=[0.49, 0.51]).tolist() == [0, 1]
+@pytest.mark.parametrize("rule", ["flag", "keep", "drop"])
+def test_keypoints_of_the_photograph(manual, rule):
+    bunch = load_mpii_nzsl(manual, bad_rows=rule, crop=HandCropper(64, source="keypoints"))
+    stems = [stem for i, stem in enumerate(PHOTOGRAPHS) if rule != "drop" or i != 1]
+    expected = np.stack([published(manual, stem)[:, :2] for stem in stems])
+    if rule == "flag":
+        expected[1, [3, 20]] = np.nan
+    np.testing.assert_array_equal(bunch.keypoints2d, expected)
+    np.testing.assert_allclose(bunch.data.keypoints2d, apply_affine(bunch.data.affine, expected), atol=1e-9)
+    seen = bunch.data.keypoints2d[bunch.visible]
+    assert (seen > -0.5).all() and (seen < 63.5).all() and np.ptp(seen) > 64 / 1.3
+
+
+def test_joints_without_annotation_do_not_pull_the_crop(manual):
+    path = manual / "hand_labels" / "manual_train" / "000015774_01_r.json"
+    entry, crop = json.loads(path.read_text()), HandCropper(64, source="keypoints")
+    expected = load_mpii_nzsl(manual, bad_rows="keep", crop=crop).data.affine
+    for joint in (3, 20):
+        entry["hand_pts"][joint] = [-5000.0, 0.0, 0.0]
+    path.write_text(json.dumps(entry))
+    kept = load_mpii_nzsl(manual, bad_rows="keep", crop=crop)
+    np.testing.assert_allclose(kept.data.affine, expected)
+    np.testing.assert_array_equal(kept.keypoints2d[1, 3], [-5000, 0])
+
+
+@pytest.mark.parametrize("layout", ["tips5", "rhd"])
+def test_the_layout_is_the_target_s_alone(manual, layout):
+    bunch, canonical = load_mpii_nzsl(manual, layout=layout), load_mpii_nzsl(manual)
+    assert bunch.target.shape == (3, len(bunch.joint_names), 3)
+    assert bunch.visible.shape == (3, len(bunch.joint_names)) and bunch.visible[0].all()
+    np.testing.assert_array_equal(bunch.keypoints2d, canonical.keypoints2d)
+    np.testing.assert_array_equal(bunch.data.keypoints2d, canonical.data.keypoints2d)
+    np.testing.assert_array_equal(bunch.data.visible, canonical.visible)
+
+
+def test_an_estimator_answers_in_the_photograph(manual):
+    test = load_mpii_nzsl(manual, crop_size=32, margin=2.2)
+    est = CrossModalVAERegressor(
+        backbone="small", pairs=[("rgb", "keypoints2d")], max_epochs=1, batch_size=3, random_state=0
+    )
+    X = test.data.replace(rgb=test.data.rgb[:])
+    predicted = est.fit(X).predict(X, target="keypoints2d")
+    center = np.array([center for _, center, _, _ in PHOTOGRAPHS.values()])
+    assert (np.abs(predicted.mean(axis=1) - center) < 100).all()
+    assert np.isfinite(pckh(test.keypoints2d, predicted, test.head_size, threshold=[0.1, 0.3])).all()
+
+
+def test_pckh_of_a_prediction_in_the_photograph(manual):
+    test = load_mpii_nzsl(manual, crop=HandCropper(64))
+    in_crop = test.data.keypoints2d
+    predicted = np.nan_to_num(apply_affine(np.linalg.inv(test.data.affine), in_crop))  # as predict answers
+    predicted += np.array([0.3, 0.4]) * test.head_size[:, None, None]  # half a head
+    assert pckh(test.keypoints2d, predicted, test.head_size, threshold=[0.49, 0.51]).tolist() == [0, 1]
 
 
 @pytest.fixture
@@ -324,7 +375,7 @@ def test_missing_files(manual):
     "wrong",
     [
         {"split": "val"}, {"part": "real"}, {"square": "hand"}, {"margin": 0}, {"crop_size": 0},
-        {"part": "multiview", "split": "test"}, {"bad_rows": "hide"}, {"layout": "own"},
+        {"part": "multiview", "split": "test"}, {"bad_rows": "hide"}, {"layout": "own"}, {"layout": "icvl16"},
     ],
 )  # fmt: skip
 def test_wrong_options(manual, wrong):

@@ -11,6 +11,8 @@ from PIL import Image
 
 from skhand.datasets import load_msra, verify
 from skhand.exceptions import DataFileError, InputError
+from skhand.geometry import project
+from skhand.preprocessing import DepthCropper, HandCropper, ViewAligner
 
 # this file's own facts of the format: nothing here comes from the loader
 GESTURES = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "I", "IP", "L", "MP", "RP", "T", "TIP", "Y"]
@@ -129,6 +131,49 @@ def test_a_copy_without_a_faulty_picture_has_no_row_for_it(original, tmp_path):
     (tmp_path / "P2" / "TIP" / "000171_depth.bin").unlink()
     with pytest.raises(DataFileError, match="000171_depth.bin"):
         load_msra(tmp_path, "test", test_subject=2, gestures=["TIP"])
+
+
+def test_labels_of_another_version_are_refused(copy):
+    path = copy / "P0" / "IP" / "joint.txt"
+    lines = path.read_text().splitlines()
+    turned = [line.split() for line in lines[1:]]
+    turned = [" ".join(v.lstrip("-") if i % 3 == 2 else v for i, v in enumerate(words)) for words in turned]
+    path.write_text("\n".join([lines[0], *turned]))
+    with pytest.raises(DataFileError, match="P0/IP/joint.txt: expected joints with negative z.*version"):
+        load_msra(copy, "test")
+    assert len(load_msra(copy, "test", gestures=["1", "2"]).data) == 4
+
+
+@pytest.mark.parametrize("layout", ["native", "tips5"])
+def test_the_layout_is_the_target_s_alone(original, layout):
+    bunch, canonical = (
+        load_msra(original, "test", gestures=["T"], layout=name) for name in (layout, "canonical")
+    )
+    for name in ("keypoints2d", "visible", "box", "root", "scale"):
+        np.testing.assert_array_equal(getattr(bunch.data, name), getattr(canonical.data, name))
+    assert bunch.visible.shape == bunch.target.shape[:2] != (2, 21) or layout == "native"
+
+
+@pytest.mark.parametrize(
+    "crop", [HandCropper(64), HandCropper(64, preset="hand3d"), ViewAligner(), DepthCropper(centre="root")]
+)
+def test_crops_of_flagged_frames(original, crop):
+    options = {"split": "test", "test_subject": 8, "gestures": ["4"]}
+    flagged = load_msra(original, crop=crop, **options)
+    kept = load_msra(original, crop=crop, bad_rows="keep", **options)
+    np.testing.assert_array_equal(flagged.data.affine, kept.data.affine)
+    np.testing.assert_array_equal(flagged.data.depth[168], kept.data.depth[168])
+    assert np.flatnonzero(np.isnan(flagged.data.keypoints2d).any(axis=(1, 2))).tolist() == [168]
+    assert not flagged.data.visible[168].any() and np.isnan(flagged.data.root[168]).all()
+    assert np.isfinite(kept.data.keypoints2d).all() and kept.data.visible.all()
+    np.testing.assert_allclose(
+        kept.data.keypoints2d[168], project(rotated(kept, 168), kept.data.camera[168]), atol=1e-6
+    )
+
+
+def rotated(bunch, row):
+    points = bunch.target[row]
+    return points if bunch.data.rotation is None else points @ bunch.data.rotation[row].T
 
 
 def test_cache_is_told_from_other_folds_and_files(copy, tmp_path):

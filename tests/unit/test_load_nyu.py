@@ -11,6 +11,7 @@ from scipy.io import savemat
 
 from skhand.datasets import load_nyu, verify
 from skhand.exceptions import DataFileError, InputError
+from skhand.preprocessing import DepthCropper
 
 # this file's own facts of the format: nothing here comes from the loader
 FX, FY = 588.036865, 587.075073  # the publisher's
@@ -71,7 +72,8 @@ def test_native_joints_are_the_view_s_with_y_down(copy, view):
     x, y, z = np.moveaxis(labels["train"][view - 1], -1, 0)
     np.testing.assert_allclose(bunch.target, np.stack([x, -y, z], axis=-1), atol=1e-9)
     published = published_uvd(labels["train"][view - 1])[..., :2]
-    np.testing.assert_allclose(bunch.data.keypoints2d, published, atol=0.01)  # of another focal length
+    expected = published[:, CANONICAL]
+    np.testing.assert_allclose(bunch.data.keypoints2d, expected, atol=0.01)  # of another focal length
     assert bunch.ids.tolist() == [f"{view}_{i:07d}" for i in (1, 2, 3)]
     assert bunch.joint_names[35] == "wrist" and bunch.visible.all() and not bunch.bad.any()
 
@@ -79,10 +81,11 @@ def test_native_joints_are_the_view_s_with_y_down(copy, view):
 def test_focal_lengths(copy):
     root, labels = copy
     bunch = load_nyu(root, "test", focal=588.036865, layout="native")
-    np.testing.assert_allclose(bunch.data.keypoints2d, published_uvd(labels["test"][0])[..., :2], atol=1e-9)
+    expected = published_uvd(labels["test"][0])[:, CANONICAL, :2]
+    np.testing.assert_allclose(bunch.data.keypoints2d, expected, atol=1e-9)
     np.testing.assert_array_equal(bunch.data.camera[0], [[FX, 0, 320], [0, FY, 240], [0, 0, 1]])
     other = load_nyu(root, "test", layout="native").data
-    expected = published_uvd(labels["test"][0], 588.03, 587.07)[..., :2]
+    expected = published_uvd(labels["test"][0], 588.03, 587.07)[:, CANONICAL, :2]
     np.testing.assert_allclose(other.keypoints2d, expected, atol=1e-9)
 
 
@@ -98,6 +101,26 @@ def test_layouts_by_joint(copy):
     np.testing.assert_allclose(canonical.data.scale, np.linalg.norm(down[:, 15] - down[:, 17], axis=1))
     low = canonical.data.keypoints2d.min(axis=1)
     np.testing.assert_allclose(canonical.data.box[:, :2], low)
+
+
+@pytest.mark.parametrize("layout", ["canonical", "native", "nyu14", "tips5"])
+def test_the_layout_is_the_target_s_alone(copy, layout):
+    bunch, canonical = load_nyu(copy[0], "test", layout=layout), load_nyu(copy[0], "test")
+    assert bunch.target.shape[1] == bunch.visible.shape[1] == len(bunch.joint_names)
+    assert bunch.data.columns == canonical.data.columns
+    for name in ("keypoints2d", "visible", "box", "root", "scale"):
+        np.testing.assert_array_equal(getattr(bunch.data, name), getattr(canonical.data, name))
+
+
+def test_the_root_may_be_the_centre_of_lsps_cube(copy):
+    root, labels = copy
+    down = labels["test"][0] * [1, -1, 1]
+    bunch = load_nyu(root, "test", root_joint="PALM_3", layout="nyu14")
+    np.testing.assert_allclose(bunch.data.root, down[:, 32], atol=1e-9)
+    np.testing.assert_allclose(bunch.target[:, 13], bunch.data.root)  # the estimator's root=13
+    crop = load_nyu(root, "test", root_joint="PALM_3", crop=DepthCropper(centre="root", size=32)).data
+    u, v = (crop.camera[0] @ down[0, 32] / down[0, 32, 2])[:2]
+    assert u == pytest.approx(15.5) and v == pytest.approx(15.5)
 
 
 def test_depth_and_colour_lie_under_the_joint(copy):
@@ -156,7 +179,7 @@ def test_real_poses_come_back(tmp_path, real_data):
     up = np.stack([(u - 320) * d / 588.03, (240 - v) * d / 587.07, d], axis=-1)
     write_split(tmp_path, "test", np.tile(up, (3, 1, 1, 1)), np.tile(uvd, (3, 1, 1, 1)), views=(1,))
     bunch = load_nyu(tmp_path, "test", layout="native")
-    np.testing.assert_allclose(bunch.data.keypoints2d, uvd[..., :2], atol=1e-6)
+    np.testing.assert_allclose(bunch.data.keypoints2d, uvd[:, CANONICAL, :2], atol=1e-6)
     np.testing.assert_allclose(bunch.target[..., 2], d, atol=1e-6)
     hand = load_nyu(tmp_path, "test").target
     palm_normal = np.cross(hand[:, 5] - hand[:, 0], hand[:, 17] - hand[:, 0])
@@ -174,10 +197,11 @@ def test_cache_and_return_X_y(tmp_path, copy):
     np.testing.assert_array_equal(X.depth[:], load_nyu(root, "test").data.depth[:])
     for options in ({"view": 2}, {"synthetic": True}, {"focal": 588.036865}, {"layout": "nyu14"}):
         load_nyu(root, "test", cache=tmp_path, **options)
-    assert len(os.listdir(tmp_path)) == 5
+    load_nyu(root, "test", cache=tmp_path, root_joint="PALM_3")
+    assert len(os.listdir(tmp_path)) == 6
     os.utime(root / "test" / "joint_data.mat", ns=(1, 1))
     load_nyu(root, "test", cache=tmp_path)
-    assert len(os.listdir(tmp_path)) == 6
+    assert len(os.listdir(tmp_path)) == 7
 
 
 def test_verify_counts_and_names_what_is_missing(tmp_path, capsys):

@@ -13,6 +13,8 @@ from PIL import Image
 
 from skhand.datasets import load_rhd, verify
 from skhand.exceptions import DataFileError, InputError
+from skhand.geometry import apply_affine
+from skhand.preprocessing import DepthCropper, HandCropper, ViewAligner
 
 # this file's own facts of the format: nothing here comes from the loader
 # canonical rows of its joints: each finger runs tip to base
@@ -159,8 +161,13 @@ def test_hands_behind_the_camera(tmp_path, rule):
     assert bunch.bad.tolist() == [False, True]
     assert np.isnan(bunch.target[1]).all() == np.isnan(bunch.data.keypoints2d[1]).all() == (rule == "flag")
     assert bunch.visible[1].any() == (rule == "keep") and np.isfinite(bunch.target[0]).all()
+    np.testing.assert_array_equal(bunch.data.visible, bunch.visible)
+    np.testing.assert_array_equal(bunch.data.box[1], [-0.5, -0.5, 320, 320])
     if rule == "keep":
         np.testing.assert_allclose(bunch.target[1], hands[1]["left"], atol=1e-3)
+        np.testing.assert_allclose(
+            bunch.data.keypoints2d[1], pixels(hands[1]["left"], camera()), rtol=1e-5, atol=1e-3
+        )
 
 
 def test_real_poses_come_back(tmp_path, real_data):
@@ -184,6 +191,87 @@ def test_real_poses_come_back(tmp_path, real_data):
     assert bunch.bad.tolist() == [*[False] * (len(rows) - 1), True]
 
 
+@pytest.fixture(scope="module")
+def with_hands_behind(tmp_path_factory, real_data):
+    """Root of a test split of real poses; the second hand of the three is partly behind the camera."""
+    root = tmp_path_factory.mktemp("behind")
+    with np.load(real_data / "poses" / "rhd_poses.npz") as file:
+        behind = np.flatnonzero((file["joints_mm"][..., 2] <= 0).any(axis=1))
+        rows = [0, behind[0], 400, behind[1]]
+        poses, uv, matrices = (file[k][rows] for k in ("joints_mm", "keypoints2d", "K"))
+    entries = {}
+    for i in range(len(rows)):
+        both = dict.fromkeys(("left", "right"), poses[i].astype(float))
+        entries[i] = entry(both, matrices[i], uv=dict.fromkeys(both, uv[i]))
+        write_pictures(root, "test", i, two_hands(i), (9, 8))
+    write_labels(root, "test", entries)
+    return root, poses, uv
+
+
+CROPS = [
+    HandCropper(64, preset="hand3d"),
+    HandCropper(64),
+    HandCropper(64, source="keypoints"),
+    ViewAligner(),
+    DepthCropper(centre="root", size=64),
+]
+
+
+@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of hands whose centre is not known
+def test_crops_where_hands_are_behind_the_camera(with_hands_behind, crop):
+    root, poses, uv = with_hands_behind
+    bunch = load_rhd(root, "test", crop=crop)
+    bad = (poses[..., 2] <= 0).any(axis=1)
+    assert bunch.bad.tolist() == bad.tolist() == [False, True, False, True]
+    for values in (bunch.target, bunch.data.keypoints2d):
+        assert np.isnan(values[bad]).all() and np.isfinite(values[~bad]).all()
+    assert not bunch.data.visible[bad].any() and not bunch.visible[bad].any()
+    assert bunch.data.visible[~bad].all() and np.isfinite(bunch.data.affine).all()
+    assert bunch.data.rgb[:].shape[0] == 4
+    expected = apply_affine(bunch.data.affine, uv)
+    np.testing.assert_allclose(bunch.data.keypoints2d[~bad], expected[~bad], atol=0.01)
+    middle = apply_affine(np.linalg.inv(bunch.data.affine), np.tile((31.5, 31.5), (4, 1, 1)))
+    if isinstance(crop, HandCropper):
+        assert (np.abs(middle[bad]) < 500).all()  # and not thousands of pixels away
+    kept = load_rhd(root, "test", crop=crop, bad_rows="keep")
+    np.testing.assert_array_equal(kept.data.affine, bunch.data.affine)
+    np.testing.assert_allclose(kept.data.keypoints2d, expected, rtol=1e-4, atol=0.01)
+    np.testing.assert_allclose(kept.target, poses, atol=1e-2)
+    turn = np.tile(np.eye(3), (4, 1, 1)) if kept.data.rotation is None else kept.data.rotation
+    palm = (poses[:, 0] + poses[:, 9]) / 2
+    np.testing.assert_allclose(kept.data.root, np.einsum("nij,nj->ni", turn, palm), atol=1e-2)
+
+
+def test_the_hand3d_crop_is_that_of_the_visible_joints(tmp_path):
+    hands, visible = two_hands(0), np.ones((2, 21))
+    far = np.argmax(np.abs(pixels(hands["left"], camera()) - pixels(hands["left"], camera())[9]).max(axis=1))
+    visible[0, far] = 0
+    write_pictures(tmp_path, "train", 0, hands, (9, 8))
+    write_labels(tmp_path, "train", {0: entry(hands, camera(), visible)})
+    data = load_rhd(tmp_path, crop=HandCropper(256, preset="hand3d")).data
+    assert np.flatnonzero(~data.visible[0]).tolist() == [far]
+    points = pixels(hands["left"], camera())
+    reach = np.abs(points - points[9])[visible[0] > 0].max()
+    assert data.affine[0, 0, 0] == pytest.approx(256 / (2 * reach), rel=0.02)
+
+
+@pytest.mark.parametrize("layout", ["native", "stb", "nyu14"])
+def test_the_layout_is_the_target_s_alone(copy, layout):
+    crop = HandCropper(64, preset="hand3d")
+    bunch, canonical = (load_rhd(copy, layout=name, crop=crop) for name in (layout, "canonical"))
+    assert bunch.joint_names != canonical.joint_names
+    assert bunch.visible.shape == bunch.target.shape[:2] == (3, len(bunch.joint_names))
+    for name in ("keypoints2d", "visible", "box", "scale", "affine"):
+        np.testing.assert_array_equal(getattr(bunch.data, name), getattr(canonical.data, name))
+    np.testing.assert_array_equal(canonical.data.visible, canonical.visible)
+
+
+def test_a_layout_in_which_nothing_is_known_is_refused(copy):
+    with pytest.raises(InputError, match="layout: expected one with joints that 'rhd' has.*'icvl16'"):
+        load_rhd(copy, layout="icvl16")
+
+
 def test_joints_of_the_sample_photographs_come_back(tmp_path, real_data):
     described = json.loads((real_data / "samples" / "rhd" / "test_rhd.json").read_text())
     entries, truth = {}, []
@@ -201,6 +289,7 @@ def test_joints_of_the_sample_photographs_come_back(tmp_path, real_data):
         truth.append(np.array(label["keypoints"])[:, :2])
     write_labels(tmp_path, "train", entries)
     bunch = load_rhd(tmp_path, layout="native")
+    truth = np.array(truth)[:, np.argsort(NATIVE)]
     np.testing.assert_allclose(bunch.data.keypoints2d, truth, atol=0.5)  # the samples' own rounding
     assert bunch.ids.tolist() == ["00111", "01111", "11111"]
     assert bunch.data.rgb[0].std() > 10

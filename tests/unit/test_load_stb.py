@@ -115,7 +115,7 @@ def test_bb_has_both_views_in_millimetres_of_their_own_camera(copy):
     [
         ({"view": "left"}, COLORS["BB_left"]),
         ({"view": "right"}, COLORS["BB_right"]),
-        ({"camera": "sk", "view": "color"}, COLORS["SK_color"]),
+        ({"camera": "sk", "view": "colour"}, COLORS["SK_color"]),
         ({"camera": "sk"}, COLORS["SK_color"]),
     ],
 )
@@ -130,7 +130,7 @@ def test_joints_lie_on_their_marker(copy, options, color):
 
 def test_sk_labels_go_from_the_depth_frame_to_that_of_the_colour_camera(copy):
     root, hands = copy
-    color = load_stb(root, "test", camera="sk", view="color")
+    color = load_stb(root, "test", camera="sk", view="colour")
     np.testing.assert_allclose(color.target, np.concatenate(list(hands.values())), atol=1e-9)
     assert color.data.camera[0, 0, 0] == 607.92271 and color.data.depth is None
     depth = load_stb(root, "test", camera="sk", view="depth", layout="native")
@@ -178,6 +178,8 @@ def test_wrist_rules_and_the_native_palm(copy):
     np.testing.assert_allclose(native.target[0], to_stb(hand), atol=1e-9)
     np.testing.assert_allclose(native.data.root[0], palm, atol=1e-9)
     canonical = load_stb(root, "test", view="left")
+    for name in ("keypoints2d", "visible", "box", "scale"):  # all but the root, which is the target's
+        np.testing.assert_array_equal(getattr(native.data, name), getattr(canonical.data, name))
     np.testing.assert_allclose(canonical.data.root[0], (hand[0] + hand[9]) / 2, atol=1e-9)
     assert canonical.data.scale[0] == pytest.approx(np.linalg.norm(hand[10] - hand[9]))
 
@@ -283,8 +285,9 @@ def test_damaged_and_missing_files(tmp_path):
     [
         {"split": "val"},
         {"camera": "kinect"},
-        {"view": "color"},
+        {"view": "colour"},
         {"camera": "sk", "view": "left"},
+        {"camera": "sk", "view": "color"},
         {"palm_to_wrist": "little"},
         {"layout": "nothing"},
         {"bad_rows": "ignore"},

@@ -10,7 +10,7 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
 
-from skhand import HandFrames
+from skhand import HandFrames, metrics
 from skhand.exceptions import InputError
 from skhand.metrics import (
     get_scorer,
@@ -147,6 +147,30 @@ def test_scorers_survive_pickling(hands, name):
     if name != "pckh":
         model = MeanPose(0.9).fit(X, y)
         assert scorer(model, X, y) == get_scorer(name)(model, X, y)
+
+
+@pytest.mark.parametrize("name", ["pck", "pck_auc", "pcf", "pckh"])
+def test_metric_of_a_scorers_name_says_which_is_the_scorer(hands, name):
+    """As ``scoring=`` the metric gives NaN, as any function does that is no scorer; its docstring says so."""
+    X, y = hands
+    metric = getattr(metrics, name)
+    with pytest.warns(UserWarning, match="Scoring failed"):
+        assert np.isnan(cross_val_score(MeanPose(), X, y, cv=LabelledKFold(3), scoring=metric)).all()
+    assert f"skhand.metrics.scorers.{name} : For ``scoring=``. This function is a metric" in metric.__doc__
+    if name != "pckh":
+        scorer = getattr(scorers, name)
+        scores = cross_val_score(MeanPose(), X, y, cv=LabelledKFold(3), scoring=scorer, error_score="raise")
+        assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("name", ["neg_epe", "neg_mean_epe", "neg_median_epe"])
+def test_names_in_the_package_that_are_scorers(hands, name):
+    X, y = hands
+    scorer = getattr(metrics, name)
+    scores = cross_val_score(MeanPose(), X, y, cv=LabelledKFold(3), scoring=scorer, error_score="raise")
+    assert (scores < 0).all()
+    assert "skhand.metrics.neg_epe : For ``scoring=``" in mean_epe.__doc__
+    assert "skhand.metrics.neg_median_epe : For ``scoring=``" in median_epe.__doc__
 
 
 def test_fold_without_labels_is_no_silent_nan(hands):

@@ -80,11 +80,9 @@ def mean_of(depth, counts, camera):
 def test_the_centre_of_mass(frames, within):
     """The middle of the crop is the mean pixel and depth of what is measured."""
     table = frames.replace(box=np.tile([10.0, 5.5, 40.0, 30.0], (N, 1)))
-    for name in {"mask": [], "box": ["mask"], "picture": ["mask", "box"]}[within]:
-        table = table.replace(**{name: None})
     depth = frames.depth.copy()
     depth[:, ::5], depth[:, 18], depth[:, 19] = np.nan, 5000, 20
-    crops = DepthCropper(size=11, near=50, far=2000).fit_transform(table.replace(depth=depth))
+    crops = DepthCropper(size=11, near=50, far=2000, within=within).fit_transform(table.replace(depth=depth))
     v, u = np.mgrid[:SIZE, :SIZE]
     for row in range(N):
         counts = (depth[row] >= 50) & (depth[row] <= 2000)
@@ -94,6 +92,35 @@ def test_the_centre_of_mass(frames, within):
             counts &= (u >= 10) & (u <= 50) & (v >= 5.5) & (v <= 35.5)
         centre = mean_of(depth[row], counts, frames.camera[row])
         np.testing.assert_allclose(project(centre, crops.camera[row]), (5, 5), atol=1e-6)
+
+
+def test_the_whole_picture_is_the_default(frames):
+    """A loader's box and mask are ground truth: they count only where they are asked for."""
+    bare = DepthCropper(size=11).fit_transform(frames.replace(box=None, mask=None))
+    half = frames.mask & (np.arange(SIZE) < SIZE / 2)
+    box = np.tile([0.0, 0.0, SIZE / 2, SIZE], (N, 1))
+    crops = DepthCropper(size=11).fit_transform(frames.replace(mask=half, box=box))
+    np.testing.assert_array_equal(crops.affine, bare.affine)
+    for within in ("box", "mask"):
+        asked = DepthCropper(size=11, within=within).fit_transform(frames.replace(mask=half, box=box))
+        assert (asked.affine != bare.affine).any()
+
+
+def test_roots_that_are_not_known_give_way_to_the_centre_of_mass(frames):
+    root = frames.root.copy()
+    root[1], root[2] = np.nan, -root[2]
+    with pytest.warns(UserWarning, match="root is NaN in 1 and not in front of the camera in 1 of 8 rows"):
+        crops = DepthCropper(size=9, centre="root", within="mask").fit_transform(frames.replace(root=root))
+    rooted = DepthCropper(size=9, centre="root").fit_transform(frames)
+    mass = DepthCropper(size=9, within="mask").fit_transform(frames)
+    np.testing.assert_array_equal(crops.depth[[1, 2]], mass.depth[[1, 2]])
+    np.testing.assert_array_equal(crops.affine[[1, 2]], mass.affine[[1, 2]])
+    others = [0, *range(3, N)]
+    np.testing.assert_array_equal(crops.depth[others], rooted.depth[others])
+    depth = frames.depth.copy()
+    depth[1] = 0
+    with pytest.raises(InputError, match=r"depth: nothing.*rows \[1\]"), pytest.warns(UserWarning):
+        DepthCropper(centre="root").fit_transform(frames.replace(root=root, depth=depth))
 
 
 def test_a_given_centre(frames):
@@ -151,7 +178,9 @@ UP = np.diag([1.0, -1.0, 1.0])
         (DepthCropper(centre="root"), lambda X: X.replace(root=None), InputError, "root: X needs this"),
         (DepthCropper(centre="palm"), lambda X: X, InputError, "centre: expected one of"),
         (DepthCropper(centre=(1.0, 2.0)), lambda X: X, InputError, "centre: expected shape"),
-        (DepthCropper(centre="root"), lambda X: X.replace(root=X.root * np.nan), InputError, "centre: NaN"),
+        (DepthCropper(centre=(0.0, 0.0, -1.0)), lambda X: X, InputError, "centre: NaN or z <= 0"),
+        (DepthCropper(within="hand"), lambda X: X, InputError, "within: expected one of"),
+        (DepthCropper(within="box"), lambda X: X.replace(box=None), InputError, "box: X needs this column"),
         (DepthCropper(), lambda X: X.replace(depth=X.depth * 0), InputError, r"depth: nothing.*rows \[0"),
         (DepthCropper(), lambda X: X.replace(camera=X.camera @ UP), CameraError, "camera: .*y down"),
         (DepthCropper(cube=0), lambda X: X, InputError, "cube: expected a number > 0"),

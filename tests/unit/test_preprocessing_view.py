@@ -168,6 +168,12 @@ def test_warps_by_affine_and_projective_code_agree(rng):
         np.testing.assert_allclose(first, second, atol=1e-3)
 
 
+def fast_warp(pictures, matrix, size, order, rows):
+    out = np.empty((len(rows), *size, *pictures.shape[3:]), pictures.dtype)
+    Warp(matrix, size, order)(pictures, np.array(rows), out)
+    return out
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.uint16, np.bool_])
 @pytest.mark.parametrize("order", [0, 1])
 def test_the_fast_warp_is_the_warp(rng, dtype, order):
@@ -175,7 +181,7 @@ def test_the_fast_warp_is_the_warp(rng, dtype, order):
     pictures = (2 * rng.uniform(0, 60, (3, 20, 30, *channels))).astype(dtype)
     matrix = np.eye(3) + rng.normal(0, [0.1, 0.1, 3], (3, 3, 3)) * [[1], [1], [0.003]]
     wanted = warp_images(pictures, matrix, (25, 24), order=order)
-    found = Warp(matrix[::-1], (25, 24), order)(pictures, np.array([2, 1, 0]))
+    found = fast_warp(pictures, matrix[::-1], (25, 24), order, [2, 1, 0])
     assert found.dtype == dtype
     off = np.abs(found.astype(float) - wanted.astype(float))
     assert (off > (1e-3 if dtype == np.float32 else 0)).mean() < 0.002  # half-way values and pixels
@@ -189,11 +195,36 @@ def test_what_is_behind_the_camera_is_not_seen(degrees):
     homography = camera @ turn @ np.linalg.inv(camera)
     white = np.ones((1, SIZE, SIZE))
     seen = warp_images(white, homography[None], SIZE)[0, SIZE // 2]
-    fast = Warp(homography[None], (SIZE, SIZE), 1)(white, np.array([0]))[0, SIZE // 2]
+    fast = fast_warp(white, homography[None], (SIZE, SIZE), 1, [0])[0, SIZE // 2]
     np.testing.assert_allclose(fast, seen, atol=1e-4)
     angle = np.degrees(np.arctan((np.arange(SIZE) - 23.5) / 24)) + degrees
     np.testing.assert_array_equal(seen > 0.5, angle < 45.6)
     assert (seen > 0.5).any() == (degrees == 60)
+
+
+@pytest.mark.parametrize("point", ["root", "palm", "box"])
+def test_rows_without_a_centre_look_at_their_box_or_at_the_picture_s_middle(frames, point):
+    box, root, points = frames.box.copy(), frames.root.copy(), frames.keypoints2d.copy()
+    box[[3, 4]] = np.nan
+    root[[1, 3]] = np.nan
+    root[[2, 4]] *= -1  # behind the camera
+    points[[1, 2, 3, 4], 9] = np.nan
+    some = frames.replace(box=box, root=root, keypoints2d=points)
+    counts = {"root": "NaN in 2 and .* in 2 of", "palm": "NaN in 4 and .* in 0 of", "box": "NaN in 2 and"}
+    told = f"{counts[point]}.* {0 if point == 'box' else 2} look at .* box instead, 2 at that of the picture"
+    with pytest.warns(UserWarning, match=told):
+        aligned = ViewAligner(point=point).fit_transform(some)
+    whole = ViewAligner(point=point).fit_transform(frames)
+    by_box = ViewAligner(point="box").fit_transform(frames)
+    np.testing.assert_allclose(aligned.rotation[[0, *range(5, N)]], whole.rotation[[0, *range(5, N)]])
+    np.testing.assert_allclose(aligned.rotation[[1, 2]], by_box.rotation[[1, 2]])
+    middle = np.full((2, 1, 2), (SIZE - 1) / 2)
+    np.testing.assert_allclose(apply_affine(aligned.affine[[3, 4]], middle), middle, atol=1e-9)
+    bare = some.replace(rgb=None, depth=None, mask=None)
+    with pytest.warns(UserWarning):
+        np.testing.assert_allclose(
+            ViewAligner(point=point).transform(bare).rotation[3], np.eye(3), atol=1e-12
+        )
 
 
 @pytest.mark.parametrize(
@@ -204,8 +235,11 @@ def test_what_is_behind_the_camera_is_not_seen(degrees):
         (ViewAligner(point="box"), lambda X: X.replace(box=None), "box: X needs this column"),
         (ViewAligner(point="palm"), lambda X: X.replace(keypoints2d=None), "keypoints2d: X needs"),
         (ViewAligner(point="nose"), lambda X: X, "point: expected one of"),
-        (ViewAligner(), lambda X: X.replace(root=X.root * np.nan), r"root: .*rows \[0, 1"),
-        (ViewAligner(), lambda X: X.replace(root=-X.root), "root: .*in front of the camera"),
+        (
+            ViewAligner(point="palm"),
+            lambda X: X.replace(keypoints2d=X.box.reshape(N, 2, 2)),
+            "point: 'palm' n",
+        ),
         (ViewAligner(), lambda X: X[[]], "X: expected at least 1 sample"),
         (ViewAligner(), lambda X: X.rgb, "X: expected a HandFrames"),
     ],

@@ -10,9 +10,9 @@ import pytest
 from skhand.exceptions import InputError
 from skhand.geometry import align_scale, bone_lengths
 from skhand.metrics import GRIDS, PROTOCOLS, Protocol, evaluate_predictions
-from skhand.skeleton import JOINTS, LAYOUTS, convert
+from skhand.skeleton import JOINTS, LAYOUTS, Layout, convert
 
-WRIST, MIDDLE_MCP, THUMB_TIP, INDEX_TIP = 0, 9, 4, 8
+WRIST, MIDDLE_MCP, RING_MCP, THUMB_TIP, INDEX_TIP = 0, 9, 13, 4, 8
 OTHERS = [j for j in range(21) if j not in (WRIST, MIDDLE_MCP)]
 TIPS = [4, 8, 12, 16, 20]
 
@@ -339,11 +339,74 @@ def test_8_native_palm_and_extrapolated_wrist(hands, rng):
     assert len({round(value, 6) for value in found}) == 4
 
 
+def native_stb(hands):
+    """STB's own order, with a palm that is on no line from the wrist to an MCP."""
+    native = convert(hands, "canonical", "stb")
+    native[:, 0] = 0.5 * hands[:, WRIST] + 0.3 * hands[:, RING_MCP] + 0.2 * hands[:, THUMB_TIP]
+    return native
+
+
+@pytest.mark.parametrize("rule", ["ring", "middle"])
+@pytest.mark.parametrize("name", ["zb2017_stb", "iqbal2018_shp", "spurr2018", "stergioulas2021"])
+def test_8_palm_is_found_again_from_the_wrist_made_of_it(hands, rng, name, rule):
+    native = native_stb(hands), native_stb(hands + rng.normal(0, 9, hands.shape))
+    canonical = [convert(y, "stb", "canonical", palm_to_wrist=rule) for y in native]
+    expected = score(*native, name, layout="stb")
+    found = score(*canonical, name, palm_to_wrist=rule)
+    np.testing.assert_allclose(found.errors["root"], expected.errors["root"], atol=1e-9)
+    assert abs(score(*canonical, name).mean_epe - expected.mean_epe) > 0.1
+    assert "\n  root     palm: the data set's own\n" in str(expected)
+    assert f"palm: the data set's own, found again from the wrist by palm_to_wrist='{rule}'" in str(found)
+    both = "palm: the data set's own; in y_pred palm: half way between wrist and middle MCP"
+    with_palm = Layout("both", (*JOINTS, "palm"))
+    y_true = np.concatenate([canonical[0], native[0][:, :1]], axis=1)
+    assert score(y_true, canonical[1], name, layout=with_palm).root == both
+
+
+def test_8_a_palm_that_is_not_the_data_sets_is_said(hands):
+    def warned(name, **options):
+        return [
+            line for line in score(hands, hands, name, **options).differs if "not the data set's own" in line
+        ]
+
+    for name in ("zb2017_stb", "iqbal2018_shp"):
+        assert len(warned(name)) == 1
+        assert f"  WARNING  {warned(name)[0]}\n" in str(score(hands, hands, name))
+        assert warned(name, layout="stb") == warned(name, palm_to_wrist="ring") == []
+    for name in ("zb2017_rhd", "spurr2018", "stergioulas2021", "iqbal2018_rhp"):
+        assert warned(name) == []
+        result = score(hands, hands, name)
+        assert "\n  root     palm: half way between wrist and middle MCP\n" in str(result)
+        assert result.to_dict()["root"] == "palm: half way between wrist and middle MCP"
+    assert score(hands, hands, "stb_wrist").root == "wrist"
+    made = score(hands, hands, "stb_wrist", layout="stb")
+    assert made.root == "wrist: extrapolated from the data set's palm, palm_to_wrist='ring'"
+    assert score(hands, hands, "freihand").root == "none"
+
+
+def test_8_wrist_of_native_joints_by_either_rule(hands, rng):
+    y_pred = hands + rng.normal(0, 10, hands.shape)
+    for rule in ("ring", "middle"):
+        made = [convert(y, "stb", "canonical", palm_to_wrist=rule) for y in (hands, y_pred)]
+        native = score(hands, y_pred, "stb_wrist", layout="stb", palm_to_wrist=rule)
+        assert native.mean_epe == pytest.approx(score(*made, "stb_wrist").mean_epe)
+
+
+def test_8_palm_of_the_ring_rule_is_seen_where_wrist_or_ring_mcp_is(hands):
+    visible = np.zeros((4, 21), bool)
+    visible[1, WRIST] = visible[2, MIDDLE_MCP] = visible[3, RING_MCP] = True
+    result = score(hands[:4], hands[:4], "zb2017_stb", visible=visible, palm_to_wrist="ring")
+    np.testing.assert_array_equal(~np.isnan(result.errors["root"][:, 0]), [False, True, False, True])
+
+
 def test_8_frames_of_both_cameras_or_of_one(straight):
     bb, sk = np.repeat(straight, 3000, axis=0), np.repeat(straight, 1500, axis=0)
-    assert not [d for d in score(bb, bb, "zb2017_stb").differs if "rows" in d]
-    assert "3000 rows; the whole test set has 6000" in score(sk, sk, "zb2017_stb").differs
-    assert not [d for d in score(sk, sk, "stb_wrist").differs if "rows" in d]
+    assert score(bb, bb, "zb2017_stb").notes == score(sk, sk, "stb_wrist").notes == ()
+    part = score(sk, sk, "zb2017_stb")
+    assert part.notes == ("3000 rows; the whole test set has 6000",)
+    assert "\n  note     3000 rows; the whole test set has 6000\n" in str(part)
+    assert part.to_dict()["notes"] == list(part.notes)
+    assert not [line for line in (*part.differs, *str(part).split("WARNING")[1:]) if line.endswith("6000")]
     assert "BB camera" in PROTOCOLS["zb2017_stb"].dataset
     assert "SK camera" in PROTOCOLS["stb_wrist"].dataset
 
@@ -367,7 +430,10 @@ def test_9_choices_of_the_data_are_stated():
     assert "300 mm" in PROTOCOLS["nyu14"].note
     assert "241.42" in PROTOCOLS["icvl16"].note
     y = np.zeros((702, 16, 3))
-    assert "702 rows; the whole test set has 1596" in score(y, y, "icvl16", given=()).differs
+    part = score(y, y, "icvl16", given=())
+    assert part.notes == ("702 rows; the whole test set has 1596",)
+    assert part.differs == ()
+    assert "differs" not in repr(part)
 
 
 def test_9_left_out_subjects_are_scored_together(rng):
@@ -415,6 +481,7 @@ def test_bad_fields_are_named(change, message):
 
 
 def test_own_protocol(hands):
+    hands[:, :5] = [[0, 0, 500], [20, 0, 500], [40, 0, 500], [60, 0, 500], [80, 0, 500]]
     mine = Protocol(
         "mine", "my rows", "nowhere", joints=JOINTS[:5], layouts=(LAYOUTS["canonical"],), pck=(9.0,)
     )
