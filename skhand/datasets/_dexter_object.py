@@ -12,7 +12,7 @@ from skhand._validation import check_option
 from skhand.datasets._files import check_choices, check_root
 from skhand.datasets._finish import finish
 from skhand.datasets._report import Inspector, Part
-from skhand.datasets._tips import CAMERAS, TipSet, inspect_tips, read_tips, require_labels
+from skhand.datasets._tips import CAMERAS, TipSet, inspect_tips, label_files, read_tips
 
 __all__ = ["load_dexter_object"]
 
@@ -149,7 +149,7 @@ def load_dexter_object(
         "dexter_object",
         lambda: read_tips(_FILES, folder, wanted, camera, axes),
         native="tips5",
-        sources=require_labels(_FILES, folder, wanted),
+        sources=label_files(_FILES, folder, wanted),
         options={"sequences": wanted, "camera": camera, "axes": axes},
         descr=_DESCR,
         layout=layout,

@@ -94,6 +94,18 @@ def missing_files(paths: Sequence[Path | str]) -> list[str]:
     return missing
 
 
+def require_labels(paths: Sequence[Path | str]) -> None:
+    """Check that all annotation files exist.
+
+    Raises
+    ------
+    DataFileError
+        If one is missing; the message names the first.
+    """
+    for path in missing_files(paths):
+        raise DataFileError(f"root: expected {path}, which is not there; see skhand.datasets.verify.")
+
+
 def require_files(paths: Sequence[Path | str]) -> None:
     """Check that all files exist.
 

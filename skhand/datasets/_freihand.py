@@ -17,6 +17,7 @@ from skhand.datasets._files import (
     missing_files,
     names_in,
     require_files,
+    require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._json import read_json_list
@@ -155,9 +156,7 @@ def _label_files(folder: Path, split: str) -> dict[str, Path]:
     paths = {key: _json(folder, split, key) for key in ("K", "xyz")}
     if split == "test" and not paths["xyz"].is_file():
         paths = {key: _json(folder, split, key) for key in ("K", "scale")}
-    for path in paths.values():
-        if not path.is_file():
-            raise DataFileError(f"root: expected {path}, which is not there; see skhand.datasets.verify.")
+    require_labels(list(paths.values()))
     return paths
 
 

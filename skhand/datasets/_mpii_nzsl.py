@@ -18,6 +18,7 @@ from skhand.datasets._files import (
     missing_files,
     names_in,
     require_files,
+    require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._mpii_nzsl_labels import read_hand, read_views
@@ -186,9 +187,7 @@ def _label_files(root: Path, split: str, part: str, sets: Sequence[str]) -> list
     for name in [_SPLITS[split][0]] if part == "manual" else sets:
         folder = first_existing(root, name, f"{inside}/{name}")
         some = [folder / f"{stem}.json" for stem in _stems(folder) or ["*"]]
-        lost = missing_files(some)
-        if lost:
-            raise DataFileError(f"root: expected {lost[0]}, which is not there; see skhand.datasets.verify.")
+        require_labels(some)
         labels += some
     return labels
 

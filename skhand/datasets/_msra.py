@@ -17,6 +17,7 @@ from skhand.datasets._files import (
     read_lines,
     read_numbers,
     require_files,
+    require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._report import Inspector, Part
@@ -146,8 +147,7 @@ def load_msra(
     kept = {"all": range(9), "test": (left_out,)}.get(split, [i for i in range(9) if i != left_out])
     subjects = [f"P{number}" for number in kept]
     labels = [folder / subject / gesture / "joint.txt" for subject in subjects for gesture in wanted]
-    for path in missing_files(labels):
-        raise DataFileError(f"root: expected {path}, which is not there; see skhand.datasets.verify.")
+    require_labels(labels)
     return finish(
         "msra",
         lambda: _read(labels),

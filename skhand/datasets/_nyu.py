@@ -10,7 +10,14 @@ import numpy as np
 from PIL import Image
 
 from skhand._validation import check_option
-from skhand.datasets._files import check_root, mat_shapes, missing_files, read_mat, require_files
+from skhand.datasets._files import (
+    check_root,
+    mat_shapes,
+    missing_files,
+    read_mat,
+    require_files,
+    require_labels,
+)
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError, InputError
@@ -139,8 +146,7 @@ def load_nyu(
     check_option(focal, "focal", tuple(_FOCALS))
     check_option(root_joint, "root_joint", ("palm", "PALM_3"))
     labels = folder / split / "joint_data.mat"
-    if not labels.is_file():
-        raise DataFileError(f"root: expected {labels}, which is not there; see skhand.datasets.verify.")
+    require_labels([labels])
     return finish(
         "nyu",
         partial(_read, folder, split, view, synthetic, focal, root_joint),

@@ -9,7 +9,14 @@ import numpy as np
 from PIL import Image
 
 from skhand._validation import check_option
-from skhand.datasets._files import check_root, missing_files, names_in, read_pickle, require_files
+from skhand.datasets._files import (
+    check_root,
+    missing_files,
+    names_in,
+    read_pickle,
+    require_files,
+    require_labels,
+)
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._report import Inspector, Part
 from skhand.datasets._rows import MadePictures
@@ -145,8 +152,7 @@ def load_rhd(
 
 def _label_file(folder: Path, split: str) -> Path:
     path = folder / _FOLDERS[split] / f"anno_{_FOLDERS[split]}.pickle"
-    if not path.is_file():
-        raise DataFileError(f"root: expected {path}, which is not there; see skhand.datasets.verify.")
+    require_labels([path])
     return path
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from skhand._validation import check_option
-from skhand.datasets._files import check_root, missing_files, read_mat, require_files
+from skhand.datasets._files import check_root, missing_files, read_mat, require_files, require_labels
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError, InputError
@@ -172,9 +172,7 @@ def load_stb(
     check_option(view, "view", ("both", *_VIEWS[camera]))
     check_option(palm_to_wrist, "palm_to_wrist", ("ring", "middle"))
     sources = [_label_file(folder, name, camera) for name in _SEQUENCES[split]]
-    missing = missing_files(sources)
-    if missing:
-        raise DataFileError(f"root: expected {missing[0]}, which is not there; see skhand.datasets.verify.")
+    require_labels(sources)
     return finish(
         "stb",
         partial(_read, folder, split, camera, view, palm_to_wrist),

@@ -19,11 +19,11 @@ from skhand.datasets._files import (
     read_lines,
     read_numbers,
     require_files,
+    require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._report import Inspector, Part
 from skhand.datasets._rows import MadePictures
-from skhand.exceptions import DataFileError
 from skhand.frames import ImageFiles
 from skhand.geometry import project
 
@@ -164,9 +164,7 @@ def load_synth_hands(
     }
     behind = [] if backgrounds is None else background_files(backgrounds)
     labels = [path for view in _views(folder, **wanted) for path in _labels(view)]
-    lost = missing_files(labels or [folder / f"female_noobject/seq01/cam01/01/00000000{_JOINTS}"])
-    if lost:
-        raise DataFileError(f"root: expected {lost[0]}, which is not there; see skhand.datasets.verify.")
+    require_labels(labels or [folder / f"female_noobject/seq01/cam01/01/00000000{_JOINTS}"])
     return finish(
         "synth_hands",
         lambda: _read(folder, labels, camera, behind, tolerance, random_state),

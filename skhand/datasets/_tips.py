@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from skhand.datasets._files import missing_files, names_in, read_lines, read_numbers, require_files
+from skhand.datasets._files import (
+    missing_files,
+    names_in,
+    read_lines,
+    read_numbers,
+    require_files,
+    require_labels,
+)
 from skhand.datasets._finish import Annotations
 from skhand.datasets._report import Part
 from skhand.exceptions import DataFileError
@@ -60,11 +67,10 @@ class TipSet:
         return [root / "data" / sequence / name.format(sequence) for name in self.labels]
 
 
-def require_labels(files: TipSet, root: Path, sequences: Sequence[str]) -> list[Path]:
+def label_files(files: TipSet, root: Path, sequences: Sequence[str]) -> list[Path]:
     """Return the label files of these sequences, all of which must be there."""
     labels = [path for sequence in sequences for path in files.label_files(root, sequence)]
-    for path in missing_files(labels):
-        raise DataFileError(f"root: expected {path}, which is not there; see skhand.datasets.verify.")
+    require_labels(labels)
     return labels
 
 

@@ -146,7 +146,9 @@ class HandCropper(FramesTransformer):
         """
         self._check(X)
         size = picture_size(self.size)
-        windows = self._windows(X, size, **self._rule())
+        rule = self._rule()
+        low, high = find_extents(X, rule["source"], rule["centre"], seen_only=self.preset == "hand3d")
+        windows = place_windows(low, high, rule["margin"], rule["limits"], size if self.square else None)
         smooth: Literal["antialiased", "bilinear"] = "antialiased" if self.antialias else "bilinear"
         pictures: dict[str, Any] = {}
         for name in PICTURES:
@@ -155,18 +157,6 @@ class HandCropper(FramesTransformer):
                 change = Crop(windows, size, smooth if name == "rgb" else "nearest")
                 pictures[name] = changed(column, change, (*size, *column.shape[3:]), column.dtype, self.lazy)
         return moved(X, affine_crop(windows - (0.5, 0.5, 0, 0), size), **pictures)
-
-    def _windows(
-        self,
-        X: HandFrames,
-        size: tuple[int, int],
-        source: str,
-        centre: str | None,
-        margin: float,
-        limits: tuple[float, float],
-    ) -> np.ndarray:
-        low, high = find_extents(X, source, centre, seen_only=self.preset == "hand3d")
-        return place_windows(low, high, margin, limits, size if self.square else None)
 
     def _check(self, X: HandFrames) -> None:
         rule = self._rule()

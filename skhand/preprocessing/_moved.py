@@ -17,6 +17,7 @@ from skhand.preprocessing._warp import Warp
 
 __all__ = [
     "FramesTransformer",
+    "StatelessTransformer",
     "check_frames",
     "moved",
     "one_size",
@@ -26,7 +27,19 @@ __all__ = [
 ]
 
 
-class FramesTransformer(TransformerMixin, BaseEstimator):
+class StatelessTransformer(TransformerMixin, BaseEstimator):
+    """Base of the transformers that can be used without ``fit``."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+class FramesTransformer(StatelessTransformer):
     """Base of the transformers that learn nothing: ``fit`` only judges the parameters and X."""
 
     def fit(self, X: HandFrames, y: Any = None) -> Any:
@@ -70,14 +83,6 @@ class FramesTransformer(TransformerMixin, BaseEstimator):
 
     def _check(self, X: HandFrames) -> None:
         raise NotImplementedError
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
 
 
 def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:

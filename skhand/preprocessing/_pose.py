@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from skhand._validation import check_option, check_shape, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import bone_length
-from skhand.preprocessing._moved import check_frames
+from skhand.preprocessing._moved import StatelessTransformer, check_frames
 from skhand.skeleton import JOINTS, root_position
 
 __all__ = ["PoseNormalizer", "poses_of"]
 
 
-class PoseNormalizer(TransformerMixin, BaseEstimator):
+class PoseNormalizer(StatelessTransformer):
     """Take poses relative to their root and divide them by the length of one of their bones.
 
     Parameters
@@ -136,14 +135,6 @@ class PoseNormalizer(TransformerMixin, BaseEstimator):
             check_option(self.root, "root", ("palm", *JOINTS))
         root = root_position(poses, self.root)
         return root, None if self.scale_bone is None else bone_length(poses, self.scale_bone)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
 
 
 def poses_of(X: Any) -> np.ndarray:

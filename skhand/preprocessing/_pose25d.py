@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
 from skhand.geometry import bone_length, decode_25d, encode_25d
+from skhand.preprocessing._moved import StatelessTransformer
 from skhand.preprocessing._pose import poses_of
 from skhand.skeleton import JOINTS, root_position
 
 __all__ = ["Pose25D"]
 
 
-class Pose25D(TransformerMixin, BaseEstimator):
+class Pose25D(StatelessTransformer):
     """Turn poses into pixels and scale-free depths relative to the root (Iqbal et al. 2018), and back.
 
     Parameters
@@ -126,14 +126,6 @@ class Pose25D(TransformerMixin, BaseEstimator):
             scale = X.scale
         poses = decode_25d(_hands(X), _camera(X, camera), scale, root=self.root, bone=self.bone).joints
         return X.replace(pose3d=poses) if isinstance(X, HandFrames) else poses
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
 
 
 def _hands(X: Any) -> np.ndarray:
