@@ -3,8 +3,9 @@
 from skhand.datasets._dexter_object import load_dexter_object
 from skhand.datasets._ego_dexter import load_ego_dexter
 from skhand.datasets._freihand import load_freihand
+from skhand.datasets._hands.gestures import GESTURES
 from skhand.datasets._icvl import load_icvl
-from skhand.datasets._make_hands import make_hands
+from skhand.datasets._make_hands import HAND_PRESETS, make_hands
 from skhand.datasets._mpii_nzsl import load_mpii_nzsl
 from skhand.datasets._msra import load_msra
 from skhand.datasets._nyu import load_nyu
@@ -15,6 +16,8 @@ from skhand.datasets._synth_hands import load_synth_hands
 from skhand.datasets._verify import verify
 
 __all__ = [
+    "GESTURES",
+    "HAND_PRESETS",
     "DatasetReport",
     "load_dexter_object",
     "load_ego_dexter",

@@ -11,14 +11,43 @@ from skhand._columns import LazyColumn
 from skhand._validation import check_number, check_option
 from skhand.datasets._hands.gestures import GESTURES
 from skhand.datasets._hands.kinematics import ANGLES
+from skhand.datasets._hands.settings import check_settings
 from skhand.datasets._hands.source import HandSource
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.skeleton import JOINTS
 
-__all__ = ["make_hands"]
+__all__ = ["HAND_PRESETS", "make_hands"]
 
 _IMAGES = ("rgb", "depth", "mask")
+
+HAND_PRESETS: dict[str, dict[str, Any]] = {
+    "rhd": {
+        "image_size": 320,
+        "framing": ((284.8, 0.0, 159.5), (0.0, 284.8, 159.5), (0.0, 0.0, 1.0)),
+        "distance": (390.0, 620.0),
+    },
+    "nyu": {
+        "images": ("depth", "mask"),
+        "framing": 300.0,
+        "distance": (710.0, 1040.0),
+        "domain": "sensor",
+        "sensor": "structured_light",
+    },
+    "icvl": {
+        "images": ("depth", "mask"),
+        "framing": 300.0,
+        "distance": (260.0, 400.0),
+        "domain": "sensor",
+        "sensor": "time_of_flight",
+    },
+}
+"""Arguments of `make_hands` by name of a setting: ``make_hands(1000, **HAND_PRESETS["rhd"])``.
+
+"rhd" resembles the framing of Rendered Hand Pose: whole pictures of 320 px with its mean intrinsics. "nyu"
+and "icvl" resemble windows of 300 mm cut out of depth pictures: of a first Kinect, and of a time-of-flight
+camera. Distances are those that 90% of the evaluation frames have.
+"""
 
 _DESCR = """Generated hands
 ===============
@@ -26,14 +55,15 @@ _DESCR = """Generated hands
 {n_samples} pictures of {image_size} x {image_size} px of {n_subjects} made-up people, sides: {side},
 views up to {rotation:g} degrees from the frontal one (palm to the camera, fingers up).
 
-What is modelled: 22 joint angles within limits, drawn from a mixture of {n_gestures} gestures, blends of
-two, pinches and free poses; bone lengths, thickness and skin of each person; a pinhole camera whose
-picture is cropped to the hand, 300 to 900 mm away; skin as smoothly joined round cones with creases,
-nails and redness; a sleeve in about half of the rows; one soft-edged light with shadow, light from above
-and below, darkening in hollows; procedural backgrounds; blur, noise, exposure and white balance.
+What is modelled: 22 joint angles within limits, drawn from a mixture of {n_gestures} gestures, pinches
+and free poses, among them blends of two; bone lengths, thickness and skin of each person; a pinhole
+camera; skin as smoothly joined round cones with creases, nails, veins, hair and redness; sleeves; one
+soft-edged light with shadow, light from above and below, darkening in hollows; backgrounds of nine kinds,
+some with a person, or windows of the user's pictures; things before the hand; defocus, shake, shot and
+read noise, vignette, exposure, white balance, JPEG; depth, exact or as a depth camera measures it.
 
-What is not: the true shape of flexed palms and webs, hair, veins, wrinkles that move, jewellery, objects
-in the hand, a second hand, motion blur, lens distortion, the noise of a depth sensor (depth is exact).
+What is not: the true shape of flexed palms and webs, wrinkles that move, jewellery, objects in the grip, a
+second hand, lens distortion. The page on generated hands in the documentation says more.
 
 Units: mm in the camera frame (x right, y down, z forward), px with the centre of the top-left pixel at
 (0, 0). Row i depends on random_state and i only. Row i of a left hand is the mirror image of row i of a
@@ -56,7 +86,7 @@ class RenderedColumn(LazyColumn):
 
     def __init__(self, source: HandSource, name: str, n_samples: int):
         self.source, self.name = source, name
-        size = source.image_size
+        size = source.settings.image_size
         dtype = {"rgb": np.uint8, "depth": np.float32, "mask": np.bool_}[name]
         super().__init__((n_samples, size, size, 3) if name == "rgb" else (n_samples, size, size), dtype)
 
@@ -72,7 +102,23 @@ def make_hands(
     side: str = "both",
     rotation: float = 180.0,
     images: tuple[str, ...] = ("rgb", "depth", "mask"),
+    gestures: Any = None,
+    distance: tuple[float, float] = (300.0, 900.0),
+    framing: Any = (1.1, 1.9),
+    shape: float = 1.0,
+    skin: tuple[float, float] = (0.0, 1.0),
+    sleeves: float = 0.55,
+    light: tuple[float, float] = (0.25, 1.0),
+    backgrounds: Any = "procedural",
+    occluders: float = 0.0,
+    blur: float = 1.0,
+    noise: float = 1.0,
+    motion: float = 0.0,
+    jpeg: tuple[float, float] | None = None,
+    domain: str = "clean",
+    sensor: str = "structured_light",
     lazy: bool = False,
+    device: str = "cpu",
     random_state: Any = None,
     return_X_y: bool = False,
 ) -> Any:
@@ -94,9 +140,47 @@ def make_hands(
         picture's plane as well as out of it; 180 reaches every view.
     images : tuple of {"rgb", "depth", "mask"}, default=("rgb", "depth", "mask")
         Which pictures to make; may be empty.
+    gestures : str, sequence of str, dict of str to float or None, default=None
+        Names out of `skhand.datasets.GESTURES`, equally often, or each with a weight; None is the built-in
+        mixture. Angles vary about the gestures'; "free" stands for blends and poses that follow none.
+    distance : (float, float), default=(300, 900)
+        Range of the distance of the hand's middle from the camera, mm, at least 200; very near hands are
+        moved away so that no joint is nearer than 170 mm.
+    framing : (float, float), float or array-like of shape (3, 3), default=(1.1, 1.9)
+        A square crop so many times as wide as the hand, off centre by up to 8%; a crop about the hand's
+        middle that is so many mm wide there; or the intrinsics (px) of whole pictures, in which the hand
+        lies about the middle and wholly inside if it fits.
+    shape : float, default=1.0
+        How much people differ in size, proportions and thickness; 0 gives all of them the mean hand.
+    skin : (float, float), default=(0, 1)
+        Range of skin tones from the lightest, 0, to the darkest, 1.
+    sleeves : float, default=0.55
+        Share of the rows with a sleeve.
+    light : (float, float), default=(0.25, 1)
+        Range of the strength of the light that casts the shadow; there is light from everywhere beside it.
+    backgrounds : "procedural", path or None, default="procedural"
+        What is behind the hand in ``rgb``: drawn scenes, pictures (JPEG, PNG) out of a folder, or black.
+    occluders : float, default=0.0
+        Share of the rows with a thing in front of the hand: in ``rgb`` and ``depth``, cut out of ``mask``,
+        and considered in ``visible``.
+    blur, noise : float, default=1.0
+        Factors on the blur and on the noise of ``rgb``; 0 is none.
+    motion : float, default=0.0
+        Share of the rows that are blurred along a line.
+    jpeg : (float, float) or None, default=None
+        Range of the JPEG quality, 1 to 100, that ``rgb`` goes through; None leaves it as it is.
+    domain : {"clean", "sensor"}, default="clean"
+        Depth as it is, or as a depth camera measures it: quantised, noisy, with holes and flying pixels;
+        the people's hands are shaped otherwise too. It is X's column ``domain``: "synthetic" for clean depth
+        and "sensor".
+    sensor : {"structured_light", "time_of_flight"}, default="structured_light"
+        Which depth camera.
     lazy : bool, default=False
         Whether the pictures are rendered when they are asked for, the same ones bit by bit, instead of
-        all at once.
+        all at once. A row takes about 1 kB, so a fit may take millions; `partial_fit` on the hands of one
+        ``random_state`` after the other has no end.
+    device : str, default="cpu"
+        Where to render; "auto" is a GPU if there is one. Pictures agree bit by bit on one device only.
     random_state : int, RandomState instance or None, default=None
         Row i depends on this seed and i only: not on ``n_samples``, and not on which rows are asked for
         together.
@@ -108,10 +192,10 @@ def make_hands(
     hands : Bunch
         ``data`` : HandFrames with the pictures, ``keypoints2d`` (px), ``camera`` (px), ``side``,
         ``scale`` (bone middle MCP to PIP, mm), ``root`` (palm: mean of wrist and middle MCP, mm), ``box``
-        (px) and ``domain`` "synthetic".
+        (px), ``visible`` and ``domain``.
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, camera frame.
-        ``visible`` : ndarray of shape (n_samples, 21), bool: the joint is in the frame and at most 20 mm
-        behind the surface that covers it.
+        ``visible`` : ndarray of shape (n_samples, 21), bool: the joint is in the frame and at most 15 mm
+        behind the skin that its ray meets first (before seams are smoothed, which adds up to 2 mm).
         ``groups`` : ndarray of shape (n_samples,), the person.
         ``angles`` : ndarray of shape (n_samples, 22), degrees. ``gesture`` : ndarray of str.
         ``joint_names``, ``angle_names``, ``DESCR``.
@@ -131,13 +215,31 @@ def make_hands(
     ((4, 32, 32, 3), (4, 21, 3))
     """
     check_number(n_samples, "n_samples", integer=True, low=1)
-    check_number(image_size, "image_size", integer=True, low=16)
-    check_number(n_subjects, "n_subjects", integer=True, low=1)
-    check_option(side, "side", ("both", "left", "right"))
-    check_number(rotation, "rotation", low=0.0, high=180.0)
     images = _check_images(images)
+    settings = check_settings(
+        image_size=image_size,
+        n_subjects=n_subjects,
+        side=side,
+        rotation=rotation,
+        gestures=gestures,
+        distance=distance,
+        framing=framing,
+        shape=shape,
+        skin=skin,
+        sleeves=sleeves,
+        light=light,
+        backgrounds=backgrounds,
+        occluders=occluders,
+        blur=blur,
+        noise=noise,
+        motion=motion,
+        jpeg=jpeg,
+        domain=domain,
+        sensor=sensor,
+        device=device,
+    )
     seed = int(check_random_state(random_state).randint(0, 2**31 - 1))
-    source = HandSource(seed, int(image_size), int(n_subjects), side, float(rotation))
+    source = HandSource(seed, settings)
     poses = source.poses(np.arange(n_samples))
     joints, camera, box = poses.joints.copy(), poses.camera.copy(), poses.box.copy()
     left = poses.is_left
@@ -159,7 +261,7 @@ def make_hands(
         root=0.5 * (joints[:, 0] + joints[:, 9]),
         box=box,
         visible=poses.visible,
-        domain=np.full(n_samples, "synthetic"),
+        domain=np.full(n_samples, "synthetic" if domain == "clean" else "sensor"),
     )
     if return_X_y:
         return data, joints

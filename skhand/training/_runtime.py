@@ -1,4 +1,4 @@
-"""Seed, device and precision: what surrounds a training run."""
+"""Seed, device, precision and mode: what surrounds a training run."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import torch
 
+from skhand._device import resolve_device
 from skhand._validation import check_option
-from skhand.exceptions import InputError
 
-__all__ = ["autocast", "resolve_device", "resolve_precision", "seeded"]
+__all__ = ["autocast", "evaluating", "resolve_device", "resolve_precision", "seeded"]
 
 _SEED_LOCK = threading.RLock()
 
@@ -30,26 +30,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
-
-
-def resolve_device(device: str) -> torch.device:
-    """Turn ``"auto"`` or a torch device name into a device.
-
-    Raises
-    ------
-    InputError
-        If the name is unknown, or the machine has no such device.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-        torch.empty(1, device=resolved)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise InputError(
-            f"device: expected 'auto', 'cpu' or a device that torch finds here, got {device!r} ({error})."
-        ) from error
-    return resolved
 
 
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
@@ -78,3 +58,16 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype)
+
+
+@contextlib.contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block: a callback may predict between two training steps."""
+    training = module.training
+    if training:
+        module.eval()
+    try:
+        yield
+    finally:
+        if training:
+            module.train()

@@ -80,7 +80,7 @@ def _palm(
     for k in range(4):
         head = np.array([10.6, 10.8, 10.2, 9.2])[k] * thick
         start = carpals[:, k] + back[:, k] * (2.0 * thick)[:, None]
-        build.add((5, k), start, knuckles[:, k] + back[:, k] * (1.0 * thick)[:, None], 13.5 * thick, head)
+        build.add((5, k), start, knuckles[:, k] + back[:, k] * (1.0 * thick)[:, None], 12.6 * thick, head)
         # the pad below the finger
         pad = knuckles[:, k] + back[:, k] * (4.0 * thick)[:, None]
         build.add(
@@ -108,7 +108,7 @@ def _palm(
     cmc, mcp = joints[:, 1], joints[:, 2]
     thumb_palmar = frames[:, 0, 0, :, 2]
     base = np.array([12.0, 7.0, 6.0]) * size[:, None]
-    build.add((5, 4), base, _mix(cmc, mcp, 0.25), 14.0 * thick, 13.2 * thick)
+    build.add((5, 4), base, _mix(cmc, mcp, 0.25), 13.0 * thick, 12.8 * thick)
     # thenar: from the carpus along the metacarpal, on its palmar side
     belly = _mix(cmc, mcp, 0.45) + thumb_palmar * (3.5 * thick)[:, None]
     build.add((5, 4), np.array([6.0, 16.0, 11.0]) * size[:, None], belly, 11.5 * thick, 13.0 * thick)
@@ -126,19 +126,20 @@ def _palm(
     # hypothenar
     heel = np.array([-14.0, 7.0, 4.0]) * size[:, None]
     edge = _mix(carpals[:, 3], knuckles[:, 3], 0.72) + back[:, 3] * (5.0 * thick)[:, None]
-    build.add((5, 6), heel, edge, 15.0 * thick, 10.5 * thick)
+    build.add((5, 6), heel, edge, 13.6 * thick, 10.5 * thick)
 
 
 def _arm(build: _Builder, elbow: np.ndarray, side: np.ndarray, thick: np.ndarray, sleeve: np.ndarray) -> None:
-    """Forearm of two cones beside each other, the wrist, and a sleeve (of radius 0 where there is none)."""
+    """Forearm of three cones beside each other, the wrist, and a sleeve (of radius 0 where there is none)."""
     origin = np.zeros_like(elbow)
+    build.add((6, 0), origin + np.array([0.0, 5.0, 1.0]), elbow, 14.6 * thick, 33.0 * thick)
     for sign in (1.0, -1.0):
         start = origin + side * (sign * 11.5 * thick)[:, None] + np.array([0.0, 5.0, 1.0])
         end = elbow + side * (sign * 15.0 * thick)[:, None]
-        build.add((6, 0), start, end, 16.5 * thick, 26.0 * thick)
+        build.add((6, 0), start, end, 14.2 * thick, 29.0 * thick)
         # the wrist: from the heel of the hand into the forearm
-        heel = np.array([sign * 9.5, 19.0, 1.5]) * thick[:, None]
-        build.add((6, 0), heel, _mix(start, end, 0.2), 14.5 * thick, 18.0 * thick)
+        heel = np.array([sign * 10.0, 19.0, 1.0]) * thick[:, None]
+        build.add((6, 0), heel, _mix(start, end, 0.14), 13.2 * thick, 16.2 * thick)
     length = np.linalg.norm(elbow, axis=1)
     share = np.clip(sleeve[:, 0] / length, 0.05, 0.97)[:, None]
     on = sleeve[:, 1]
@@ -150,7 +151,7 @@ def _arm(build: _Builder, elbow: np.ndarray, side: np.ndarray, thick: np.ndarray
             start,
             end,
             np.where(on, sleeve[:, 2] + 21.0 * thick, 0.01),
-            np.where(on, sleeve[:, 2] + 31.0 * thick, 0.01),
+            np.where(on, sleeve[:, 2] + 35.0 * thick, 0.01),
         )
 
 
@@ -196,7 +197,7 @@ def _hang(
     sleeve: np.ndarray,
 ) -> _Builder:
     build = _Builder([], [], [], [])
-    size = np.linalg.norm(joints[:, 9], axis=1) / 89.0
+    size = np.linalg.norm(joints[:, 9], axis=1) / np.linalg.norm(MEAN_BASES[2])
     for digit in range(5):
         _finger(build, digit, joints, frames, thickness[:, 0])
     _palm(build, joints, frames, palm, size, thickness[:, 1])

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
+from skhand.datasets._hands.arm import draw_forearms
 from skhand.datasets._hands.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
 from skhand.datasets._hands.camera import draw_rotations, draw_views
 from skhand.datasets._hands.cones import FRAME, build_cones
 from skhand.datasets._hands.draws import Draws
 from skhand.datasets._hands.gestures import draw_poses
 from skhand.datasets._hands.kinematics import forward_kinematics
+from skhand.datasets._hands.occluders import OCCLUDER_DRAWS, Occluders, cover_with, plan_occluders
 from skhand.datasets._hands.photograph import draw_finish, draw_light, finish
-from skhand.datasets._hands.shading import Look, shade
+from skhand.datasets._hands.pictures import PICTURE_DRAWS, read_backgrounds
+from skhand.datasets._hands.sensor import SENSOR_DRAWS, STRUCTURED_LIGHT, TIME_OF_FLIGHT, draw_sensor, sense
+from skhand.datasets._hands.settings import Settings
+from skhand.datasets._hands.shading import shade
+from skhand.datasets._hands.skin import Look
 from skhand.datasets._hands.subjects import Subjects, draw_subjects
-from skhand.datasets._hands.tracing import Scene, intersect, smooth, trace
+from skhand.datasets._hands.tracing import Scene, first_hit, smooth, trace
 
 __all__ = ["HandSource", "Poses"]
 
-CHUNK = 16
-_HIDDEN = 20.0
+_POSES = 256
+_RIGS = 32
+_PIXELS = 2**17
+_HIDDEN = 15.0
+_SENSORS = {"structured_light": STRUCTURED_LIGHT, "time_of_flight": TIME_OF_FLIGHT}
+_OTHERS = 2**20
+_SHAPED = np.array([1.08, 1.04, 1.05])
+"""The sensor domain's hands are other people's, and thicker: factors on fingers, palm and arm."""
 
 
 @dataclass
@@ -59,9 +72,28 @@ class _Rig:
     poses: Poses
     scene: Scene
     subjects: Subjects
+    occluders: Occluders
     frames: np.ndarray
     origins: np.ndarray
     lengths: np.ndarray
+
+    def part(self, rows: slice) -> _Rig:
+        """Return some of the rows."""
+        scene = replace(
+            self.scene, **{name: getattr(self.scene, name)[rows] for name in ("a", "b", "radii", "camera")}
+        )
+        axes = (self.frames[rows], self.origins[rows], self.lengths[rows])
+        return _Rig(
+            _some(self.poses, rows), scene, _some(self.subjects, rows), _some(self.occluders, rows), *axes
+        )
+
+
+_Table = TypeVar("_Table", Poses, Subjects, Occluders)
+
+
+def _some(table: _Table, rows: Any) -> _Table:
+    """Return some rows of all fields."""
+    return replace(table, **{name: getattr(table, name)[rows] for name in table.__dataclass_fields__})
 
 
 @dataclass(frozen=True)
@@ -71,24 +103,18 @@ class HandSource:
     Parameters
     ----------
     seed : int
-    image_size : int, px
-    n_subjects : int
-    side : {"both", "left", "right"}
-    rotation : float, degrees
+    settings : Settings
     """
 
     seed: int
-    image_size: int
-    n_subjects: int
-    side: str
-    rotation: float
+    settings: Settings
 
     def poses(self, rows: np.ndarray) -> Poses:
         """Return the rows' poses, cameras and visibility, without any picture."""
         parts = []
-        for chunk in _chunks(rows, 256):
+        for chunk in _chunks(rows, _POSES):
             rig = self._rig(chunk)
-            rig.poses.visible = _visible(rig.scene, rig.poses.joints, rig.poses.camera, self.image_size)
+            rig.poses.visible = _visible(rig, self.settings.image_size)
             parts.append(rig.poses)
         names = Poses.__dataclass_fields__
         return Poses(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
@@ -102,80 +128,133 @@ class HandSource:
             "rgb" (n, size, size, 3) uint8, "depth" (n, size, size) float32 in mm with 0 for the
             background, "mask" (n, size, size) bool.
         """
-        size = self.image_size
+        size = self.settings.image_size
         shapes = {
             "rgb": ((size, size, 3), np.uint8),
             "depth": ((size, size), np.float32),
             "mask": ((size, size), bool),
         }
         out = {name: np.empty((len(rows), *shapes[name][0]), shapes[name][1]) for name in images}
-        start = 0
+        step, start = max(1, _PIXELS // (size * size)), 0
+        _keep_memory()
         with torch.inference_mode():
-            for chunk in _chunks(rows, CHUNK):
-                made = self._render(chunk, "rgb" in images)
-                for name in images:
-                    out[name][start : start + len(chunk)] = made[name]
-                start += len(chunk)
+            for posed in _chunks(rows, max(_RIGS, step)):
+                rig = self._rig(posed)
+                ground = self._ground(posed, rig.subjects.skin) if "rgb" in images else None
+                for first in range(0, len(posed), step):
+                    part = slice(first, first + step)
+                    behind = None if ground is None else ground[part]
+                    made = self._render(rig.part(part), posed[part], behind)
+                    stop = start + len(posed[part])
+                    for name in images:
+                        out[name][start:stop] = made[name]
+                    start = stop
         return out
 
-    def _rig(self, rows: np.ndarray) -> _Rig:
-        draws = Draws(self.seed, "pose", rows, 320)
-        subject = np.minimum((draws.uniform() * self.n_subjects).astype(int), self.n_subjects - 1)
-        coin = draws.uniform() < 0.5
-        is_left = coin if self.side == "both" else np.full(len(rows), self.side == "left")
+    def _people(self, draws: Draws) -> tuple[np.ndarray, Subjects]:
+        """Return the rows' people, by number and in the flesh."""
+        chosen = self.settings
+        subject = np.minimum((draws.uniform() * chosen.n_subjects).astype(int), chosen.n_subjects - 1)
         numbers, where = np.unique(subject, return_inverse=True)
-        people = draw_subjects(self.seed, numbers)
-        people = Subjects(**{name: getattr(people, name)[where] for name in Subjects.__dataclass_fields__})
-        angles, gesture = draw_poses(draws, people.bases, people.lengths)
+        others = chosen.domain == "sensor"
+        people = draw_subjects(self.seed, numbers + others * _OTHERS, chosen.shape, chosen.skin)
+        if others:
+            people = replace(people, thickness=people.thickness * _SHAPED)
+        return subject, _some(people, where)
+
+    def _rig(self, rows: np.ndarray) -> _Rig:
+        chosen = self.settings
+        draws = Draws(self.seed, "pose", rows, 320)
+        subject, people = self._people(draws)
+        coin = draws.uniform() < 0.5
+        is_left = coin if chosen.side == "both" else np.full(len(rows), chosen.side == "left")
+        weights = None if chosen.gestures is None else np.array(chosen.gestures)
+        angles, gesture = draw_poses(draws, people.bases, people.lengths, weights)
         joints, frames, palm = forward_kinematics(angles, people.bases, people.lengths)
-        view = draw_rotations(draws, self.rotation)
+        view = draw_rotations(draws, chosen.rotation)
         turned = _turn(view, joints)
-        shift, camera, box = draw_views(draws, turned, self.image_size)
-        elbow, across, sleeve = _forearm(draws, view, shift)
+        framing = np.array(chosen.framing) if np.ndim(chosen.framing) == 2 else chosen.framing
+        shift, camera, box = draw_views(draws, turned, chosen.image_size, chosen.distance, framing)
+        elbow, across, sleeve = draw_forearms(draws, view, shift, chosen.sleeves)
         a, b, radii = build_cones(joints, frames, palm, people.thickness, elbow, across, sleeve)
         a, b = _turn(view, a) + shift[:, None], _turn(view, b) + shift[:, None]
         placed = turned + shift[:, None]
         pinhole = np.stack([camera[:, 0, 0], camera[:, 1, 1], camera[:, 0, 2], camera[:, 1, 2]], axis=1)
-        tensors = [torch.as_tensor(v, dtype=torch.float32) for v in (a, b, radii, pinhole)]
-        scene = Scene(tensors[0], tensors[1], tensors[2], tensors[3], self.image_size)
+        bodies = [self._tensor(v) for v in (a, b, radii, pinhole)]
+        scene = Scene(bodies[0], bodies[1], bodies[2], bodies[3], chosen.image_size)
         axes = np.concatenate(
             [view[:, None] @ frames.reshape(len(rows), 15, 3, 3), view[:, None], view[:, None]], axis=1
         )
-        starts = placed.reshape(len(rows), 21, 3)[
-            :, [1 + 4 * d + k for d in range(5) for k in range(3)] + [0, 0]
-        ]
+        starts = placed[:, [1 + 4 * d + k for d in range(5) for k in range(3)] + [0, 0]]
         palm_length = np.linalg.norm(people.bases[:, 2], axis=1)[:, None]
         lengths = np.concatenate([people.lengths.reshape(-1, 15), palm_length, palm_length], axis=1)
-        poses = Poses(angles, gesture, subject, placed, camera, box, np.empty((0, 21), bool), is_left)
-        return _Rig(poses, scene, people, axes, starts, lengths)
+        poses = Poses(angles, gesture, subject, placed, camera, box, np.empty((len(rows), 21), bool), is_left)
+        things = Draws(self.seed, "occluder", rows, OCCLUDER_DRAWS)
+        plan = plan_occluders(things, _pixels(placed, camera), people.skin, chosen.occluders)
+        return _Rig(poses, scene, people, plan, axes, starts, lengths)
 
-    def _render(self, rows: np.ndarray, coloured: bool) -> dict[str, np.ndarray]:
-        rig = self._rig(rows)
-        n, size = len(rows), self.image_size
+    def _render(self, rig: _Rig, rows: np.ndarray, ground: torch.Tensor | None) -> dict[str, np.ndarray]:
+        """Return all pictures of a few rows, without ``rgb`` where there is no background."""
+        n, size, device = len(rows), self.settings.image_size, rig.scene.a.device
         hits = trace(rig.scene)
-        normal, depth, inward = smooth(rig.scene, hits, _palmar(rig.frames))
-        depths = torch.zeros(n * size * size)
-        depths[hits.pixel] = depth
-        made = {"depth": depths.reshape(n, size, size)}
-        made["mask"] = made["depth"] > 0
-        if coloured:
+        normal, depth, inward = smooth(rig.scene, hits, self._tensor(_palmar(rig.frames)))
+        flat = torch.zeros(n * size * size, device=device)
+        flat[hits.pixel] = depth
+        depths = flat.reshape(n, size, size)
+        mask = depths > 0
+        layer = None
+        if ground is not None:
             draws = Draws(self.seed, "look", rows, 128)
-            light = draw_light(draws, self.seed, rows)
             people = rig.subjects
+            light = draw_light(draws, self.seed, rows, self.settings.light, people.habit)
             body = (people.skin, people.palm_shift, rig.frames, rig.origins, rig.lengths)
-            look = Look(*(torch.as_tensor(v, dtype=torch.float32) for v in (*light, *body)))
-            layer = torch.zeros(n * size * size, 3)
-            layer[hits.pixel] = shade(rig.scene, hits, normal, inward, depth, look)
-            layer = layer.reshape(n, size, size, 3).permute(0, 3, 1, 2).contiguous()
-            ground = draw_backgrounds(
-                Draws(self.seed, "background", rows, BACKGROUND_DRAWS), 0.7 * people.skin, size
-            )
-            made["rgb"] = finish(layer, made["mask"], ground, draw_finish(draws), self.seed, rows)
-        left = rig.poses.is_left
-        pictures = {name: picture.numpy() for name, picture in made.items()}
+            look = Look(*(self._tensor(v) for v in (*light, *body)))
+            colours = torch.zeros(3, n * size * size, device=device)
+            colours[:, hits.pixel] = shade(rig.scene, hits, normal, inward, depth, look)
+            layer = colours.reshape(3, n, size, size).transpose(0, 1).contiguous()
+        cover = cover_with(rig.occluders, depths, rig.poses.camera[:, 0, 0], layer)
+        made = {"depth": self._sensed(depths, rig, rows), "mask": mask & ~cover}
+        if ground is not None and layer is not None:
+            chosen = self.settings
+            options = {name: getattr(chosen, name) for name in ("blur", "noise", "motion", "jpeg")}
+            made["rgb"] = finish(layer, mask | cover, ground, draw_finish(draws), self.seed, rows, **options)
+        pictures = {name: picture.cpu().numpy() for name, picture in made.items()}
         for picture in pictures.values():
-            picture[left] = picture[left][:, :, ::-1]
+            picture[rig.poses.is_left] = picture[rig.poses.is_left][:, :, ::-1]
         return pictures
+
+    def _ground(self, rows: np.ndarray, skin: np.ndarray) -> torch.Tensor:
+        """Return what is behind the hands, linear light, shape (n, 3, size, size)."""
+        size, device = self.settings.image_size, self.settings.device
+        files = self.settings.backgrounds
+        if files is None:
+            return torch.zeros(len(rows), 3, size, size, device=device)
+        if files == "procedural":
+            draws = Draws(self.seed, "background", rows, BACKGROUND_DRAWS)
+            return draw_backgrounds(draws, 0.7 * skin, size, device)
+        return read_backgrounds(files, Draws(self.seed, "background", rows, PICTURE_DRAWS), size, device)
+
+    def _sensed(self, depths: torch.Tensor, rig: _Rig, rows: np.ndarray) -> torch.Tensor:
+        """Return the depth pictures as the domain has them."""
+        if self.settings.domain == "clean":
+            return depths
+        sensor = _SENSORS[self.settings.sensor]
+        values = draw_sensor(Draws(self.seed, "sensor", rows, SENSOR_DRAWS), sensor)
+        depth = rig.poses.joints[..., 2]
+        centre = self._tensor(0.5 * (depth.min(axis=1) + depth.max(axis=1)))
+        return sense(depths, rig.scene.camera, centre, values, sensor, self.seed, rows)
+
+    def _tensor(self, values: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=self.settings.device)
+
+
+def _keep_memory() -> None:
+    """Let freed memory stay with the process.
+
+    glibc learns from the largest block that was ever freed (up to 32 MB) what to keep; else it gives the
+    arrays of every step back to the system, and to fetch them anew takes longer than the arithmetic.
+    """
+    torch.empty(7_500_000, dtype=torch.float32, device="cpu")
 
 
 def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
@@ -188,43 +267,26 @@ def _turn(rotation: np.ndarray, points: np.ndarray) -> np.ndarray:
     return r[..., 0] * points[..., 0:1] + r[..., 1] * points[..., 1:2] + r[..., 2] * points[..., 2:3]
 
 
-def _palmar(frames: np.ndarray) -> torch.Tensor:
+def _pixels(joints: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    """Return where joints (n, 21, 3) are in the pictures, px."""
+    return joints[..., :2] / joints[..., 2:] * camera[:, None, [0, 1], [0, 1]] + camera[:, None, :2, 2]
+
+
+def _palmar(frames: np.ndarray) -> np.ndarray:
     """Return the palmar side of each cone, (n, n_cones, 3); the thumb's root shares the palm's."""
     side = frames[..., 2].copy()
     side[:, 0] = side[:, 0] * 0.5 + side[:, 15]
     side = side / np.linalg.norm(side, axis=-1, keepdims=True)
-    return torch.as_tensor(side[:, FRAME], dtype=torch.float32)
+    return side[:, FRAME]
 
 
-def _forearm(draws: Draws, view: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return elbow end and side direction in the hand frame, and the sleeve.
-
-    The forearm leaves the wrist within about 45 degrees of the palm's axis and is cut before it comes
-    close to the camera.
-    """
-    n = len(view)
-    bend = np.clip(draws.normal(2) * np.array([0.25, 0.35]), -0.75, 0.75)
-    direction = np.stack([bend[:, 0], -np.ones(n), bend[:, 1]], axis=1)
-    direction = direction / np.linalg.norm(direction, axis=1, keepdims=True)
-    towards = _turn(view, direction[:, None])[:, 0, 2]
-    room = np.minimum(shift[:, 2] - 130.0, 0.4 * shift[:, 2]) / np.maximum(-towards, 1e-6)
-    length = np.where(towards < 0, np.minimum(230.0, np.maximum(room, 30.0)), 230.0)
-    roll = 0.5 * draws.normal()
-    across = np.stack([np.cos(roll), np.zeros(n), np.sin(roll)], axis=1)
-    across = across - direction * (across * direction).sum(axis=1, keepdims=True)
-    across = across / np.linalg.norm(across, axis=1, keepdims=True)
-    hem = 15.0 + 120.0 * draws.uniform() ** 1.2
-    on = draws.uniform() < 0.55
-    loose = 2.0 + 8.0 * draws.uniform()
-    return direction * length[:, None], across, np.stack([hem, on.astype(float), loose], axis=1)
-
-
-def _visible(scene: Scene, joints: np.ndarray, camera: np.ndarray, size: int) -> np.ndarray:
-    """Return which joints lie in the frame and at most 20 mm behind what their own ray meets first."""
+def _visible(rig: _Rig, size: int) -> np.ndarray:
+    """Return which joints lie in the frame, not far behind what their own ray meets first, and uncovered."""
+    joints, device = rig.poses.joints, rig.scene.a.device
     rays = joints[..., :2] / joints[..., 2:]
-    x, y = (torch.as_tensor(rays[:, None, :, k], dtype=torch.float32) for k in range(2))
+    x, y = (torch.as_tensor(rays[..., k], dtype=torch.float32, device=device) for k in range(2))
     with torch.inference_mode():
-        first = intersect(scene.a, scene.b, scene.radii, x, y).amin(dim=1).numpy()
-    pixels = rays * camera[:, None, [0, 1], [0, 1]] + camera[:, None, :2, 2]
+        first = first_hit(rig.scene, x, y).cpu().numpy()
+    pixels = _pixels(joints, rig.poses.camera)
     inside = ((pixels >= -0.5) & (pixels <= size - 0.5)).all(axis=-1)
-    return inside & (joints[..., 2] - first <= _HIDDEN)
+    return inside & (joints[..., 2] - first <= _HIDDEN) & ~rig.occluders.hides(pixels)

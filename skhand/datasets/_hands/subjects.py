@@ -11,12 +11,12 @@ from skhand.datasets._hands.draws import Draws
 __all__ = ["MEAN_BASES", "MEAN_LENGTHS", "Subjects", "draw_subjects"]
 
 MEAN_BASES: np.ndarray = np.array(
-    [(22.0, 22.0, 10.0), (22.0, 87.0, 3.0), (0.0, 89.0, 0.0), (-18.5, 83.5, 1.0), (-35.0, 74.0, 4.0)]
+    [(26.0, 25.0, 11.0), (24.0, 93.0, -1.0), (0.0, 95.0, -4.0), (-20.0, 89.0, -3.0), (-38.5, 79.0, 1.5)]
 )
 """Thumb CMC and the four MCPs of a mean adult's flat right hand, mm, hand frame."""
 
 MEAN_LENGTHS: np.ndarray = np.array(
-    [(43.0, 34.0, 27.0), (42.0, 25.5, 23.0), (46.5, 29.0, 24.0), (42.5, 27.5, 23.5), (33.0, 20.0, 20.5)]
+    [(42.0, 34.0, 27.0), (41.5, 26.5, 23.0), (46.0, 29.0, 24.0), (42.0, 27.5, 23.5), (34.0, 19.5, 20.5)]
 )
 """The three bones beyond each base of a mean adult's hand, mm."""
 
@@ -47,6 +47,8 @@ class Subjects:
         Albedo of the back of the hand, linear light, 0 to 1.
     palm_shift : ndarray of shape (n, 3)
         Albedo of the palm divided by that of the back.
+    habit : ndarray of shape (n, 2)
+        How much veins and hair show, 0 to 1.
     """
 
     bases: np.ndarray
@@ -54,29 +56,58 @@ class Subjects:
     thickness: np.ndarray
     skin: np.ndarray
     palm_shift: np.ndarray
+    habit: np.ndarray
 
 
-def draw_subjects(seed: int, numbers: np.ndarray) -> Subjects:
-    """Draw the subjects with the given numbers; a number is always the same person for one seed."""
-    draws = Draws(seed, "subject", numbers, 64)
-    scale = np.clip(1.0 + 0.07 * draws.normal(), 0.85, 1.15)
-    bases = MEAN_BASES * (1.0 + 0.04 * np.clip(draws.normal(5, 3), -2, 2))
-    bases[:, 1:, 0] = bases[:, 1:, 0] * (1.08 + 0.10 * np.clip(draws.normal(1), -2, 2))
-    digit = 1.0 + 0.03 * np.clip(draws.normal(5, 1), -2, 2)
-    bone = 1.0 + 0.03 * np.clip(draws.normal(5, 3), -2, 2)
-    lengths = MEAN_LENGTHS * digit * bone
-    thickness = scale[:, None] * (1.0 + 0.07 * np.clip(draws.normal(1) + 0.4 * draws.normal(3), -2, 2))
-    tone = draws.uniform() ** 1.3 * (len(_TONES) - 1)
-    low = np.minimum(tone.astype(int), len(_TONES) - 2)
-    weight = (tone - low)[:, None]
-    skin = _TONES[low] * (1 - weight) + _TONES[low + 1] * weight
-    skin = skin * (1.0 + np.clip(0.07 * draws.normal(1) + 0.03 * draws.normal(3), -0.2, 0.2))
+def draw_subjects(
+    seed: int, numbers: np.ndarray, shape: float = 1.0, skin: tuple[float, float] = (0.0, 1.0)
+) -> Subjects:
+    """Draw the subjects with the given numbers; a number is always the same person for one seed.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the data set, below 2**32.
+    numbers : ndarray of shape (n,)
+        Which people.
+    shape : float, default=1.0
+        How much people differ in size and proportions: 0 gives everyone the mean hand, 1 the spread of
+        adults (size 7%, palm against fingers 4%, single bones 2 to 5%, each one standard deviation and
+        drawn within two).
+    skin : tuple (lightest, darkest), default=(0.0, 1.0)
+        Range of the skin's tone, within 0 for the lightest and 1 for the darkest.
+
+    Returns
+    -------
+    people : Subjects
+        One row a number.
+    """
+    draws = Draws(seed, "subject", numbers, 80)
+
+    def differ(by: float, *size: int) -> np.ndarray:
+        return 1.0 + shape * by * np.clip(draws.normal(*size), -2, 2)
+
+    scale = differ(0.07)
+    palm = differ(0.04, 1, 1) * differ(0.015, 5, 3)
+    palm[:, 1:, 0] *= differ(0.06, 1)
+    bases = MEAN_BASES * palm
+    bases[:, 1:, 2] += 2.0 * (differ(1.0, 1) - 1.0)
+    lengths = MEAN_LENGTHS * differ(0.02, 5, 1) * differ(0.025, 5, 3)
+    lengths[:, :, 2] *= differ(0.05, 1)
+    thickness = scale[:, None] * differ(0.07, 1) * differ(0.03, 3)
+    low, high = skin
+    tone = (low + (high - low) * draws.uniform() ** 1.3) * (len(_TONES) - 1)
+    step = np.minimum(tone.astype(int), len(_TONES) - 2)
+    weight = (tone - step)[:, None]
+    albedo = _TONES[step] * (1 - weight) + _TONES[step + 1] * weight
+    albedo = albedo * (1.0 + np.clip(0.07 * draws.normal(1) + 0.03 * draws.normal(3), -0.2, 0.2))
     darkness = (tone / (len(_TONES) - 1))[:, None]
     palm_shift = np.array([1.12, 1.05, 1.04]) + darkness * np.array([0.9, 0.75, 0.6])
     return Subjects(
         bases * scale[:, None, None],
         lengths * scale[:, None, None],
         thickness,
-        np.clip(skin, 0.03, 0.92),
+        np.clip(albedo, 0.03, 0.92),
         palm_shift,
+        np.array([0.5, 0.25]) * draws.uniform(2) ** 2,
     )

@@ -1,0 +1,38 @@
+"""Which device a name means on this machine."""
+
+from __future__ import annotations
+
+import torch
+
+from skhand.exceptions import InputError
+
+__all__ = ["resolve_device"]
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn ``"auto"`` or a torch device name into a device.
+
+    Parameters
+    ----------
+    device : str
+        "auto" is a GPU if there is one.
+
+    Returns
+    -------
+    device : torch.device
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, or the machine has no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(1, device=resolved)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(
+            f"device: expected 'auto', 'cpu' or a device that torch finds here, got {device!r} ({error})."
+        ) from error
+    return resolved

@@ -1,0 +1,137 @@
+"""What a user may choose about generated hands, and the check of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skhand._device import resolve_device
+from skhand._validation import check_camera, check_number, check_option, describe
+from skhand.datasets._backgrounds import background_files
+from skhand.datasets._hands.gestures import GESTURES
+from skhand.exceptions import InputError
+
+__all__ = ["Settings", "check_settings"]
+
+_SHARES = ("sleeves", "occluders", "motion")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked arguments of `make_hands` that decide how rows are made; see there.
+
+    Attributes
+    ----------
+    gestures : tuple of float or None
+        A weight for each of `GESTURES`.
+    backgrounds : tuple of str or {"procedural"} or None
+        Names of picture files.
+    """
+
+    image_size: int
+    n_subjects: int
+    side: str
+    rotation: float
+    gestures: tuple[float, ...] | None
+    distance: tuple[float, float]
+    framing: Any
+    shape: float
+    skin: tuple[float, float]
+    sleeves: float
+    light: tuple[float, float]
+    backgrounds: Any
+    occluders: float
+    blur: float
+    noise: float
+    motion: float
+    jpeg: tuple[float, float] | None
+    domain: str
+    sensor: str
+    device: str
+
+
+def check_settings(**given: Any) -> Settings:
+    """Judge every argument; raise an `InputError` that names the first that is out of its range."""
+    check_number(given["image_size"], "image_size", integer=True, low=16)
+    check_number(given["n_subjects"], "n_subjects", integer=True, low=1)
+    check_option(given["side"], "side", ("both", "left", "right"))
+    check_number(given["rotation"], "rotation", low=0.0, high=180.0)
+    for name in _SHARES:
+        check_number(given[name], name, low=0.0, high=1.0)
+    for name in ("shape", "blur", "noise"):
+        check_number(given[name], name, low=0.0, high=3.0)
+    check_option(given["domain"], "domain", ("clean", "sensor"))
+    check_option(given["sensor"], "sensor", ("structured_light", "time_of_flight"))
+    return Settings(
+        **{
+            **given,
+            "gestures": _check_gestures(given["gestures"]),
+            "distance": _check_range(given["distance"], "distance", 200.0, 5000.0),
+            "framing": _check_framing(given["framing"]),
+            "skin": _check_range(given["skin"], "skin", 0.0, 1.0),
+            "light": _check_range(given["light"], "light", 0.0, 3.0),
+            "backgrounds": _check_backgrounds(given["backgrounds"]),
+            "jpeg": None if given["jpeg"] is None else _check_range(given["jpeg"], "jpeg", 1, 100),
+            "device": str(resolve_device(given["device"])),
+        }
+    )
+
+
+def _check_range(value: Any, name: str, low: float, high: float) -> tuple[float, float]:
+    pair = tuple(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else ()
+    if len(pair) != 2:
+        raise InputError(f"{name}: expected two numbers (low, high), got {value!r}.")
+    for number in pair:
+        check_number(number, name, low=low, high=high)
+    if pair[0] > pair[1]:
+        raise InputError(f"{name}: expected the lower bound first, got {value!r}.")
+    return float(pair[0]), float(pair[1])
+
+
+def _check_gestures(gestures: Any) -> tuple[float, ...] | None:
+    """Return a weight for each gesture; None where the user left them alone."""
+    if gestures is None:
+        return None
+    if isinstance(gestures, str):
+        gestures = (gestures,)
+    if not np.iterable(gestures):
+        raise InputError(f"gestures: expected a name, names, or a dict of weights, got {describe(gestures)}.")
+    weights = dict(gestures) if isinstance(gestures, Mapping) else dict.fromkeys(gestures, 1.0)
+    for name, weight in weights.items():
+        check_option(name, "gestures", GESTURES)
+        check_number(weight, f"gestures[{name!r}]", low=0.0)
+    if not sum(weights.values()) > 0 or not np.isfinite(sum(weights.values())):
+        raise InputError(f"gestures: expected finite weights with a sum above 0, got {gestures!r}.")
+    return tuple(float(weights.get(name, 0.0)) for name in GESTURES)
+
+
+def _check_framing(framing: Any) -> Any:
+    """Return (low, high), a width in mm, or intrinsics as a tuple of tuples."""
+    if isinstance(framing, int | float | np.number):
+        return float(check_number(framing, "framing", low=50.0, high=5000.0))
+    try:
+        array = np.asarray(framing, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.shape == (2,):
+        return _check_range(tuple(array.tolist()), "framing", 0.5, 20.0)
+    if array.shape == (3, 3):
+        camera = check_camera(array, "framing")
+        if camera[0, 1] != 0 or camera[1, 0] != 0 or not (np.diag(camera) > 0).all():
+            raise InputError(
+                f"framing: expected intrinsics without skew and mirror, got {describe(framing)}."
+            )
+        return tuple(map(tuple, camera.tolist()))
+    raise InputError(
+        "framing: expected (low, high) times the hand's width, a width in mm, or a (3, 3) matrix of "
+        f"intrinsics in px; got {describe(framing)}."
+    )
+
+
+def _check_backgrounds(backgrounds: Any) -> Any:
+    if backgrounds is None or (isinstance(backgrounds, str) and backgrounds == "procedural"):
+        return backgrounds
+    return tuple(str(path) for path in background_files(backgrounds))
