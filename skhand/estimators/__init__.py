@@ -1,5 +1,7 @@
 """scikit-learn-style estimators for 3D hand pose."""
 
+from skhand.estimators._aligned_latent import AlignedLatentRegressor
 from skhand.estimators._cross_modal_vae import CrossModalVAERegressor
+from skhand.estimators._latent_heatmap import LatentHeatmapRegressor
 
-__all__ = ["CrossModalVAERegressor"]
+__all__ = ["AlignedLatentRegressor", "CrossModalVAERegressor", "LatentHeatmapRegressor"]

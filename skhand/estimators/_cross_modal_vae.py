@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
 
-from skhand._validation import check_number, check_option
-from skhand.estimators._fitting import train, warn_if_diverged
-from skhand.estimators._inputs import rows_of_pairs
-from skhand.estimators._networks import build_networks, fit_codecs, pairs_of
-from skhand.estimators._training_data import PairedPoseEstimator
-from skhand.exceptions import InputError, TrainingWarning
-from skhand.nn import BACKBONES, CrossModalVAE
-from skhand.training import (
-    CosineRate,
-    KeepBest,
-    PairBatches,
-    PairTask,
-    check_augment,
-    check_callbacks,
-    resolve_device,
-    resolve_precision,
-    seeded,
-)
+from skhand._validation import check_number
+from skhand.estimators._fitting import Run
+from skhand.estimators._networks import build_networks, pairs_of
+from skhand.estimators._trained import TrainedPoseEstimator, TrainingSetup
+from skhand.exceptions import InputError
+from skhand.nn import CrossModalVAE
+from skhand.training import PAPER, PairBatches, PairTask
 
 __all__ = ["CrossModalVAERegressor"]
 
-_COUNTS = ("latent_dim", "max_epochs", "batch_size", "hidden_units", "n_hidden_layers", "n_iter_no_change")
-_WEAK = 1e-3  # a term whose gradient is below this share of the MSE's does nothing
 
-
-class CrossModalVAERegressor(CallbackSupportMixin, PairedPoseEstimator):
+class CrossModalVAERegressor(TrainedPoseEstimator):
     """3D hand pose through one latent space that all modalities share.
 
     An encoder for each modality maps it to a normal distribution in a common latent space; a decoder for each
@@ -72,6 +54,9 @@ class CrossModalVAERegressor(CallbackSupportMixin, PairedPoseEstimator):
         Trunk of picture encoders: one of torchvision's ResNets, or "small" for small pictures.
     pretrained : bool, default=False
         Whether the trunk starts from torchvision's ImageNet weights (needs a network or a cached file).
+    decoder : {"plain", "injection"}, default="plain"
+        Decoders of vectors: the paper's plain layers, or layers into each of which the latent vector is
+        injected (Stergioulas et al. 2021, Sec. 3.3). Decoders of pictures stay as they are.
     hidden_units, n_hidden_layers : int, default=512, 5
         Width and number of the layers of vector encoders and decoders.
     given : tuple of str, default=()
@@ -180,6 +165,7 @@ class CrossModalVAERegressor(CallbackSupportMixin, PairedPoseEstimator):
         source: str = "auto",
         backbone: str = "resnet18",
         pretrained: bool = False,
+        decoder: str = "plain",
         hidden_units: int = 512,
         n_hidden_layers: int = 5,
         given: tuple[str, ...] = (),
@@ -209,6 +195,7 @@ class CrossModalVAERegressor(CallbackSupportMixin, PairedPoseEstimator):
         self.source = source
         self.backbone = backbone
         self.pretrained = pretrained
+        self.decoder = decoder
         self.hidden_units = hidden_units
         self.n_hidden_layers = n_hidden_layers
         self.given = given
@@ -227,170 +214,55 @@ class CrossModalVAERegressor(CallbackSupportMixin, PairedPoseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    @with_callbacks
-    def fit(self, X: Any, y: Any = None, *, X_val: Any = None, y_val: Any = None) -> CrossModalVAERegressor:
-        """Train the networks.
-
-        Parameters
-        ----------
-        X : HandFrames or array-like
-            Pictures (n, height, width, 3) uint8 or float in 0..1, depth (n, height, width) in mm, keypoints
-            (n, n_joints, 2) in px, a table (n, n_features), or a `HandFrames` with any of these.
-        y : array-like of shape (n, n_joints, 3), (n, 3 * n_joints), (n, k) or (n,), mm
-            Poses in the original camera frame, whatever X's ``rotation``, or any numbers for a table. NaN
-            rows are unlabelled. None takes the poses of X's column ``pose3d``, in the rows' own frames.
-            Flattened poses are recognised where X is no table and they have five joints or more, or where
-            "root" or "scale" is given; other numbers are standardised column by column.
-        X_val, y_val : like X and y, default=None
-            Validation data, for ``history_`` and early stopping.
-
-        Returns
-        -------
-        self : CrossModalVAERegressor
-
-        Raises
-        ------
-        InputError
-            If a parameter or an input is not what was expected.
-        KeyboardInterrupt
-            After an interrupt; the estimator is fitted with what was trained until then.
-        """
-        fresh = not (self.warm_start and hasattr(self, "module_"))
-        return self._fit(X, y, X_val, y_val, fresh=fresh, epochs=self.max_epochs)
-
-    @with_callbacks
-    def partial_fit(self, X: Any, y: Any = None) -> CrossModalVAERegressor:
-        """Train for one more epoch on X and y, from the weights and the optimiser state there are.
-
-        All rows are trained on: early stopping has no part in it.
-
-        Parameters
-        ----------
-        X, y : array-like
-            As in `fit`; the shapes must be those of the first call.
-
-        Returns
-        -------
-        self : CrossModalVAERegressor
-        """
-        fresh = not hasattr(self, "module_")
-        return self._fit(X, y, None, None, fresh=fresh, epochs=1, partial=True)
-
     # ------------------------------------------------------------------ inside
 
-    def _fit(
-        self, X: Any, y: Any, X_val: Any, y_val: Any, *, fresh: bool, epochs: int, partial: bool = False
-    ) -> CrossModalVAERegressor:
-        augment = self._check_parameters()
-        device = resolve_device(self.device)
-        dtype = resolve_precision(self.precision, device)
-        stopping = self.early_stopping and not partial
-        before = dict(self.__dict__)
-        try:
-            columns = self._read_training(X, y, fresh)
-            weights = self._pair_weights()
-            if not fresh:
-                self._check_same_architecture()
-            validation = self._read_validation(X_val, y_val, stopping)
-            augment = self._check_augmentation(augment)
-        except Exception:  # an estimator that was fitted before stays as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        rng = np.random.default_rng(seed if fresh else [seed, self.n_iter_])
-        if fresh:
-            self._split_seed = seed
-        rows = np.arange(len(columns[self.source_]))
-        if stopping and validation is None:
-            rows, validation = self._split(columns, rows, self._split_seed)
-        pair_rows = rows_of_pairs(columns, rows, self.pairs_, self._rooted)
-        with seeded(int(rng.integers(2**31)), device):
-            if fresh:
-                self._build(columns, rows)
-            self.module_ = self.module_.to(device, memory_format=torch.channels_last)
-            self.device_ = device
-            task = PairTask(
-                self.pairs_, weights, self.beta, self.codecs_, augment, "side" in self.given_, dtype
-            )
-            names = [task.columns(pair) for pair in range(len(self.pairs_))]
-            batches = PairBatches(columns, pair_rows, names, self.batch_size, rng, device)
-            interrupted = train(
-                self,
-                task,
-                batches,
-                epochs,
-                resume=partial and not fresh,
-                callbacks=self._own_callbacks(epochs, validation),
-                data=(X, y),
-            )
-            self._read_latent(columns, pair_rows[0])
-        if interrupted:
-            raise KeyboardInterrupt
-        warn_if_diverged(self)
-        if not partial and self.n_iter_ >= 10:
-            self._warn_if_weak()
-        return self
+    _paper_augment = PAPER
 
     def _check_parameters(self) -> Any:
-        """Judge every parameter before any work; return the augmentation settings."""
-        for name in _COUNTS:
-            check_number(getattr(self, name), name, integer=True, low=1)
-        check_number(self.beta, "beta", low=0)
+        check_number(self.max_epochs, "max_epochs", integer=True, low=1)
         check_number(self.lr, "lr", low=0, include_low=False)
-        check_number(self.tol, "tol", low=0, high=1)
-        check_number(self.validation_fraction, "validation_fraction", low=0, high=0.9, include_low=False)
-        check_option(self.backbone, "backbone", BACKBONES)
-        check_option(self.lr_schedule, "lr_schedule", ("constant", "cosine"))
-        for name in ("pretrained", "early_stopping", "warm_start"):
-            check_option(getattr(self, name), name, (True, False))
-        check_callbacks(self.callbacks)
-        self._given()
-        is_auto = isinstance(self.augment, str) and self.augment == "auto"
-        return "auto" if is_auto else check_augment(self.augment)
+        return super()._check_parameters()
 
-    def _build(self, columns: dict[str, Any], rows: np.ndarray) -> None:
-        """Fit the codecs and make the networks."""
-        self.codecs_ = fit_codecs(
-            set(self.shapes_), columns, rows, poses=self.poses_, given=self.given_, root=self.root
-        )
-        self.scale_mean_ = float(np.nanmean(columns["scale"])) if "scale" in self.given_ else 1.0
-        self.root_ = self.root
-        self.architecture_ = self._architecture()
-        self.module_ = self._build_module(self.pretrained)
-        self.n_parameters_ = sum(weight.numel() for weight in self.module_.parameters())
-        self.n_iter_ = 0
-        self.history_: dict[str, list[float]] = {}
-        self.latent_mean_ = np.zeros(self.latent_dim)  # the prior, until the training rows have spoken
-        self.latent_cov_ = np.eye(self.latent_dim)
-        self._optimizer_state: dict[str, Any] = {}
+    def _check_data(self, fresh: bool) -> None:
+        self._pair_weights()
+
+    def _pairs(self, source: str) -> list[tuple[str, str]]:
+        return pairs_of(self.variant, self.pairs, source)
 
     def _architecture(self) -> dict[str, Any]:
         return {
             "latent_dim": self.latent_dim,
             "backbone": self.backbone,
+            "decoder": self.decoder,
             "hidden_units": self.hidden_units,
             "n_hidden_layers": self.n_hidden_layers,
             "side": "side" in self._given(),
         }
 
-    def _check_same_architecture(self) -> None:
-        """Refuse to go on with networks that the parameters no longer describe."""
-        wanted = {**self._architecture(), "given": set(self._given()), "root": self.root}
-        fitted = {**self.architecture_, "given": set(self.given_), "root": self.root_}
-        if self.pairs is not None or self.source != "auto":
-            wanted["pairs"] = pairs_of(self.variant, self.pairs, self.source)
-        else:
-            wanted["pairs"] = pairs_of(self.variant, None, self.source_)
-        fitted["pairs"] = self.pairs_
-        for name in fitted:
-            if wanted[name] != fitted[name]:
-                raise InputError(
-                    f"{name}: expected {fitted[name]!r} as first fitted, to go on; got {wanted[name]!r}."
-                )
-
     def _build_module(self, pretrained: bool) -> CrossModalVAE:
         return build_networks(self.pairs_, self.shapes_, pretrained=pretrained, **self.architecture_)
+
+    def _n_latent(self) -> int:
+        return self.latent_dim
+
+    def _n_epochs(self, partial: bool) -> int:
+        return 1 if partial else self.max_epochs
+
+    def _runs(self, setup: TrainingSetup) -> Iterator[Run]:
+        task = PairTask(
+            self.pairs_,
+            self._pair_weights(),
+            self.beta,
+            self.codecs_,
+            setup.augment,
+            "side" in self.given_,
+            setup.dtype,
+        )
+        names = [task.columns(pair) for pair in range(len(self.pairs_))]
+        batches = PairBatches(setup.columns, setup.pair_rows, names, self.batch_size, setup.rng, self.device_)
+        epochs = self._n_epochs(setup.partial)
+        callbacks = self._own_callbacks(self.lr, epochs, setup.validation)
+        yield Run(task, batches, epochs, self.lr, callbacks, resume=setup.resume)
 
     def _pair_weights(self) -> list[float]:
         weights = (
@@ -402,31 +274,8 @@ class CrossModalVAERegressor(CallbackSupportMixin, PairedPoseEstimator):
             )
         return [check_number(weight, "pair_weights", low=0) for weight in weights]
 
-    def _own_callbacks(self, epochs: int, validation: Any) -> list[Any]:
-        """The schedule, and the validation error with early stopping."""
-        callbacks: list[Any] = [CosineRate(self.lr, epochs)] if self.lr_schedule == "cosine" else []
-        if validation is not None:
-            patience = self.n_iter_no_change if self.early_stopping else None
-            name = "valid_epe" if self.poses_ else "valid_rmse"
-            callbacks.append(KeepBest(lambda: self._error(*validation), name, patience, self.tol))
-        return callbacks
-
-    def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
-        """Validation error: mean EPE in mm for poses, root mean squared error otherwise."""
-        mean, _ = self._encode(columns, rows, self.source_)
-        predicted = self._decode(mean, "pose3d", columns, rows)
-        wanted = columns["pose3d"][rows]
-        if not self.poses_:
-            return float(np.sqrt(np.nanmean((predicted - wanted) ** 2)))
-        return float(np.nanmean(np.linalg.norm(self._rooted(predicted) - self._rooted(wanted), axis=2)))
-
-    def _warn_if_weak(self) -> None:
-        for source, target in self.pairs_:
-            ratios = self.history_.get(f"kl_gradient_{source}_to_{target}", [1.0])
-            if self.beta > 0 and np.nanmax(ratios) < _WEAK:
-                warnings.warn(
-                    f"beta={self.beta:g}: the KL term of {source} -> {target} never reached {_WEAK:g} of the "
-                    "MSE's gradient; it does nothing.",
-                    TrainingWarning,
-                    stacklevel=3,
-                )
+    def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:
+        return [
+            (f"kl_gradient_{source}_to_{target}", "beta", self.beta, f"the KL term of {source} -> {target}")
+            for source, target in self.pairs_
+        ]

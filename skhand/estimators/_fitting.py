@@ -1,10 +1,12 @@
-"""The epochs of a fit: skorch's loop, scikit-learn's callbacks, the history, a warning when it ran away."""
+"""The epochs of a fit: skorch's loops, scikit-learn's callbacks, the history, a warning when it ran away."""
 
 from __future__ import annotations
 
 import copy
 import numbers
 import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,29 +15,53 @@ import torch
 from skhand.exceptions import TrainingWarning
 from skhand.training import EpochEnd, TaskNet
 
-__all__ = ["train", "warn_if_diverged"]
+__all__ = ["Run", "train", "warn_if_diverged"]
 
 
-def train(
-    estimator: Any, task: Any, batches: Any, epochs: int, *, resume: bool, callbacks: list[Any], data: Any
-) -> bool:
-    """Train ``estimator.module_`` and keep ``history_`` and ``n_iter_``; return whether it was interrupted.
+@dataclass
+class Run:
+    """Some epochs of one task.
 
     Parameters
     ----------
-    estimator : estimator
-        With ``module_``, ``history_``, ``n_iter_``, ``device_``, ``_optimizer_state`` and the parameters
-        ``lr``, ``verbose`` and ``callbacks``.
     task : object with ``step``
         What one training step does; see `skhand.training.TaskNet`.
     batches : iterable with a length
         One epoch.
     epochs : int
         How many.
-    resume : bool
-        Whether to go on from the optimiser's last state.
+    lr : float
+        Learning rate of Adam.
     callbacks : list of skorch callbacks
         The estimator's own, before the user's.
+    resume : bool
+        Whether to go on from the optimiser's last state.
+    stage : str or None
+        Name in the history's column ``stage``; None for an estimator without stages.
+    """
+
+    task: Any
+    batches: Any
+    epochs: int
+    lr: float
+    callbacks: list[Any]
+    resume: bool = False
+    stage: str | None = None
+
+
+def train(estimator: Any, runs: Iterable[Run], epochs: int, data: Any) -> bool:
+    """Train ``estimator.module_`` and keep ``history_`` and ``n_iter_``; return whether it was interrupted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``module_``, ``history_``, ``n_iter_``, ``device_``, ``_optimizer_state`` and the parameters
+        ``verbose`` and ``callbacks``.
+    runs : iterable of Run
+        One after the other. The next one is asked for when the last one has ended by itself or by a skorch
+        callback's wish; an interrupt and scikit-learn's callbacks end them all.
+    epochs : int
+        Of all runs together, for scikit-learn's progress.
     data : (X, y)
         As the user gave them, for scikit-learn's callbacks.
 
@@ -47,24 +73,29 @@ def train(
     if hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx"):
         context = estimator._init_callback_context(max_subtasks=epochs)
         context.call_on_fit_task_begin(estimator=estimator, X=data[0], y=data[1])
+    interrupted = False
+    for run in runs:
+        net, stopped = _train_one(estimator, run, context, data)
+        interrupted = net.interrupted_
+        if interrupted or stopped:
+            break
+    if context is not None:
+        _task_end(context, estimator, data)
+    return interrupted
+
+
+def _train_one(estimator: Any, run: Run, context: Any, data: Any) -> tuple[TaskNet, bool]:
+    """One run; return its net and whether scikit-learn's callbacks want no further one."""
     past = {name: list(values) for name, values in estimator.history_.items()}
     n_past = estimator.n_iter_
+    stopped = False
 
     def record() -> None:
         estimator.n_iter_ = n_past + len(net.history)
-        estimator.history_ = _joined(past, n_past, net.history)
-
-    def snapshot() -> dict[str, Any]:
-        """What scikit-learn's callbacks get beside a shallow copy: weights that no longer change."""
-        module = copy.deepcopy(estimator.module_).eval()
-        return {"module_": module, "history_": dict(estimator.history_)}
-
-    def task_end(part: Any) -> Any:
-        return part.call_on_fit_task_end(
-            estimator=estimator, X=data[0], y=data[1], reconstruction_attributes=snapshot
-        )
+        estimator.history_ = _joined(past, n_past, net.history, run.stage)
 
     def epoch_end() -> bool:
+        nonlocal stopped
         record()
         if estimator.verbose:
             print(_line(estimator.history_, estimator.n_iter_))
@@ -72,29 +103,40 @@ def train(
             return False
         step = context.subcontext(task_name="epoch")
         step.call_on_fit_task_begin(estimator=estimator, X=data[0], y=data[1])
-        return bool(task_end(step))
+        stopped = bool(_task_end(step, estimator, data))
+        return stopped
 
     net = TaskNet(
         estimator.module_,
-        task=task,
+        task=run.task,
         optimizer=torch.optim.Adam,
         optimizer__fused=True,
-        lr=estimator.lr,
-        max_epochs=epochs,
+        lr=run.lr,
+        max_epochs=run.epochs,
         device=estimator.device_,
-        callbacks=[*callbacks, EpochEnd(epoch_end), *(estimator.callbacks or [])],
+        callbacks=[*run.callbacks, EpochEnd(epoch_end), *(estimator.callbacks or [])],
     ).initialize()
-    if resume and estimator._optimizer_state:
+    if run.resume and estimator._optimizer_state:
         net.optimizer_.load_state_dict(estimator._optimizer_state)
         for group in net.optimizer_.param_groups:
-            group["lr"] = estimator.lr
-    net.partial_fit(batches)
+            group["lr"] = run.lr
+    net.partial_fit(run.batches)
     record()  # with what the user's callbacks wrote down in the last epoch
     estimator.module_ = net.module_.eval()
     estimator._optimizer_state = net.optimizer_.state_dict()
-    if context is not None:
-        task_end(context)
-    return net.interrupted_
+    return net, stopped
+
+
+def _task_end(part: Any, estimator: Any, data: Any) -> Any:
+    """Tell scikit-learn's callbacks that a part has ended; they get weights that no longer change."""
+
+    def snapshot() -> dict[str, Any]:
+        module = copy.deepcopy(estimator.module_).eval()
+        return {"module_": module, "history_": dict(estimator.history_)}
+
+    return part.call_on_fit_task_end(
+        estimator=estimator, X=data[0], y=data[1], reconstruction_attributes=snapshot
+    )
 
 
 def warn_if_diverged(estimator: Any) -> None:
@@ -102,26 +144,33 @@ def warn_if_diverged(estimator: Any) -> None:
     losses = estimator.history_.get("train_loss", [])
     if losses and not np.isfinite(losses[-1]):
         warnings.warn(
-            f"lr={estimator.lr:g}: the training loss is no longer a finite number; predictions will be NaN. "
+            f"lr={estimator.lr!r}: the training loss is no longer a finite number; predictions will be NaN. "
             "Try a smaller lr, and look for NaN in lazily read pictures.",
             TrainingWarning,
             stacklevel=3,
         )
 
 
-def _joined(past: dict[str, list[float]], n_past: int, rows: Any) -> dict[str, list[float]]:
+def _joined(past: dict[str, list[Any]], n_past: int, rows: Any, stage: str | None) -> dict[str, list[Any]]:
     """Past columns and the numbers of new rows as columns, NaN where one is missing."""
     new = [{name: float(value) for name, value in row.items() if _is_number(name, value)} for row in rows]
     names = list(dict.fromkeys([*past, *(name for row in new for name in row)]))
-    return {
+    columns = {
         name: past.get(name, [np.nan] * n_past) + [row.get(name, np.nan) for row in new] for name in names
     }
+    return columns if stage is None else {**columns, "stage": past.get("stage", []) + [stage] * len(new)}
 
 
 def _is_number(name: str, value: Any) -> bool:
     return name != "epoch" and isinstance(value, numbers.Real)
 
 
-def _line(history: dict[str, list[float]], n_iter: int) -> str:
-    shown = [name for name in history if not name.startswith(("kl_gradient", "seconds"))]
-    return f"epoch {n_iter}: " + ", ".join(f"{name} {history[name][-1]:.4g}" for name in shown)
+def _line(history: dict[str, list[Any]], n_iter: int) -> str:
+    shown = [
+        f"{name} {values[-1]:.4g}"
+        for name, values in history.items()
+        if not (name in ("stage", "seconds") or "_gradient" in name)
+        and (name == "train_loss" or not np.isnan(values[-1]))  # NaN is a term of another stage
+    ]
+    stage = f" ({history['stage'][-1]})" if "stage" in history else ""
+    return f"epoch {n_iter}{stage}: " + ", ".join(shown)

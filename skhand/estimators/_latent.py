@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,16 +21,20 @@ from skhand.estimators._inputs import (
     require_poses,
     to_original_frame,
 )
+from skhand.estimators._pickled import Pickled
+from skhand.estimators._score import variance_weighted_r2
 from skhand.exceptions import InputError
 from skhand.skeleton import root_position
-from skhand.training import fetch, one_hot_side, resolve_device, to_numpy, to_tensors
+from skhand.training import evaluating, fetch, one_hot_side
 
 _CPU_ROWS = {True: 4, False: 32}  # rows of one chunk on a CPU: of pictures, of vectors
 _LATENT_ROWS = 512  # rows that the latent statistics are read off
 _STD_SAMPLES = 32
 
 
-class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class LatentPoseEstimator(
+    Pickled, RegressorMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """Base of the estimators with encoders and decoders around one latent space.
 
     A subclass's ``fit`` sets ``module_`` (with ``encoders`` and ``decoders`` by modality), ``codecs_``,
@@ -271,7 +274,7 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
             raise InputError(f"y: expected targets of shape {self.y_shape_} as fitted, got {y.shape[1:]}.")
         if self.poses_:
             y, predicted = self._rooted(self._as_poses(y)), self._rooted(self._as_poses(predicted))
-            return _variance_weighted_r2(y.reshape(len(y), -1), predicted.reshape(len(y), -1))
+            return variance_weighted_r2(y.reshape(len(y), -1), predicted.reshape(len(y), -1))
         y, predicted = y.reshape(len(y), -1), predicted.reshape(len(y), -1)
         known = np.isfinite(y).all(axis=1)
         return float(r2_score(y[known], predicted[known]))
@@ -281,8 +284,12 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
     def _read(self, X: Any, source: str | None, target: str | None) -> tuple[str, str, dict[str, Any]]:
         """Check the modalities and X against what was fitted; return both and the columns."""
         check_is_fitted(self)
-        source = self._check_modality(source, "source", self.module_.encoders, self.source_)
+        source = self._check_modality(source, "source", self._sources(), self.source_)
         target = self._check_modality(target, "target", self.module_.decoders, self.target_)
+        return source, target, self._read_rows(X, source, target)
+
+    def _read_rows(self, X: Any, source: str, target: str) -> dict[str, Any]:
+        """Check X against what was fitted; return its columns."""
         columns = read_columns(self, X, source, self.image_shape, reset=False)
         shape, wanted = tuple(columns[source].shape[1:]), self.shapes_[source]
         if shape != wanted:
@@ -293,10 +300,18 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         require_given(columns, self.given_)
         if target == "pose3d":
             require_poses(columns, self.poses_)
-        return source, target, columns
+        return columns
 
     def _check_modality(self, name: str | None, argument: str, known: Any, default: str) -> str:
-        return default if name is None else check_option(name, argument, sorted(known.keys()))
+        return default if name is None else check_option(name, argument, sorted(known))
+
+    def _sources(self) -> list[str]:
+        """Modalities that can be encoded to the latent space of predictions."""
+        return list(self.module_.encoders)
+
+    def _posterior(self, x: Any, modality: str, side: Any) -> tuple[Any, Any]:
+        """Mean and log-variance in the latent space of predictions."""
+        return self.module_.encoders[modality](x, side)
 
     def _chunk_rows(self, modality: str) -> int:
         return _CPU_ROWS[modality in IMAGES] if self.device_.type == "cpu" else int(self.batch_size)
@@ -304,7 +319,7 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
     def _in_chunks(self, rows: np.ndarray, modality: str, function: Callable[[np.ndarray], Any]) -> list[Any]:
         """Call a function on padded chunks of rows of a modality and cut the padding off its arrays."""
         size, parts = self._chunk_rows(modality), []
-        with torch.inference_mode(), _evaluating(self.module_):
+        with torch.inference_mode(), evaluating(self.module_):
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
                 result = function(np.pad(part, (0, size - len(part)), mode="edge"))
@@ -312,15 +327,19 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     def _encode(
-        self, columns: dict[str, Any], rows: np.ndarray, source: str
+        self, columns: dict[str, Any], rows: np.ndarray, source: str, posterior: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Posterior mean and log-variance of rows, float32 (n, latent_dim) each."""
+        """Posterior mean and log-variance of rows, float32 (n, latent_dim) each.
+
+        ``posterior`` takes the place of `_posterior` for another latent space.
+        """
+        posterior = posterior or self._posterior
         codec = self.codecs_[source]
         names = [*codec.columns, *(["side"] if "side" in self.given_ else [])]
 
         def encode(part: np.ndarray) -> Any:
             batch = fetch(columns, names, part, self.device_)
-            return self.module_.encoders[source](codec.encode(batch), one_hot_side(batch))
+            return posterior(codec.encode(batch), source, one_hot_side(batch))
 
         mean, log_var = self._in_chunks(rows, source, encode)
         return mean, log_var
@@ -376,59 +395,3 @@ class LatentPoseEstimator(RegressorMixin, ClassNamePrefixFeaturesOutMixin, Trans
         tags.target_tags.multi_output = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-    _optimizer_state: dict[str, Any]
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "module_")
-
-    def __copy__(self) -> Any:
-        shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
-        shallow.__dict__.update(self.__dict__)
-        return shallow
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "module_" in state:
-            state["module_"] = to_numpy(state["module_"].state_dict())
-            state["_optimizer_state"] = to_numpy(state["_optimizer_state"])
-            del state["device_"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        weights = state.get("module_")
-        super().__setstate__(state)
-        if weights is not None:
-            try:
-                self.device_ = resolve_device(self.device)
-            except InputError:  # fitted on a device that this machine does not have
-                self.device_ = resolve_device("auto")
-            with torch.device("meta"):  # without a random draw: a copy may be made in the middle of a fit
-                module = self._build_module(pretrained=False)
-            module.load_state_dict(to_tensors(weights), assign=True)
-            self.module_ = module.to(self.device_, memory_format=torch.channels_last).eval()
-            self._optimizer_state = to_tensors(self._optimizer_state)
-
-
-@contextlib.contextmanager
-def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block: a callback may predict between two training steps."""
-    training = module.training
-    if training:
-        module.eval()
-    try:
-        yield
-    finally:
-        if training:
-            module.train()
-
-
-def _variance_weighted_r2(y: np.ndarray, predicted: np.ndarray) -> float:
-    """R2 of (n, k) numbers over the known coordinates of y, each coordinate weighing by its variance."""
-    known = np.isfinite(y)
-    mean = np.where(known, y, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    total = np.square(np.where(known, y - mean, 0.0)).sum()
-    residual = np.square(np.where(known, y - predicted, 0.0)).sum()
-    if total == 0:
-        return 1.0 if residual == 0 else 0.0
-    return float(1.0 - residual / total)

@@ -10,8 +10,18 @@ import numpy as np
 from skhand._validation import check_option
 from skhand.estimators._inputs import MODALITIES
 from skhand.exceptions import InputError
-from skhand.nn import CrossModalVAE, ImageDecoder, ImageEncoder, VectorDecoder, VectorEncoder
+from skhand.nn import (
+    CrossModalVAE,
+    ImageDecoder,
+    ImageEncoder,
+    InjectionDecoder,
+    VectorDecoder,
+    VectorEncoder,
+)
 from skhand.training import DepthCodec, PoseCodec, RGBCodec, VectorCodec
+
+CHANNELS = {"rgb": 3, "depth": 1}
+DECODERS: dict[str, Any] = {"plain": VectorDecoder, "injection": InjectionDecoder}
 
 
 def pairs_of(variant: int, pairs: Sequence[tuple[str, str]] | None, source: str) -> list[tuple[str, str]]:
@@ -66,6 +76,43 @@ def fit_codecs(
     return codecs
 
 
+def build_encoder(
+    modality: str,
+    shape: tuple[int, ...],
+    latent_dim: int,
+    *,
+    backbone: str,
+    pretrained: bool,
+    hidden_units: int,
+    n_hidden_layers: int,
+    side: bool,
+) -> ImageEncoder | VectorEncoder:
+    """Return the encoder of one modality, whose samples have this shape."""
+    if modality in CHANNELS:
+        size = (shape[0], shape[1])
+        return ImageEncoder(backbone, CHANNELS[modality], size, latent_dim, side=side, pretrained=pretrained)
+    return VectorEncoder(
+        int(np.prod(shape)), latent_dim, side=side, hidden_units=hidden_units, n_layers=n_hidden_layers
+    )
+
+
+def build_decoder(
+    modality: str,
+    shape: tuple[int, ...],
+    latent_dim: int,
+    *,
+    decoder: str,
+    hidden_units: int,
+    n_hidden_layers: int,
+) -> ImageDecoder | VectorDecoder | InjectionDecoder:
+    """Return the decoder to one modality, whose samples have this shape."""
+    if modality in CHANNELS:
+        return ImageDecoder(latent_dim, CHANNELS[modality], (shape[0], shape[1]))
+    return DECODERS[decoder](
+        latent_dim, int(np.prod(shape)), hidden_units=hidden_units, n_layers=n_hidden_layers
+    )
+
+
 def build_networks(
     pairs: Sequence[tuple[str, str]],
     shapes: dict[str, tuple[int, ...]],
@@ -73,6 +120,7 @@ def build_networks(
     latent_dim: int,
     backbone: str,
     pretrained: bool,
+    decoder: str,
     hidden_units: int,
     n_hidden_layers: int,
     side: bool,
@@ -85,7 +133,7 @@ def build_networks(
         Source and target modality of each pair.
     shapes : dict of str to tuple of int
         Shape of one sample of each modality.
-    latent_dim, backbone, pretrained, hidden_units, n_hidden_layers
+    latent_dim, backbone, pretrained, decoder, hidden_units, n_hidden_layers
         As in `CrossModalVAERegressor`.
     side : bool
         Whether encoders are given the side.
@@ -94,23 +142,22 @@ def build_networks(
     -------
     module : CrossModalVAE
     """
-    if pretrained and not {source for source, _ in pairs} & {"rgb", "depth"}:
+    if pretrained and not {source for source, _ in pairs} & set(CHANNELS):
         raise InputError(f"pretrained: expected a pair with a picture as its source, got {list(pairs)}.")
-    layers = {"hidden_units": hidden_units, "n_layers": n_hidden_layers}
-    channels = {"rgb": 3, "depth": 1}
+    layers = {"hidden_units": hidden_units, "n_hidden_layers": n_hidden_layers}
     encoders: dict[str, Any] = {}
     decoders: dict[str, Any] = {}
     for source, target in pairs:
-        if source not in encoders and source in channels:
-            height, width = shapes[source][:2]
-            encoders[source] = ImageEncoder(
-                backbone, channels[source], (height, width), latent_dim, side=side, pretrained=pretrained
+        if source not in encoders:
+            encoders[source] = build_encoder(
+                source,
+                shapes[source],
+                latent_dim,
+                backbone=backbone,
+                pretrained=pretrained,
+                side=side,
+                **layers,
             )
-        elif source not in encoders:
-            encoders[source] = VectorEncoder(int(np.prod(shapes[source])), latent_dim, side=side, **layers)
-        if target not in decoders and target in channels:
-            height, width = shapes[target][:2]
-            decoders[target] = ImageDecoder(latent_dim, channels[target], (height, width))
-        elif target not in decoders:
-            decoders[target] = VectorDecoder(latent_dim, int(np.prod(shapes[target])), **layers)
+        if target not in decoders:
+            decoders[target] = build_decoder(target, shapes[target], latent_dim, decoder=decoder, **layers)
     return CrossModalVAE(encoders, decoders)

@@ -20,10 +20,8 @@ from skhand.estimators._inputs import (
     usable_rows,
 )
 from skhand.estimators._latent import LatentPoseEstimator
-from skhand.estimators._networks import pairs_of
 from skhand.exceptions import InputError, TrainingWarning
 from skhand.skeleton import root_position
-from skhand.training import PAPER
 
 GIVEN = ("root", "scale", "side")
 _ROOT_GAP = 5.0  # mm between y's root and X's column root that is worth a warning
@@ -32,10 +30,17 @@ _ROOT_GAP = 5.0  # mm between y's root and X's column root that is worth a warni
 class PairedPoseEstimator(LatentPoseEstimator):
     """Base of the estimators whose modalities are trained in pairs: reads training and validation data.
 
-    A subclass has the parameters ``source``, ``variant``, ``pairs``, ``given``, ``root``, ``image_shape``,
-    ``augment`` and ``validation_fraction``. `_read_training` sets ``pairs_``, ``source_``, ``target_``,
-    ``given_``, ``poses_``, ``y_shape_``, ``shapes_``, ``input_shape_`` and ``n_features_in_``.
+    A subclass has the parameters ``source``, ``given``, ``root``, ``image_shape``, ``augment`` and
+    ``validation_fraction``, ``_paper_augment``, and `_pairs`. `_read_training` sets ``pairs_``, ``source_``,
+    ``target_``, ``given_``, ``poses_``, ``y_shape_``, ``shapes_``, ``input_shape_`` and ``n_features_in_``.
     """
+
+    pairs: Any = None  # a parameter, where a user may name pairs
+    _paper_augment: dict[str, Any]
+
+    def _pairs(self, source: str) -> list[tuple[str, str]]:
+        """The pairs to train, for a source that was read off X."""
+        raise NotImplementedError
 
     def _given(self) -> tuple[str, ...]:
         given = (self.given,) if isinstance(self.given, str) else self.given
@@ -46,8 +51,8 @@ class PairedPoseEstimator(LatentPoseEstimator):
     def _read_training(self, X: Any, y: Any, fresh: bool) -> dict[str, Any]:
         """Return the checked columns, with y as the column ``pose3d``; set what describes the data."""
         if fresh:
-            source = self.source if self.pairs is not None else find_source(X, self.source, self.image_shape)
-            self.pairs_ = pairs_of(self.variant, self.pairs, source)
+            named = self.pairs is not None  # the pairs name the source themselves
+            self.pairs_ = self._pairs(self.source if named else find_source(X, self.source, self.image_shape))
             self.source_, self.target_ = self.pairs_[0]
             self.given_ = self._given()
             self.poses_, self.y_shape_ = False, ()
@@ -145,7 +150,7 @@ class PairedPoseEstimator(LatentPoseEstimator):
         """Return the settings that apply to this data."""
         has_poses = not any("pose3d" in pair for pair in self.pairs_) or self.poses_
         if augment == "auto":
-            return dict(PAPER) if self.source_ in IMAGES and has_poses else None
+            return dict(self._paper_augment) if self.source_ in IMAGES and has_poses else None
         if augment is not None and (self.source_ == "table" or not has_poses):
             raise InputError(
                 "augment: expected None for a table or a target that is not a pose (n, n_joints, 3), "

@@ -10,6 +10,7 @@ from skhand.geometry._camera import (
     rotation_z,
     transform_camera,
 )
+from skhand.geometry._scale import mean_bone_lengths, recover_scale
 from skhand.geometry._two_and_a_half import Decoded25D, Encoded25D, decode_25d, encode_25d
 from skhand.geometry._views import View, crop_view, mirror_view, rotate_view
 
@@ -29,9 +30,11 @@ __all__ = [
     "crop_view",
     "decode_25d",
     "encode_25d",
+    "mean_bone_lengths",
     "mirror_view",
     "procrustes",
     "project",
+    "recover_scale",
     "rotate_points",
     "rotate_view",
     "rotation_to_axis",

@@ -14,6 +14,7 @@ from skhand.metrics._evaluation import Evaluation
 from skhand.metrics._pcf import pcf
 from skhand.metrics._pck import pck, pck_auc, pck_curve
 from skhand.metrics._pckh import pckh
+from skhand.metrics._plausibility import angle_violations, bone_length_error, joint_angles
 from skhand.metrics._protocols import Protocol
 from skhand.metrics._published import PROTOCOLS
 from skhand.metrics._thresholds import GRIDS
@@ -31,10 +32,13 @@ __all__ = [
     "PROTOCOLS",
     "Evaluation",
     "Protocol",
+    "angle_violations",
+    "bone_length_error",
     "evaluate",
     "evaluate_predictions",
     "get_scorer",
     "get_scorer_names",
+    "joint_angles",
     "joint_errors",
     "make_pose_scorer",
     "mean_epe",

@@ -11,7 +11,7 @@ from skhand.nn._backbones import ImageTrunk
 __all__ = ["ImageDecoder", "ImageEncoder", "VectorDecoder", "VectorEncoder"]
 
 
-class _LatentHead(nn.Module):
+class LatentHead(nn.Module):
     """One linear layer from features, and the side's one-hot where it is given, to mean and log-variance."""
 
     def __init__(self, n_features: int, latent_dim: int, side: bool):
@@ -59,7 +59,7 @@ class ImageEncoder(nn.Module):
     ):
         super().__init__()
         self.trunk = ImageTrunk(backbone, in_channels, image_size, pretrained)
-        self.head = _LatentHead(self.trunk.n_features, latent_dim, side)
+        self.head = LatentHead(self.trunk.n_features, latent_dim, side)
 
     def forward(self, images: Tensor, side: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Pictures (n, channels, height, width) to mean and log-variance, each (n, latent_dim)."""
@@ -91,8 +91,8 @@ class VectorEncoder(nn.Module):
         side: bool = False,
     ):
         super().__init__()
-        self.layers = _hidden_layers(n_inputs, hidden_units, n_layers)
-        self.head = _LatentHead(hidden_units, latent_dim, side)
+        self.layers = hidden_layers(n_inputs, hidden_units, n_layers)
+        self.head = LatentHead(hidden_units, latent_dim, side)
 
     def forward(self, vectors: Tensor, side: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Vectors (n, n_inputs) to mean and log-variance, each (n, latent_dim)."""
@@ -114,7 +114,7 @@ class VectorDecoder(nn.Module):
 
     def __init__(self, latent_dim: int, n_outputs: int, *, hidden_units: int = 512, n_layers: int = 5):
         super().__init__()
-        self.layers = _hidden_layers(latent_dim, hidden_units, n_layers)
+        self.layers = hidden_layers(latent_dim, hidden_units, n_layers)
         self.end = nn.Linear(hidden_units, n_outputs)
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ class ImageDecoder(nn.Module):
         return images
 
 
-def _hidden_layers(n_inputs: int, hidden_units: int, n_layers: int) -> nn.Sequential:
+def hidden_layers(n_inputs: int, hidden_units: int, n_layers: int) -> nn.Sequential:
     """(Linear, ReLU) layers with He's initialisation, so that five of them neither fade nor swell."""
     layers: list[nn.Module] = []
     for before in [n_inputs] + [hidden_units] * (n_layers - 1):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
+
+from skhand.nn._losses import draw_latent
 
 __all__ = ["CrossModalVAE"]
 
@@ -45,5 +46,4 @@ class CrossModalVAE(nn.Module):
         decoded, mean, log_var : Tensor
         """
         mean, log_var = self.encoders[source](x, side)
-        z = mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
-        return self.decoders[target](z), mean, log_var
+        return self.decoders[target](draw_latent(mean, log_var)), mean, log_var

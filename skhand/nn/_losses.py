@@ -1,11 +1,16 @@
-"""Losses as plain functions, each with its unit and reduction."""
+"""Losses and the latent draw as plain functions, each with its unit and reduction."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-__all__ = ["kl_standard_normal"]
+__all__ = ["draw_latent", "kl_standard_normal"]
+
+
+def draw_latent(mean: Tensor, log_var: Tensor) -> Tensor:
+    """One sample a row of N(mean, exp(log_var)), with the gradient of both; (n, latent_dim)."""
+    return mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
 
 
 def kl_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:

@@ -12,16 +12,22 @@ from torch.nn import functional
 from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
 
-__all__ = ["PAPER", "augment_batch", "check_augment"]
+__all__ = ["PAPER", "STERGIOULAS", "augment_batch", "check_augment"]
 
 PAPER: dict[str, Any] = {"rotate": 45.0, "shift": 0.1, "zoom": 0.0, "flip": "horizontal", "colour": 0.0}
 """Spurr et al. 2018, Sec. 7.1: rotation within +-45 degrees, shift of the box (its size is not printed: a
 tenth of the picture is a choice), flips."""
 
+STERGIOULAS: dict[str, Any] = {"rotate": 45.0, "shift": 0.0, "zoom": 0.0, "flip": "vertical", "colour": 0.0}
+"""Stergioulas et al. 2021, Sec. 4.2: rotation within +-45 degrees, vertical flips; the hand's centre
+stays."""
+
 _OFF: dict[str, Any] = {"rotate": 0.0, "shift": 0.0, "zoom": 0.0, "flip": None, "colour": 0.0}
 
 
-def check_augment(augment: Mapping[str, Any] | str | None) -> dict[str, Any] | None:
+def check_augment(
+    augment: Mapping[str, Any] | str | None, paper: Mapping[str, Any] = PAPER
+) -> dict[str, Any] | None:
     """Return complete augmentation settings, or None for none.
 
     Parameters
@@ -31,6 +37,8 @@ def check_augment(augment: Mapping[str, Any] | str | None) -> dict[str, Any] | N
         shift, as a fraction of the picture's size. ``zoom``: sizes are drawn from 1 - zoom to 1 + zoom.
         ``flip``: "horizontal", "vertical" or None, each row with probability 0.5. ``colour``: strength of
         random brightness, contrast and colour balance, 0 to 1.
+    paper : dict, optional
+        The settings that "paper" names; those of Spurr et al. 2018 by default.
 
     Returns
     -------
@@ -44,7 +52,7 @@ def check_augment(augment: Mapping[str, Any] | str | None) -> dict[str, Any] | N
     if augment is None:
         return None
     if augment == "paper":
-        return dict(PAPER)
+        return dict(paper)
     if not isinstance(augment, Mapping):
         raise InputError(f"augment: expected 'auto', 'paper', None or a dict, got {augment!r}.")
     unknown = set(augment) - set(_OFF)

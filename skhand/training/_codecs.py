@@ -172,6 +172,15 @@ class PoseCodec(VectorCodec):
             poses = poses * batch["scale"].double()[:, None, None]
         return poses if self.root is None else poses - self._root(poses)
 
+    def metres(self, output: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Network output (n, 3J) to poses (n, J, 3) in metres, up to a shift; for losses, with gradient.
+
+        A coordinate that no training row knows has no mean, and stays where the network puts it.
+        """
+        mean = _like(np.nan_to_num(self.mean), output)
+        poses = (output * _like(self.std, output) + mean).reshape(len(output), *self.shape) / 1000.0
+        return poses * batch["scale"].to(poses.dtype)[:, None, None] if self.scaled else poses
+
     def _root(self, poses: Tensor) -> Tensor:
         used = np.flatnonzero(self.root_weights)  # a NaN elsewhere in the hand must not reach the root
         weights = _like(self.root_weights[used], poses)

@@ -81,9 +81,9 @@ class TaskNet(NeuralNet):
                 totals[name] = totals[name] + value if name in totals else value
             self.notify("on_batch_end", batch=streams, training=True)
         self._set_training(False)
-        counts = {name: 1 if name.startswith("kl_gradient") else len(iterator) for name in totals}
+        counts = {name: 1 if "_gradient" in name else len(iterator) for name in totals}
         means = {name: float(total) / counts[name] for name, total in totals.items()}
-        loss = sum(value for name, value in means.items() if not name.startswith("kl_gradient"))
+        loss = sum(value for name, value in means.items() if "_gradient" not in name)
         for name, value in {"train_loss": loss, **means, "seconds": time.perf_counter() - start}.items():
             self.history.record(name, value)
 
@@ -160,14 +160,16 @@ class CosineRate(Callback):
         Rate of the first epoch.
     n_epochs : int
         Length of the descent.
+    n_done : int, default=0
+        Epochs of it that an earlier, interrupted training has done.
     """
 
-    def __init__(self, lr: float, n_epochs: int):
-        self.lr, self.n_epochs = lr, n_epochs
+    def __init__(self, lr: float, n_epochs: int, n_done: int = 0):
+        self.lr, self.n_epochs, self.n_done = lr, n_epochs, n_done
 
     def on_train_begin(self, net: NeuralNet, **_: Any) -> None:
         """Start the count."""
-        self.epoch_ = 0
+        self.epoch_ = self.n_done
 
     def on_epoch_begin(self, net: NeuralNet, **_: Any) -> None:
         """Set this epoch's rate."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from skhand.nn import kl_standard_normal
 from skhand.training._augment import augment_batch
 from skhand.training._runtime import autocast
 
-__all__ = ["PairTask", "masked_mse", "one_hot_side"]
+__all__ = ["Coded", "CodedTask", "PairTask", "gradient_ratio", "masked_mse", "one_hot_side"]
 
 
 def one_hot_side(batch: dict[str, Tensor]) -> Tensor | None:
@@ -27,7 +27,73 @@ def masked_mse(output: Tensor, target: Tensor) -> Tensor:
     return error.square().sum() / known.sum().clamp_min(1)
 
 
-class PairTask:
+class Coded(NamedTuple):
+    """A batch as networks read it.
+
+    Parameters
+    ----------
+    inputs : dict of str to Tensor
+        Network input of each modality.
+    side : Tensor of shape (n, 2) or None
+        One-hot side of the hand.
+    batch : dict of str to Tensor
+        The augmented columns.
+    """
+
+    inputs: dict[str, Tensor]
+    side: Tensor | None
+    batch: dict[str, Tensor]
+
+
+class CodedTask:
+    """What the tasks share: batches are augmented and turned into network input, pair by pair.
+
+    Parameters
+    ----------
+    pairs : sequence of (str, str)
+        Source and target modality of each pair.
+    codecs : dict
+        Codec of each modality.
+    augment : dict or None
+        Augmentation settings.
+    use_side : bool
+        Whether the encoders are given the side.
+    dtype : torch.dtype
+        Precision of the networks' forward pass.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        codecs: dict[str, Any],
+        augment: dict[str, Any] | None,
+        use_side: bool,
+        dtype: torch.dtype,
+    ):
+        self.pairs = list(pairs)
+        self.codecs, self.augment, self.use_side, self.dtype = codecs, augment, use_side, dtype
+
+    def columns(self, pair: int) -> set[str]:
+        """Columns that a pair reads."""
+        names = {name for modality in self.pairs[pair] for name in self.codecs[modality].columns}
+        return names | ({"side"} if self.use_side else set())
+
+    def read(self, streams: Any) -> dict[int, Coded]:
+        """Return for each pair its batch; ``streams`` are lists of pairs and the batch that they share."""
+        ready: dict[int, Coded] = {}
+        for pairs, batch in streams:
+            if self.augment is not None:
+                batch = augment_batch(batch, self.augment)
+            inputs = {
+                modality: self.codecs[modality].encode(batch)
+                for modality in sorted({m for pair in pairs for m in self.pairs[pair]})
+            }
+            side = one_hot_side(batch) if self.use_side else None
+            ready.update(dict.fromkeys(pairs, Coded(inputs, side, batch)))
+        return ready
+
+
+class PairTask(CodedTask):
     """What one training step does: every pair in turn draws a latent sample, decodes and takes its own step.
 
     The loss of a pair is ``weight * MSE + beta * KL``: MSE is the mean over the batch and all coordinates of
@@ -42,14 +108,8 @@ class PairTask:
         One reconstruction weight a pair.
     beta : float
         Weight of the KL term, the same for every pair.
-    codecs : dict
-        Codec of each modality.
-    augment : dict or None
-        Augmentation settings.
-    use_side : bool
-        Whether the encoders are given the side.
-    dtype : torch.dtype
-        Precision of the networks' forward pass.
+    codecs, augment, use_side, dtype
+        As in `CodedTask`.
     """
 
     def __init__(
@@ -62,13 +122,8 @@ class PairTask:
         use_side: bool,
         dtype: torch.dtype,
     ):
-        self.pairs, self.weights, self.beta = list(pairs), list(weights), beta
-        self.codecs, self.augment, self.use_side, self.dtype = codecs, augment, use_side, dtype
-
-    def columns(self, pair: int) -> set[str]:
-        """Columns that a pair reads."""
-        names = {name for modality in self.pairs[pair] for name in self.codecs[modality].columns}
-        return names | ({"side"} if self.use_side else set())
+        super().__init__(pairs, codecs, augment, use_side, dtype)
+        self.weights, self.beta = list(weights), beta
 
     def label(self, pair: int) -> str:
         """Name of a pair in the history."""
@@ -101,41 +156,31 @@ class PairTask:
         -------
         terms : dict of str to Tensor
         """
-        ready: dict[int, tuple[dict[str, Tensor], Tensor | None]] = {}
-        for pairs, batch in streams:
-            if self.augment is not None:
-                batch = augment_batch(batch, self.augment)
-            coded = {
-                modality: self.codecs[modality].encode(batch)
-                for modality in sorted({m for pair in pairs for m in self.pairs[pair]})
-            }
-            side = one_hot_side(batch) if self.use_side else None
-            ready.update(dict.fromkeys(pairs, (coded, side)))
+        ready = self.read(streams)
         terms: dict[str, Tensor] = {}
         for pair in sorted(ready):  # in the order of the pairs, whichever stream they read
-            terms.update(self._pair_step(module, optimizer, *ready[pair], pair, measure, on_gradients))
+            terms.update(self._pair_step(module, optimizer, ready[pair], pair, measure, on_gradients))
         return terms
 
     def _pair_step(
         self,
         module: nn.Module,
         optimizer: torch.optim.Optimizer,
-        coded: dict[str, Tensor],
-        side: Tensor | None,
+        coded: Coded,
         pair: int,
         measure: bool,
         on_gradients: Callable[[], None] | None,
     ) -> dict[str, Tensor]:
         source, target = self.pairs[pair]
-        wanted = coded[target]
+        wanted = coded.inputs[target]
         with autocast(wanted.device, self.dtype):
-            output, mean, log_var = module(coded[source], source, target, side)
+            output, mean, log_var = module(coded.inputs[source], source, target, coded.side)
         mse = self.weights[pair] * masked_mse(output, wanted)
         kl = self.beta * kl_standard_normal(mean, log_var)
         name = self.label(pair)
         terms = {f"mse_{name}": mse.detach(), f"kl_{name}": kl.detach()}
         if measure:
-            terms[f"kl_gradient_{name}"] = _gradient_ratio(kl, mse, (mean, log_var))
+            terms[f"kl_gradient_{name}"] = gradient_ratio(kl, mse, (mean, log_var))
         optimizer.zero_grad(set_to_none=True)
         (mse + kl).backward()
         if on_gradients is not None:
@@ -144,7 +189,7 @@ class PairTask:
         return terms
 
 
-def _gradient_ratio(term: Tensor, reference: Tensor, at: tuple[Tensor, ...]) -> Tensor:
+def gradient_ratio(term: Tensor, reference: Tensor, at: tuple[Tensor, ...]) -> Tensor:
     """Norm of a term's gradient relative to that of a reference, both at the same tensors."""
 
     def norm(loss: Tensor) -> Tensor:

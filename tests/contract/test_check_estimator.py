@@ -7,7 +7,7 @@ from sklearn import config_context, get_config
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skhand.estimators import CrossModalVAERegressor
+from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
 
 
 class PictureRegressor(CrossModalVAERegressor):
@@ -52,6 +52,17 @@ TABLE = CrossModalVAERegressor(hidden_units=64, n_hidden_layers=2, lr=3e-3, max_
 PICTURES = PictureRegressor(
     backbone="small", hidden_units=32, n_hidden_layers=1, lr=5e-3, max_epochs=20, random_state=0
 )
+ALIGNED = AlignedLatentRegressor(
+    latent_dim=8,
+    context_dim=4,
+    hidden_units=32,
+    n_hidden_layers=2,
+    beta=1e-3,
+    adversarial_weight=0.1,
+    lr=3e-3,
+    max_epochs=10,
+    random_state=0,
+)
 
 
 def test_the_checks_run_with_the_array_api_switched_on():
@@ -59,6 +70,6 @@ def test_the_checks_run_with_the_array_api_switched_on():
         assert get_config()["array_api_dispatch"]
 
 
-@parametrize_with_checks([TABLE, PICTURES])
+@parametrize_with_checks([TABLE, ALIGNED, PICTURES])
 def test_check_estimator(estimator, check):
     check(estimator)

@@ -1,0 +1,242 @@
+"""What each stage of AlignedLatentRegressor is worth: Stergioulas et al. 2021, Tables 1 and 2.
+
+Generated hands, seen by a camera turned onto the hand and cropped; all hands of some subjects are held out,
+others for each seed. Given: T, S, H. Every row takes the same number of steps: the epochs of its stages at a
+constant learning rate, and then ``--epochs``' last number with a cosine to zero, in which D1 to D3 are
+refined and the other rows go on with their last stage. Stages that rows have in common are trained once a
+seed. Nothing is chosen on the held-out subjects.
+
+Checkpoints and results are kept in ``--out``; a second call goes on, and only reads what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+import joblib
+import numpy as np
+import scipy.stats
+import torch
+from sklearn.model_selection import GroupShuffleSplit
+from sklearn.pipeline import make_pipeline
+
+from skhand import HandFrames
+from skhand.datasets import make_hands
+from skhand.estimators import AlignedLatentRegressor
+from skhand.metrics import angle_violations, bone_length_error, mean_epe
+from skhand.preprocessing import HandCropper, ViewAligner
+
+ALIGNED = ("disentangle", "align", "finetune")
+REFINED = (*ALIGNED, "refine")
+ROWS = {
+    "Baseline": {"decoder": "plain", "stages": ("vae",)},
+    "A": {"stages": ("vae",)},
+    "B": {"stages": ("disentangle",)},
+    "C": {"stages": ("vae", "align", "finetune")},
+    "D0": {"stages": ALIGNED},
+    "D1": {"stages": REFINED, "geo_weight": 0.0},
+    "D2": {"stages": REFINED, "kcs_weight": 0.0},
+    "D3": {"stages": REFINED},
+    "linear, concat": {"decoder": "plain", "stages": ("disentangle",), "decoded": "concat"},
+    "linear, pose": {"decoder": "plain", "stages": ("disentangle",)},
+    "injection, concat": {"stages": ("disentangle",), "decoded": "concat"},
+}
+PAPER = {
+    "Baseline": 15.71, "A": 15.08, "B": 14.77, "C": 14.82, "D0": 14.36, "D1": 13.93, "D2": 13.99, "D3": 13.88,
+    "linear, concat": 15.12, "linear, pose": 15.13, "injection, concat": 14.87,
+}  # fmt: skip
+BEFORE = {"A": "Baseline", "B": "A", "C": "A", "D0": "B", "D1": "D0", "D2": "D0", "D3": "D0"}
+BEFORE.update({"linear, pose": "linear, concat", "injection, concat": "linear, concat"})
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("aligned_ablation"))
+    parser.add_argument("--n-samples", type=int, default=12000)
+    parser.add_argument("--n-subjects", type=int, default=400)
+    parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
+    parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
+    parser.add_argument("--backbone", default="small")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument(
+        "--epochs", type=int, nargs=4, default=[16, 4, 10, 10], help="first stage, align, finetune, the last"
+    )
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:8])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--device", default="auto")
+    return parser.parse_args()
+
+
+def read(args: argparse.Namespace) -> tuple[HandFrames, np.ndarray, np.ndarray]:
+    """Aligned and cropped hands, their joints and their subjects; rendered once."""
+    path = args.out / "hands.joblib"
+    if not path.exists():
+        hands = make_hands(
+            args.n_samples,
+            image_size=2 * args.image_size,
+            n_subjects=args.n_subjects,
+            rotation=args.rotation,
+            images=("rgb",),
+            random_state=0,
+        )
+        views = make_pipeline(ViewAligner(), HandCropper(args.image_size))
+        save((views.fit_transform(hands.data), hands.target, hands.groups), path)
+    return joblib.load(path)
+
+
+def save(what: object, path: Path) -> None:
+    """Write a file whole or not at all."""
+    joblib.dump(what, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").rename(path)
+
+
+def steps_of(row: str, epochs: list[int]) -> list[tuple[str, int, str]]:
+    """Stage, epochs and schedule of each step of a row; every row has as many epochs."""
+    stages = ROWS[row]["stages"]
+    first, align, finetune, last = epochs
+    if len(stages) == 1:
+        steps = [(stages[0], first, "constant"), (stages[0], align + finetune, "constant")]
+    else:
+        steps = list(zip(stages[:3], (first, align, finetune), ["constant"] * 3, strict=True))
+    return [*steps, (stages[-1], last, "cosine")]
+
+
+def fit_row(
+    args: argparse.Namespace, seed: int, row: str, X: HandFrames, y: np.ndarray
+) -> AlignedLatentRegressor:
+    """Fit one row, from the longest chain of steps that is there already."""
+    own = {name: value for name, value in ROWS[row].items() if name != "stages"}
+    estimator = AlignedLatentRegressor(
+        backbone=args.backbone,
+        given=("root", "scale", "side"),
+        batch_size=args.batch_size,
+        lr=args.lr,
+        augment="paper",
+        warm_start=True,
+        device=args.device,
+        random_state=seed,
+        **own,
+    )
+    steps = steps_of(row, args.epochs)
+    name = f"seed{seed}-{own.get('decoder', 'injection')}-{own.get('decoded', 'pose')}"
+    for i, (stage, epochs, schedule) in enumerate(steps):
+        name = f"{name}-{stage}{epochs}"
+        path = args.out / f"{name}.joblib"
+        if path.exists() and i < len(steps) - 1:
+            estimator = joblib.load(path)
+            continue
+        stages = tuple(dict.fromkeys(each for each, _, _ in steps[: i + 1]))
+        estimator.set_params(
+            stages=stages, max_epochs=epochs, lr_schedule=schedule, device=args.device, **own
+        )
+        estimator.fit(X, y)
+        if i < len(steps) - 1:
+            save(estimator, path)
+    return estimator
+
+
+def measure(
+    args: argparse.Namespace, seed: int, row: str, data: tuple[HandFrames, np.ndarray, np.ndarray]
+) -> dict[str, object]:
+    """Errors of one row on held-out subjects."""
+    X, y, subjects = data
+    split = GroupShuffleSplit(1, test_size=0.2, random_state=seed)
+    train, test = next(split.split(y, groups=subjects))
+    estimator = fit_row(args, seed, row, X[train], y[train])
+    predicted = estimator.predict(X[test])
+    ratios = {
+        name: float(f"{np.nanmean(values):.3g}")
+        for name, values in estimator.history_.items()
+        if "_gradient" in name
+    }
+    return {
+        "epe_mm": mean_epe(y[test], predicted, align="root"),
+        "bone_length_error_mm": bone_length_error(y[test], predicted),
+        "angle_violations": angle_violations(predicted, X[test].side),
+        "train_rows": len(train),
+        "test_rows": len(test),
+        "epochs": estimator.n_iter_,
+        "steps": estimator.n_iter_ * -(-len(train) // args.batch_size),
+        "n_parameters": estimator.n_parameters_,
+        "seconds": sum(estimator.history_["seconds"]),
+        "gradient_ratios": ratios,
+    }
+
+
+def machine() -> dict[str, object]:
+    """What the numbers were measured on."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "gpu": gpu,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def interval(differences: np.ndarray) -> float:
+    """Half the width of the 95% interval of a mean of paired differences (Student's t)."""
+    n = len(differences)
+    if n < 2:
+        return float("nan")
+    return float(scipy.stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / np.sqrt(n))
+
+
+def report(args: argparse.Namespace, fits: dict[str, dict]) -> None:
+    """Print the table: mean error over seeds, paired gains, plausibility, and the paper's figures."""
+    print(
+        f"{'EPE mm':>26s} {'over Baseline':>17s} {'over the row before':>23s} {'paper':>7s}  bones mm  angles"
+    )
+    errors = {row: np.array([fits[f"seed {s}, {row}"]["epe_mm"] for s in args.seeds]) for row in args.rows}
+    for row, error in errors.items():
+        gains, papers = [], []
+        for other in ("Baseline", BEFORE.get(row)):
+            if other in errors and other != row:
+                gain = 1 - error / errors[other]
+                gains.append(f"{gain.mean():7.1%} +- {interval(gain):5.1%}")
+                papers.append(f"{1 - PAPER[row] / PAPER[other]:.1%}")
+            else:
+                gains.append("")
+        bones, angles = (
+            np.mean([fits[f"seed {s}, {row}"][name] for s in args.seeds])
+            for name in ("bone_length_error_mm", "angle_violations")
+        )
+        print(
+            f"{row:18s} {error.mean():7.2f} {gains[0]:>17s} {gains[1]:>23s} {papers[0] if papers else '':>7s}"
+            f"  {bones:8.2f}  {angles:.4%}"
+        )
+
+
+def main() -> None:
+    """Fit what is not there yet, keep it and print the table."""
+    args = parse()
+    args.out.mkdir(parents=True, exist_ok=True)
+    settings = {
+        name: value for name, value in vars(args).items() if name not in ("out", "rows", "seeds", "device")
+    }
+    path = args.out / "results.json"
+    done = {"settings": settings, "given": "T, S, H", "machine": machine(), "fits": {}}
+    if path.exists():
+        done = json.loads(path.read_text())
+        assert done["settings"] == settings, f"{path} was made with other settings"
+    data = None
+    for seed in args.seeds:
+        for row in args.rows:
+            key = f"seed {seed}, {row}"
+            if key not in done["fits"]:
+                data = data or read(args)
+                done["fits"][key] = measure(args, seed, row, data)
+                path.with_suffix(".tmp").write_text(json.dumps(done, indent=1))
+                path.with_suffix(".tmp").rename(path)
+                print(key, {k: v for k, v in done["fits"][key].items() if k != "gradient_ratios"}, flush=True)
+    report(args, done["fits"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""AlignedLatentRegressor beside CrossModalVAERegressor on a folder of real photographs.
+
+The folder holds ``annotations.npz`` (``joints_mm`` of shape (n, 21, 3), mm, camera frame; ``K_crop``) and
+``images/%05d.jpg``. One contiguous block of frames is left out at a time, with some frames dropped on each
+side of it. The middle MCP is the root (given: T). Both take the same number of epochs, with the same trunk,
+batches, augmentation and learning rate: CrossModalVAERegressor (variant 2) all of them at once with a cosine,
+AlignedLatentRegressor stage by stage, each with a cosine. Nothing is chosen on a held-out block.
+
+Results are kept in ``--out``; a second call goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from skhand import HandFrames, ImageFiles
+from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
+from skhand.geometry import affine_crop, transform_camera
+from skhand.metrics import angle_violations, bone_length_error, mean_epe
+from skhand.model_selection import BlockKFold
+
+ROOT = "middle_mcp"
+MODELS = ("CrossModalVAERegressor", "AlignedLatentRegressor", "AlignedLatentRegressor, no KCS and GEO")
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("aligned_photographs.json"))
+    parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
+    parser.add_argument("--backbone", default="small")
+    parser.add_argument(
+        "--epochs", type=int, nargs=4, default=[32, 4, 12, 12], help="disentangle, align, finetune, refine"
+    )
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--blocks", type=int, default=4)
+    parser.add_argument(
+        "--gap", type=int, default=20, help="frames dropped on each side of the held-out block"
+    )
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--device", default="auto")
+    return parser.parse_args()
+
+
+def read(folder: Path, size: int) -> tuple[HandFrames, np.ndarray]:
+    """Photographs, shrunk to ``size`` with their cameras, and their joints."""
+    annotations = np.load(folder / "annotations.npz", allow_pickle=False)
+    joints = annotations["joints_mm"].astype(np.float64)
+    files = ImageFiles([folder / "images" / f"{i:05d}.jpg" for i in range(len(joints))])
+    pictures = torch.from_numpy(np.asarray(files)).permute(0, 3, 1, 2).float()
+    shrink = affine_crop((-0.5, -0.5, pictures.shape[3], pictures.shape[2]), size)
+    pictures = interpolate(pictures, (size, size), mode="bilinear", antialias=True).round().byte()
+    rgb = pictures.permute(0, 2, 3, 1).contiguous().numpy()
+    camera = transform_camera(annotations["K_crop"], shrink)
+    return HandFrames(rgb=rgb, side="left", camera=camera), joints
+
+
+def estimator(args: argparse.Namespace, model: str, seed: int) -> object:
+    """One of the models."""
+    settings = {
+        "backbone": args.backbone,
+        "given": ("root",),
+        "root": ROOT,
+        "lr": args.lr,
+        "lr_schedule": "cosine",
+        "batch_size": args.batch_size,
+        "augment": {"rotate": 30, "shift": 0.1, "zoom": 0.15, "colour": 0.3},
+        "device": args.device,
+        "random_state": seed,
+    }
+    if model == "CrossModalVAERegressor":
+        return CrossModalVAERegressor(variant=2, max_epochs=sum(args.epochs), **settings)
+    stages = ("disentangle", "align", "finetune", "refine")
+    off = {} if model == "AlignedLatentRegressor" else {"kcs_weight": 0.0, "geo_weight": 0.0}
+    return AlignedLatentRegressor(
+        stages=stages, max_epochs=dict(zip(stages, args.epochs, strict=True)), **off, **settings
+    )
+
+
+def main() -> None:
+    """Run what is not done yet and print the table."""
+    args = parse()
+    left_out = ("folder", "out", "models", "seeds", "device")
+    settings = {name: value for name, value in vars(args).items() if name not in left_out}
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+    }
+    done = {"settings": settings, "given": "T", "root": ROOT, "machine": machine, "fits": {}}
+    if args.out.exists():
+        done = json.loads(args.out.read_text())
+        assert done["settings"] == settings, f"{args.out} was made with other settings"
+    X, y = read(args.folder, args.image_size)
+    folds = list(BlockKFold(n_splits=args.blocks, gap=args.gap).split(X))
+    for seed in args.seeds:
+        for fold, (train, test) in enumerate(folds):
+            for model in args.models:
+                key = f"seed {seed}, block {fold}, {model}"
+                if key in done["fits"]:
+                    continue
+                est = estimator(args, model, seed).fit(X[train], y[train])
+                predicted = est.predict(X[test])
+                done["fits"][key] = {
+                    "epe_mm": mean_epe(y[test], predicted, align="root", root=ROOT),
+                    "bone_length_error_mm": bone_length_error(y[test], predicted),
+                    "angle_violations": angle_violations(predicted, "left"),
+                    "seconds": sum(est.history_["seconds"]),
+                    "steps": est.n_iter_ * -(-len(train) // args.batch_size),
+                }
+                args.out.write_text(json.dumps(done, indent=1))
+                print(key, {name: round(value, 4) for name, value in done["fits"][key].items()}, flush=True)
+    print(f"{'mean over blocks, +- over seeds':42s} {'EPE mm':>14s} {'bones mm':>9s} {'angles':>8s}")
+    for model in args.models:
+        fits = [
+            [done["fits"][f"seed {seed}, block {fold}, {model}"] for fold in range(len(folds))]
+            for seed in args.seeds
+        ]
+        epe, bones, angles = (
+            np.array([[fit[name] for fit in row] for row in fits]).mean(axis=1)
+            for name in ("epe_mm", "bone_length_error_mm", "angle_violations")
+        )
+        print(f"{model:42s} {epe.mean():6.2f} +- {epe.std():4.2f} {bones.mean():9.2f} {angles.mean():8.3%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""What the heads of LatentHeatmapRegressor are worth: Iqbal et al. 2018, Table 1.
+
+Generated hands with cameras; all hands of some subjects are held out, others for each seed. Of the other
+subjects a share has poses; the rest has keypoints only, which the rows "+ 2D" train on too. Nothing is given;
+"given" places the same predictions by the true depth of the root and the true scale. Every row takes the same
+number of epochs, with a cosine to zero, and nothing is chosen on the held-out subjects.
+
+Results are kept in ``--out``; a second call goes on, and only prints what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+import joblib
+import numpy as np
+import torch
+from sklearn.model_selection import GroupShuffleSplit
+
+from skhand import HandFrames
+from skhand.datasets import make_hands
+from skhand.estimators import LatentHeatmapRegressor
+from skhand.geometry import backproject, bone_length
+from skhand.metrics import mean_epe, median_epe, pck_auc
+from skhand.skeleton import root_position
+
+ROWS = {
+    "holistic": {"heatmap": "holistic"},
+    "direct": {"heatmap": "direct"},
+    "latent": {"heatmap": "latent"},
+    "holistic + 2D": {"heatmap": "holistic"},
+    "direct + 2D": {"heatmap": "direct"},
+    "latent + 2D": {"heatmap": "latent"},
+    "latent + 2D, fast": {"heatmap": "latent", "fast": True},
+    "latent + 2D, two stages": {"heatmap": "latent", "n_stages": 2},
+}
+# Table 1, Dexter+Object: mean 2D error (px) and mean 3D error (mm); "+ 2D" are its third block
+PAPER = {
+    "holistic": (22.21, 47.80), "direct": (21.63, 52.33), "latent": (16.67, 45.54),
+    "holistic + 2D": (16.17, 34.86), "direct + 2D": (12.06, 35.56), "latent + 2D": (10.45, 32.75),
+}  # fmt: skip
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("heatmap_heads"))
+    parser.add_argument("--n-samples", type=int, default=12000)
+    parser.add_argument("--n-subjects", type=int, default=400)
+    parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
+    parser.add_argument("--labelled", type=float, default=0.5, help="share of the subjects with poses")
+    parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
+    parser.add_argument("--width", type=int, default=32, help="the paper's is 256 (default: 32)")
+    parser.add_argument("--backbone", default="resnet50", help="of the holistic head")
+    parser.add_argument("--sigma", type=float, default=2.0, help="of the direct head's targets, px")
+    parser.add_argument("--alpha", type=float, default=0.3)
+    parser.add_argument("--beta", type=float, default=1.0)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:6])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--device", default="auto")
+    return parser.parse_args()
+
+
+def read(args: argparse.Namespace) -> tuple[HandFrames, np.ndarray, np.ndarray]:
+    """Hands, their joints and their subjects; rendered once."""
+    path = args.out / "hands.joblib"
+    if not path.exists():
+        hands = make_hands(
+            args.n_samples,
+            image_size=args.image_size,
+            n_subjects=args.n_subjects,
+            rotation=args.rotation,
+            images=("rgb",),
+            random_state=0,
+        )
+        joblib.dump((hands.data, hands.target, hands.groups), path.with_suffix(".tmp"))
+        path.with_suffix(".tmp").rename(path)
+    return joblib.load(path)
+
+
+def measure(
+    args: argparse.Namespace, seed: int, row: str, data: tuple[HandFrames, np.ndarray, np.ndarray]
+) -> dict[str, object]:
+    """Errors of one row on held-out subjects."""
+    X, y, subjects = data
+    train, test = next(GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(y, groups=subjects))
+    people = np.random.default_rng(seed).permutation(np.unique(subjects[train]))
+    posed = np.isin(subjects[train], people[: round(args.labelled * len(people))])
+    labels = np.where(posed[:, None, None], y[train], np.nan)
+    if "2D" not in row:
+        train, labels = train[posed], labels[posed]
+    estimator = LatentHeatmapRegressor(
+        width=args.width,
+        backbone=args.backbone,
+        sigma=args.sigma,
+        alpha=args.alpha,
+        beta=args.beta,
+        batch_size=args.batch_size,
+        lr=args.lr,
+        lr_schedule="cosine",
+        max_epochs=args.epochs,
+        device=args.device,
+        random_state=seed,
+        **ROWS[row],
+    )
+    estimator.fit(X[train], labels)
+    predicted = estimator.predict_25d(X[test])
+    return {
+        **errors(X[test], y[test], predicted),
+        "clamped": int(predicted.clamped.sum()),
+        "ambiguous": int(predicted.ambiguous.sum()),
+        "train_rows": len(train),
+        "train_rows_with_pose": int(np.isfinite(labels).all(axis=(1, 2)).sum()),
+        "test_rows": len(test),
+        "steps": estimator.n_iter_ * -(-len(train) // args.batch_size),
+        "n_parameters": estimator.n_parameters_,
+        "seconds": sum(estimator.history_["seconds"]),
+    }
+
+
+def errors(X: HandFrames, y: np.ndarray, predicted: object) -> dict[str, float]:
+    """2D errors in px of the pictures, 3D errors in mm with nothing given, and with root depth and scale."""
+    places, depth = predicted.points[..., :2], predicted.points[..., 2]
+    root, scale = root_position(y)[:, 2], bone_length(y, ("index_mcp", "wrist"))
+    placed = backproject(places, root[:, None] + scale[:, None] * depth, X.camera)
+    return {
+        "mean_px": mean_epe(X.keypoints2d, places, n_dims=2),
+        "median_px": median_epe(X.keypoints2d, places, n_dims=2),
+        "mean_mm": mean_epe(y, predicted.joints),
+        "median_mm": median_epe(y, predicted.joints),
+        "rooted_mm": mean_epe(y, predicted.joints, align="root"),
+        "auc_rooted_20_50": pck_auc(y, predicted.joints, align="root", thresholds="hand3d_20_50"),
+        "given_mm": mean_epe(y, placed),
+        "given_rooted_mm": mean_epe(y, placed, align="root"),
+    }
+
+
+def machine() -> dict[str, object]:
+    """What the numbers were measured on."""
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def report(args: argparse.Namespace, fits: dict[str, dict]) -> None:
+    """Print the table: means over seeds, their spread, and the paper's figures."""
+    print(
+        f"{'means over seeds':24s} {'2D px':>14s} {'3D mm':>15s} {'rooted':>7s} {'given':>7s}   paper px, mm"
+    )
+    for row in args.rows:
+        found = [fits[f"seed {seed}, {row}"] for seed in args.seeds]
+        each = {name: np.array([fit[name] for fit in found]) for name in found[0]}
+        paper = "{:.2f}, {:.2f}".format(*PAPER[row]) if row in PAPER else ""
+        print(
+            f"{row:24s} {each['mean_px'].mean():6.2f} +- {each['mean_px'].std():4.2f} "
+            f"{each['mean_mm'].mean():7.1f} +- {each['mean_mm'].std():4.1f} "
+            f"{each['rooted_mm'].mean():7.1f} {each['given_mm'].mean():7.1f}   {paper}"
+        )
+
+
+def main() -> None:
+    """Fit what is not there yet, keep it and print the table."""
+    args = parse()
+    args.out.mkdir(parents=True, exist_ok=True)
+    left_out = ("out", "rows", "seeds", "device")
+    settings = {name: value for name, value in vars(args).items() if name not in left_out}
+    path = args.out / "results.json"
+    done = {"settings": settings, "given": "nothing", "machine": machine(), "paper": PAPER, "fits": {}}
+    if path.exists():
+        done = json.loads(path.read_text())
+        assert done["settings"] == settings, f"{path} was made with other settings"
+    data = None
+    for seed in args.seeds:
+        for row in args.rows:
+            key = f"seed {seed}, {row}"
+            if key in done["fits"]:
+                continue
+            data = data or read(args)
+            done["fits"][key] = measure(args, seed, row, data)
+            path.with_suffix(".tmp").write_text(json.dumps(done, indent=1))
+            path.with_suffix(".tmp").rename(path)
+            shown = {name: round(value, 2) for name, value in done["fits"][key].items()}
+            print(key, shown, flush=True)
+    report(args, done["fits"])
+
+
+if __name__ == "__main__":
+    main()

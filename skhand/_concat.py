@@ -1,0 +1,111 @@
+"""Several tables of hands as one, their pictures still where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skhand._columns import PICTURES, LazyColumn
+from skhand._validation import describe
+from skhand.exceptions import InputError
+from skhand.frames import HandFrames
+
+__all__ = ["concat_frames"]
+
+_UNKNOWN = ("keypoints2d", "pose3d", "table", "scale", "root", "box")
+_UNCHANGED = ("affine", "rotation")
+
+
+class JoinedColumn(LazyColumn):
+    """Picture columns one after the other.
+
+    Parameters
+    ----------
+    columns : sequence of array-like
+        With one shape of a row and one dtype.
+    """
+
+    def __init__(self, columns: Sequence[Any]):
+        ends = np.cumsum([len(column) for column in columns])
+        super().__init__((int(ends[-1]), *columns[0].shape[1:]), columns[0].dtype)
+        self.columns, self.ends = list(columns), ends
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        read = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        which = np.searchsorted(self.ends, rows, side="right")
+        for i in np.unique(which):
+            start = self.ends[i] - len(self.columns[i])
+            read[which == i] = self.columns[i][rows[which == i] - start]
+        return read
+
+
+def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
+    """Put tables of hands one after the other, for example to fit on several data sets at once.
+
+    Parameters
+    ----------
+    frames : sequence of HandFrames
+        Tables whose pictures have one size and type; pictures stay lazy. Where a table lacks a column that
+        another has, numbers become NaN, ``visible`` True, ``domain`` empty, and ``affine`` and ``rotation``
+        the identity. A picture, ``camera`` or ``side`` has no such value.
+
+    Returns
+    -------
+    joined : HandFrames
+
+    Raises
+    ------
+    InputError
+        If there is no table, only some tables have a picture, ``camera`` or ``side``, or columns differ in
+        shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand import HandFrames, concat_frames
+    >>> one = HandFrames(rgb=np.zeros((4, 8, 8, 3), np.uint8), root=np.zeros((4, 3)))
+    >>> other = HandFrames(rgb=np.zeros((2, 8, 8, 3), np.uint8))
+    >>> len(concat_frames([one, other]))
+    6
+    """
+    tables = list(frames)
+    if not tables or not all(isinstance(table, HandFrames) for table in tables):
+        raise InputError(f"frames: expected a list of HandFrames, got {describe(frames)}.")
+    names = list(dict.fromkeys(name for table in tables for name in table.columns))
+    return HandFrames(**{name: _joined(name, tables) for name in names})
+
+
+def _joined(name: str, tables: list[HandFrames]) -> Any:
+    """One column of all tables."""
+    columns = [getattr(table, name) for table in tables]
+    shape = next(column.shape[1:] for column in columns if column is not None)
+    for i, (column, table) in enumerate(zip(columns, tables, strict=True)):
+        if column is None:
+            columns[i] = _filled(name, len(table), shape)
+        elif tuple(column.shape[1:]) != tuple(shape):
+            raise InputError(
+                f"frames: expected {name} of one shape a row, got {tuple(shape)} and {column.shape[1:]}."
+            )
+    if name not in PICTURES:
+        return np.concatenate(columns)
+    if len({np.dtype(column.dtype) for column in columns}) > 1:
+        raise InputError(f"frames: expected {name} of one dtype, got {[str(c.dtype) for c in columns]}.")
+    return JoinedColumn(columns)
+
+
+def _filled(name: str, n: int, shape: tuple[int, ...]) -> np.ndarray:
+    """What stands for a column that a table lacks."""
+    if name in _UNKNOWN:
+        return np.full((n, *shape), np.nan)
+    if name in _UNCHANGED:
+        return np.broadcast_to(np.eye(3), (n, 3, 3))
+    if name == "visible":
+        return np.ones((n, *shape), dtype=bool)
+    if name == "domain":
+        return np.full(n, "")
+    raise InputError(
+        f"frames: expected {name} in all tables or in none; give it to those that lack it, or take it away "
+        f"from the others: table.replace({name}=None)."
+    )

@@ -1,0 +1,269 @@
+"""The stages of Stergioulas et al. 2021: disentanglement, alignment and refinement, one task each.
+
+Every task has the pairs source -> target and pose -> pose. Weights belong to one Adam, which moves those that
+have a gradient: each loss is differentiated with respect to its own networks only and takes its own step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from skhand.nn import AlignedVAE, draw_latent, geo_loss, kcs_loss, kl_standard_normal
+from skhand.training._pairs import Coded, CodedTask, gradient_ratio, masked_mse
+from skhand.training._runtime import autocast
+
+__all__ = ["AlignTask", "AutoencoderTask", "RefineTask"]
+
+OnGradients = Callable[[], None] | None
+
+
+class StageTask(CodedTask):
+    """What the stages share.
+
+    MSE is the mean over the batch and the coordinates of the standardised target, KL the sum over latent
+    dimensions averaged over the batch, as in `PairTask`.
+
+    Parameters
+    ----------
+    source : str
+        Modality of the input.
+    beta : float
+        Weight of every KL term.
+    **settings : dict
+        ``codecs``, ``augment``, ``use_side`` and ``dtype`` of `CodedTask`.
+    """
+
+    def __init__(self, source: str, beta: float, **settings: Any):
+        super().__init__([(source, "pose3d"), ("pose3d", "pose3d")], **settings)
+        self.source, self.beta = source, beta
+
+    def vae_terms(
+        self, output: Tensor, wanted: Tensor, posterior: tuple[Tensor, Tensor], suffix: str, measure: bool
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """MSE and weighted KL of one autoencoder, and the KL's gradient at the posterior over the MSE's."""
+        terms = {
+            f"mse{suffix}": masked_mse(output, wanted),
+            f"kl{suffix}": self.beta * kl_standard_normal(*posterior),
+        }
+        if not measure:
+            return terms, {}
+        ratio = gradient_ratio(terms[f"kl{suffix}"], terms[f"mse{suffix}"], posterior)
+        return terms, {f"kl{suffix}_gradient": ratio}
+
+
+def take_step(
+    optimizer: torch.optim.Optimizer, loss: Tensor, parts: Iterable[nn.Module], on_gradients: OnGradients
+) -> None:
+    """Move the weights of these networks, and no others, by the gradient of this loss."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward(inputs=[weight for part in parts for weight in part.parameters()])
+    if on_gradients is not None:
+        on_gradients()
+    optimizer.step()
+
+
+def detached(*groups: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The terms of a step, for the history."""
+    return {name: value.detach() for group in groups for name, value in group.items()}
+
+
+class AutoencoderTask(StageTask):
+    """Stage 1: source -> target and pose -> pose, with or without the discriminator (Eq. 1-4).
+
+    The autoencoders minimise ``MSE + beta KL`` each. With the discriminator the source's encoder also
+    minimises ``adversarial_weight * BCE(Dis(z_pose), 1)``, z_pose being the end of its latent vector; then
+    the discriminator takes a step on Eq. 1, on latent vectors without their gradient. The pose encoder gets
+    no adversarial gradient.
+
+    Parameters
+    ----------
+    source, beta : str, float
+        As in `StageTask`.
+    adversarial_weight : float
+        Weight of the source encoder's adversarial term.
+    **settings : dict
+        See `CodedTask`.
+    """
+
+    def __init__(self, source: str, beta: float, adversarial_weight: float, **settings: Any):
+        super().__init__(source, beta, **settings)
+        self.adversarial_weight = adversarial_weight
+
+    def step(
+        self,
+        module: AlignedVAE,
+        optimizer: torch.optim.Optimizer,
+        streams: Any,
+        measure: bool,
+        on_gradients: OnGradients = None,
+    ) -> dict[str, Tensor]:
+        """Train once; the parameters are those of `PairTask.step`."""
+        ready = self.read(streams)
+        cross, own = ready[0], ready[1]
+        with autocast(own.inputs["pose3d"].device, self.dtype):
+            posterior = module.encoders[self.source](cross.inputs[self.source], cross.side)
+            z = draw_latent(*posterior)
+            output = module.decoders["pose3d"](module.decoded(self.source, z))
+            pose_posterior = module.encoders["pose3d"](own.inputs["pose3d"], own.side)
+            z_true = draw_latent(*pose_posterior)
+            pose_output = module.pose_decoder(z_true)
+        terms, ratios = self.vae_terms(output, cross.inputs["pose3d"], posterior, "", measure)
+        more, more_ratios = self.vae_terms(
+            pose_output, own.inputs["pose3d"], pose_posterior, "_pose", measure
+        )
+        terms.update(more)
+        ratios.update(more_ratios)
+        z_pose = z[:, -z_true.shape[1] :]
+        if module.discriminator is not None:
+            fooled = judged(module.discriminator, z_pose, 1.0, self.dtype)
+            terms["adversarial"] = self.adversarial_weight * fooled
+            if measure:
+                ratios["adversarial_gradient"] = gradient_ratio(terms["adversarial"], terms["mse"], posterior)
+        parts = [module.encoders, module.decoders, module.pose_decoder]
+        take_step(optimizer, torch.stack(list(terms.values())).sum(), parts, on_gradients)
+        if module.discriminator is not None:
+            terms["discriminator"] = 0.5 * (
+                judged(module.discriminator, z_pose.detach(), 0.0, self.dtype)
+                + judged(module.discriminator, z_true.detach(), 1.0, self.dtype)
+            )
+            take_step(optimizer, terms["discriminator"], [module.discriminator], on_gradients)
+        return detached(terms, ratios)
+
+
+def judged(discriminator: nn.Module, latent: Tensor, label: float, dtype: torch.dtype) -> Tensor:
+    """Binary cross entropy of the discriminator's answer and a label."""
+    with autocast(latent.device, dtype):
+        log_odds = discriminator(latent)
+    return binary_cross_entropy_with_logits(log_odds.float(), torch.full_like(log_odds.float(), label))
+
+
+class AlignTask(StageTask):
+    """Stage 2: both mappers and the shared decoder, then the encoders too (Eq. 5-7).
+
+    The loss is ``MSE + beta KL`` of the source's aligned latent vectors plus ``pose_weight`` times that of
+    the pose's. The decoder decodes both in one batch, so that its batch normalisation treats them alike.
+
+    Parameters
+    ----------
+    source, beta : str, float
+        As in `StageTask`.
+    pose_weight : float
+        The weight w of Eq. 5.
+    finetune : bool
+        Whether the encoders are trained too, rather than frozen.
+    **settings : dict
+        See `CodedTask`.
+    """
+
+    def __init__(self, source: str, beta: float, pose_weight: float, finetune: bool, **settings: Any):
+        super().__init__(source, beta, **settings)
+        self.pose_weight, self.finetune = pose_weight, finetune
+
+    def step(
+        self,
+        module: AlignedVAE,
+        optimizer: torch.optim.Optimizer,
+        streams: Any,
+        measure: bool,
+        on_gradients: OnGradients = None,
+    ) -> dict[str, Tensor]:
+        """Train once; the parameters are those of `PairTask.step`."""
+        ready = self.read(streams)
+        cross, own = ready[0], ready[1]
+        with autocast(own.inputs["pose3d"].device, self.dtype):
+            posterior = self.aligned(module, self.source, cross)
+            pose_posterior = self.aligned(module, "pose3d", own)
+            z = torch.cat([draw_latent(*posterior), draw_latent(*pose_posterior)])
+            output, pose_output = module.decoders["pose3d"](z).split(
+                [len(posterior[0]), len(pose_posterior[0])]
+            )
+        terms, ratios = self.vae_terms(output, cross.inputs["pose3d"], posterior, "", measure)
+        more, more_ratios = self.vae_terms(
+            pose_output, own.inputs["pose3d"], pose_posterior, "_pose", measure
+        )
+        terms.update({name: self.pose_weight * value for name, value in more.items()})
+        parts = [module.mappers, module.decoders, *([module.encoders] if self.finetune else [])]
+        take_step(optimizer, torch.stack(list(terms.values())).sum(), parts, on_gradients)
+        return detached(terms, ratios, more_ratios)
+
+    def aligned(self, module: AlignedVAE, modality: str, coded: Coded) -> tuple[Tensor, Tensor]:
+        """The aligned posterior; without fine-tuning no gradient reaches the encoder."""
+        with torch.set_grad_enabled(self.finetune):
+            mean, log_var = module.posterior(coded.inputs[modality], modality, coded.side)
+        return module.mappers[modality](mean, log_var)
+
+
+class RefineTask(StageTask):
+    """Stage 3: MSE and, in turn from batch to batch, the KCS and the GEO loss (Eq. 17).
+
+    Poses are in metres in both kinematic losses, which are then divided by the square of ``metres``, as the
+    standardised MSE is one in metres divided by it: the weights keep their meaning, whatever the data's
+    spread. A loss of weight 0 takes no turn. There is no KL term, as printed.
+
+    Parameters
+    ----------
+    source : str
+        Modality of the input.
+    kcs_weight, geo_weight : float
+        The weights r_kcs and r_geo.
+    metres : float
+        Length of one unit of the standardised target, m.
+    aligned : bool
+        Whether aligned latent vectors are decoded.
+    **settings : dict
+        See `CodedTask`.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        kcs_weight: float,
+        geo_weight: float,
+        metres: float,
+        aligned: bool,
+        **settings: Any,
+    ):
+        super().__init__(source, 0.0, **settings)
+        weighted = {"kcs": (kcs_loss, kcs_weight), "geo": (geo_loss, geo_weight)}
+        self.losses = {
+            name: (loss, weight / metres**2) for name, (loss, weight) in weighted.items() if weight > 0
+        }
+        self.aligned, self.turn = aligned, 0
+
+    def step(
+        self,
+        module: AlignedVAE,
+        optimizer: torch.optim.Optimizer,
+        streams: Any,
+        measure: bool,
+        on_gradients: OnGradients = None,
+    ) -> dict[str, Tensor]:
+        """Train once; the parameters are those of `PairTask.step`."""
+        coded = self.read(streams)[0]
+        wanted = coded.inputs["pose3d"]
+        with autocast(wanted.device, self.dtype):
+            posterior = module.posterior(
+                coded.inputs[self.source], self.source, coded.side, aligned=self.aligned
+            )
+            output = module.decoders["pose3d"](draw_latent(*posterior))
+        terms = {"mse": masked_mse(output, wanted)}
+        ratios = {}
+        for turn, (name, (loss, weight)) in enumerate(self.losses.items()):
+            due = self.turn % len(self.losses) == turn
+            if due or measure:
+                metres = self.codecs["pose3d"].metres
+                value = weight * loss(metres(output.float(), coded.batch), metres(wanted, coded.batch))
+                if due:
+                    terms[name] = value
+                if measure:
+                    ratios[f"{name}_gradient"] = gradient_ratio(value, terms["mse"], (output,))
+        self.turn += 1
+        parts = [module.encoders[self.source], module.decoders]
+        parts += [module.mappers[self.source]] if self.aligned else []
+        take_step(optimizer, torch.stack(list(terms.values())).sum(), parts, on_gradients)
+        return detached(terms, ratios)

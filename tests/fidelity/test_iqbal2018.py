@@ -1,0 +1,345 @@
+"""Iqbal et al. 2018 as published: heatmaps, 2.5D, scale, networks, against plain numpy and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.spatial.transform import Rotation
+
+from skhand.exceptions import InputError
+from skhand.geometry import (
+    bone_lengths,
+    decode_25d,
+    encode_25d,
+    mean_bone_lengths,
+    recover_scale,
+)
+from skhand.nn import (
+    HeatmapNet,
+    Pose25DNet,
+    direct_pose,
+    gaussian_maps,
+    latent_pose,
+    map_spread,
+    soft_argmax,
+)
+from skhand.skeleton import BONES, root_position
+from skhand.training import HeatmapTask
+
+K = 21
+
+
+def latent_maps(seed, n=2, height=12, width=9):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(rng.normal(0, 2, (n, 2 * K, height, width))).float()
+
+
+# ---------------------------------------------------------------- heads (Sec. 4)
+
+
+def test_soft_argmax_and_depth_are_the_printed_sums():
+    maps, beta = latent_maps(0), torch.linspace(0.2, 3.0, K)
+    answer = latent_pose(maps, beta)
+    raw = maps.numpy().astype(np.float64)
+    for row in range(len(raw)):
+        for k in range(K):
+            score = np.exp(float(beta[k]) * raw[row, k])
+            probability = score / score.sum()  # Eq. 13
+            wanted = np.zeros(3)
+            for v in range(raw.shape[2]):
+                for u in range(raw.shape[3]):
+                    wanted[:2] += probability[v, u] * np.array([u, v])  # Eq. 14
+                    wanted[2] += probability[v, u] * raw[row, K + k, v, u]  # Eq. 15
+            np.testing.assert_allclose(answer.points[row, k].numpy(), wanted, atol=1e-5)
+            np.testing.assert_allclose(answer.heatmaps[row, k].numpy(), probability, atol=1e-6)
+            np.testing.assert_allclose(
+                answer.depth_maps[row, k].numpy(), probability * raw[row, K + k], atol=1e-5
+            )
+
+
+def test_direct_maps_are_read_at_their_highest_pixel():
+    maps = latent_maps(1)
+    points = direct_pose(maps).points.numpy()
+    raw = maps.numpy()
+    for row in range(len(raw)):
+        for k in range(K):
+            v, u = np.unravel_index(raw[row, k].argmax(), raw.shape[2:])
+            np.testing.assert_allclose(points[row, k], [u, v, raw[row, K + k, v, u]])
+
+
+def test_target_maps_are_gaussian():
+    places = torch.tensor([[[3.25, 7.5], [np.nan, 1.0]]])
+    maps = gaussian_maps(places, 12, 9, sigma=1.5).numpy()
+    for v in range(12):
+        for u in range(9):
+            wanted = np.exp(-((u - 3.25) ** 2 + (v - 7.5) ** 2) / (2 * 1.5**2))
+            assert maps[0, 0, v, u] == pytest.approx(wanted, abs=1e-6)
+    assert np.isnan(maps[0, 1]).all()
+
+
+def peaks(places, size=24, sharpness=0.5):
+    """Log-likelihoods of joints at places (K, 2)."""
+    v, u = np.mgrid[:size, :size]
+    off = (u - places[:, 0, None, None]) ** 2 + (v - places[:, 1, None, None]) ** 2
+    return torch.from_numpy(-sharpness * off).float()[None]
+
+
+def test_soft_argmax_is_exact_below_the_pixel():
+    places = np.random.default_rng(0).uniform(8, 16, (K, 2))
+    maps = torch.cat([peaks(places), torch.zeros(1, K, 24, 24)], dim=1)
+    soft = latent_pose(maps, torch.ones(K)).points[0, :, :2].numpy()
+    np.testing.assert_allclose(soft, places, atol=1e-3)  # a Gaussian of 1 px, sampled: error below 1e-6
+    hard = direct_pose(maps).points[0, :, :2].numpy()
+    np.testing.assert_array_equal(hard, np.rint(places))
+
+
+@pytest.mark.parametrize("shift", [(3, -2), (-4, 5)])
+def test_maps_moved_by_whole_pixels_move_joints_by_as_much(shift):
+    rng = np.random.default_rng(0)
+    places = rng.uniform(9, 14, (K, 2))
+    maps = torch.cat([peaks(places), torch.from_numpy(rng.normal(size=(1, K, 24, 24))).float()], dim=1)
+    moved = torch.roll(maps, (shift[1], shift[0]), dims=(2, 3))
+    before, after = latent_pose(maps, torch.ones(K)).points, latent_pose(moved, torch.ones(K)).points
+    wanted = before + torch.tensor([*map(float, shift), 0.0])
+    np.testing.assert_allclose(after.numpy(), wanted.numpy(), atol=1e-4)
+
+
+def test_a_large_beta_sharpens_one_joint_only():
+    maps, beta = latent_maps(2), torch.ones(K)
+    beta[3] = 50.0
+    heatmaps, _ = soft_argmax(maps[:, :K], beta)
+    plain, _ = soft_argmax(maps[:, :K], torch.ones(K))
+    assert heatmaps[:, 3].amax(dim=(1, 2)).min() > 0.9
+    np.testing.assert_array_equal(heatmaps[:, 4:].numpy(), plain[:, 4:].numpy())
+
+
+def test_the_spread_is_the_heatmaps_covariance():
+    maps = latent_maps(3)
+    answer = latent_pose(maps, torch.ones(K))
+    covariance = map_spread(answer, latent=True).numpy()
+    probability = answer.heatmaps[0, 5].double().numpy().ravel()
+    v, u = np.mgrid[:12, :9]
+    values = np.stack([u.ravel(), v.ravel(), maps[0, K + 5].double().numpy().ravel()])
+    wanted = np.cov(values, aweights=probability, ddof=0)
+    np.testing.assert_allclose(covariance[0, 5], wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("heatmap", ["latent", "direct", "holistic"])
+@pytest.mark.parametrize("loud", [1.0, 1e3])
+def test_gradients_are_finite_in_bfloat16(heatmap, loud):
+    torch.manual_seed(0)
+    module = Pose25DNet(heatmap, K, (16, 16), width=8, backbone="small", n_stages=2)
+    with torch.no_grad():
+        module.get_parameter("end.weight" if heatmap == "holistic" else "body.stages.1.last.weight").mul_(
+            loud
+        )
+    batch = {
+        "rgb": torch.rand(4, 16, 16, 3),
+        "keypoints2d": torch.rand(4, K, 2) * 15,
+        "relative_depth": torch.randn(4, K),
+    }
+    optimizer = torch.optim.SGD(module.parameters(), 0.0)
+    task = HeatmapTask(1.0, 1.0, None, False, torch.bfloat16)
+    terms = task.step(module, optimizer, [([0], batch)], measure=True)
+    assert all(torch.isfinite(value) for value in terms.values())
+    gradients = [weight.grad for weight in module.parameters()]
+    assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients)
+
+
+# ---------------------------------------------------------------- loss (Eq. 8)
+
+
+def one_step(batch, alpha=1.0, n_stages=1):
+    torch.manual_seed(0)
+    module = Pose25DNet("latent", K, (16, 16), width=8, n_stages=n_stages)
+    optimizer = torch.optim.SGD(module.parameters(), 0.0)
+    terms = HeatmapTask(alpha, 1.0, None, False, torch.float32).step(module, optimizer, [([0], batch)], False)
+    return module, terms
+
+
+def test_the_loss_stands_at_every_stage_and_alpha_weighs_the_depth():
+    batch = {
+        "rgb": torch.rand(4, 16, 16, 3),
+        "keypoints2d": torch.rand(4, K, 2) * 15,
+        "relative_depth": torch.randn(4, K),
+    }
+    module, terms = one_step(batch, alpha=0.7, n_stages=2)
+    module.train()
+    answers, _ = module(batch["rgb"].permute(0, 3, 1, 2) - 0.5)
+    assert len(answers) == 2
+    points = [answer.points.detach().numpy() for answer in answers]
+    assert not np.allclose(points[0], points[1])
+    xy = sum(np.abs(p[..., :2] - batch["keypoints2d"].numpy()).mean() / 16 for p in points)
+    depth = sum(np.abs(p[..., 2] - batch["relative_depth"].numpy()).mean() for p in points)
+    assert float(terms["xy"]) == pytest.approx(xy, rel=1e-4)
+    assert float(terms["depth"]) == pytest.approx(0.7 * depth, rel=1e-4)
+
+
+def test_rows_without_a_pose_train_the_places_only():
+    batch = {
+        "rgb": torch.rand(4, 16, 16, 3),
+        "keypoints2d": torch.rand(4, K, 2) * 15,
+        "relative_depth": torch.full((4, K), torch.nan),
+    }
+    module, terms = one_step(batch)
+    assert float(terms["depth"]) == 0.0
+    gradient = module.last.grad
+    assert gradient[:K].abs().max() > 0
+    assert gradient[K:].abs().max() == 0
+
+
+def test_an_unknown_joint_does_not_count():
+    rng = np.random.default_rng(0)
+    places = torch.from_numpy(rng.uniform(0, 15, (4, K, 2))).float()
+    batch = {"rgb": torch.rand(4, 16, 16, 3), "keypoints2d": places, "relative_depth": torch.randn(4, K)}
+    for column in ("keypoints2d", "relative_depth"):
+        batch[column][:, 7] = np.nan
+    module, _ = one_step(batch)
+    assert module.last.grad[7].abs().max() == 0
+    assert module.last.grad[8].abs().max() > 0
+
+
+# ---------------------------------------------------------------- 2.5D and scale (Sec. 3)
+
+
+def real_poses(real_data):
+    """Real and rendered poses, relative to their palm, mm."""
+    poses = []
+    for name in ("stb", "rhd"):
+        with np.load(real_data / "poses" / f"{name}_poses.npz") as data:
+            poses.append(data["joints_mm"][::2].astype(np.float64))
+    joints = np.concatenate(poses)
+    return joints - root_position(joints)[:, None]
+
+
+def quadratic(points, camera, bone=(5, 0)):
+    """Coefficients of the root's depth, from the bone's two ends (Eq. 6 with b's factor 2)."""
+    rays = np.concatenate([points[..., :2], np.ones((len(points), K, 1))], -1)
+    rays = rays @ np.swapaxes(np.linalg.inv(camera), -1, -2)
+    n, m = (rays[:, joint] for joint in bone)
+    zn, zm = (points[:, joint, 2, None] for joint in bone)
+    slope, offset = n - m, zn * n - zm * m
+    return (slope**2).sum(1), 2 * (slope * offset).sum(1), (offset**2).sum(1) - 1
+
+
+def test_real_poses_come_back_from_random_cameras(real_data, rng):
+    joints = real_poses(real_data)
+    n = len(joints)
+    joints = joints @ Rotation.random(n, random_state=0).as_matrix()
+    joints += np.stack([rng.uniform(-150, 150, n), rng.uniform(-150, 150, n), rng.uniform(250, 1500, n)], 1)[
+        :, None
+    ]
+    camera = np.zeros((n, 3, 3))
+    camera[:, 0, 0], camera[:, 1, 1], camera[:, 2, 2] = (
+        rng.uniform(200, 1500, n),
+        rng.uniform(200, 1500, n),
+        1,
+    )
+    camera[:, 0, 1], camera[:, :2, 2] = rng.uniform(-3, 3, n), rng.uniform(50, 400, (n, 2))
+    points, scale = encode_25d(joints, camera)
+    back = decode_25d(points, camera, scale)
+    off = np.abs(back.joints - joints).max(axis=(1, 2))
+    a, b, c = quadratic(points, camera)
+    z = root_position(joints)[:, 2] / scale
+    slope = 2 * a * z + b  # derivative of the quadratic at the true depth
+    rounding = 16 * np.finfo(float).eps * (a * z**2 + np.abs(b) * z + np.abs(c) + 1)
+    with np.errstate(divide="ignore"):
+        allowed = rounding / np.abs(slope) * scale * 2  # mm; rays are at most twice as long as deep
+    well = (slope > 0) & (allowed < 1e-6)
+    assert well.mean() > 0.95
+    assert off[well].max() < 1e-6
+    rest = (slope > 0) & ~well
+    assert (off[rest] <= np.sqrt(rounding[rest] / a[rest]) * scale[rest] * 4 + allowed[rest]).all()
+    assert back.ambiguous[slope < 0].all()  # the other root was the true one
+
+
+def test_the_scale_is_that_of_a_numeric_minimiser(rng):
+    joints = rng.normal(0, 1, (20, K, 3))
+    mean = rng.uniform(20, 90, 20)
+    found = recover_scale(joints, mean)
+    for row, scale in enumerate(found):
+        lengths = [np.linalg.norm(joints[row, k] - joints[row, m]) for k, m in BONES]
+        best = minimize_scalar(
+            lambda s, d=lengths: sum((s * x - mu) ** 2 for x, mu in zip(d, mean, strict=True))
+        )
+        assert scale == pytest.approx(best.x, rel=1e-6)
+
+
+def test_unknown_bones_do_not_count_for_the_scale(rng):
+    hand = rng.normal(0, 1, (1, K, 3))
+    mean = 40 * bone_lengths(hand)[0]
+    tips = hand.copy()
+    tips[0, [4, 8]] = np.nan
+    mean[12] = np.nan
+    np.testing.assert_allclose(recover_scale(tips, mean), 40)
+    assert np.isnan(recover_scale(np.full((1, K, 3), np.nan), mean)).all()
+    with pytest.raises(InputError, match="mean_bones"):
+        recover_scale(hand, np.zeros(20))
+
+
+def test_mean_bones_leave_unknown_ones_out(rng):
+    hands = rng.normal(0, 40, (5, K, 3))
+    hands[0, 4] = np.nan
+    wanted = bone_lengths(hands)
+    np.testing.assert_allclose(mean_bone_lengths(hands)[0], wanted[:, 0].mean())
+    np.testing.assert_allclose(mean_bone_lengths(hands)[3], wanted[1:, 3].mean())
+
+
+# ---------------------------------------------------------------- networks (Sec. 5.2 and 5.3)
+
+
+def on_meta(**options):
+    with torch.device("meta"):
+        return HeatmapNet(3, 2 * K, **options)
+
+
+def n_weights(net):
+    return sum(weight.numel() for weight in net.parameters())
+
+
+def test_parameter_counts_are_those_of_the_paper():
+    one, two, fast = (n_weights(on_meta(**o)) for o in ({}, {"n_stages": 2}, {"fast": True}))
+    assert one == pytest.approx(17e6, rel=0.05)
+    assert two == pytest.approx(35e6, rel=0.05)
+    assert (one, two, fast) == (16_991_018, 34_071_380, 3_147_946)  # as the estimator's notes say
+
+
+def multiply_adds(net, size):
+    """Multiplications of all convolutions on one picture."""
+    total = 0
+
+    def count(layer, inputs, output):
+        nonlocal total
+        total += layer.weight.numel() * output.shape[2] * output.shape[3]
+
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(count)
+    net(torch.empty(2, 3, size, size, device="meta"))
+    return total
+
+
+def test_maps_have_the_pictures_size_and_256_channels():
+    net = on_meta()
+    maps, features = net(torch.empty(2, 3, 128, 128, device="meta"))
+    assert maps[0].shape == (2, 2 * K, 128, 128)
+    assert features.shape == (2, 256)
+    convolutions = [layer for layer in net.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert {layer.out_channels for layer in convolutions} == {256, 2 * K}
+    assert [layer.kernel_size[0] for layer in convolutions[-3:]] == [7, 7, 7]
+
+
+def test_the_fast_network_has_half_the_channels_and_a_seventh_of_the_work():
+    net = on_meta(fast=True)
+    convolutions = [layer for layer in net.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert {layer.out_channels for layer in convolutions[:-3]} == {128}
+    assert [layer.kernel_size[0] for layer in convolutions[-3:]] == [1, 3, 1]
+    assert multiply_adds(on_meta(), 128) > 7 * multiply_adds(net, 128)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (30, 47)])
+def test_pictures_may_have_any_size(size):
+    maps, _ = HeatmapNet(3, 4, width=4)(torch.rand(2, 3, *size))
+    assert maps[0].shape == (2, 4, *size)

@@ -1,0 +1,335 @@
+"""Stergioulas et al. 2021, aligned latent spaces and kinematic losses: what the paper states, held."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy, relu
+
+from skhand.estimators import AlignedLatentRegressor
+from skhand.nn import (
+    AlignedVAE,
+    ImageEncoder,
+    InjectionDecoder,
+    LatentDiscriminator,
+    LatentMapper,
+    VectorEncoder,
+    kcs_loss,
+    kl_standard_normal,
+)
+from skhand.training import AlignTask, AutoencoderTask, PoseCodec, RefineTask, RGBCodec
+
+BETA, ADVERSARIAL, W = 0.3, 0.7, 0.2
+DRAWS = {"generator": torch.Generator().manual_seed(0), "dtype": torch.float64}
+
+
+# ---------------------------------------------------------------- networks
+
+
+def test_the_injection_decoder_is_equations_18_and_19_with_a_linear_end():
+    torch.manual_seed(0)
+    decoder = InjectionDecoder(6, 9, hidden_units=8, n_layers=3).double()
+    z = torch.randn(5, 6, **DRAWS)
+
+    def f(linear, x):
+        x = x if linear is None else x @ linear.weight.T
+        return relu((x - x.mean(dim=0)) / torch.sqrt(x.var(dim=0, unbiased=False) + 1e-5))
+
+    y = f(None, z) + f(decoder.injections[0][0], z)
+    for layer, injection in zip(decoder.layers, list(decoder.injections)[1:], strict=True):
+        y = f(layer[0], y) + f(injection[0], z)
+    expected = y @ decoder.end.weight.T + decoder.end.bias
+    torch.testing.assert_close(decoder.train()(z), expected)
+    assert (expected < 0).any()
+
+
+@pytest.mark.parametrize(("n_inputs", "latent_dim"), [(4, 4), (4, 7)])
+def test_a_mapper_gives_a_proper_distribution(n_inputs, latent_dim):
+    torch.manual_seed(0)
+    mapper = LatentMapper(n_inputs, latent_dim, hidden_units=16)
+    for size in (0.0, 1.0, 1e3):
+        log_var = (size * torch.randn(8, n_inputs)).clamp(-20, 10)  # what an encoder's head can give
+        mean, log_var = mapper(size * torch.randn(8, n_inputs), log_var)
+        assert mean.shape == log_var.shape == (8, latent_dim)
+        std = torch.exp(0.5 * log_var)
+        assert torch.isfinite(mean).all() and torch.isfinite(std).all() and (std > 0).all()
+    posterior = torch.distributions.Normal(mean[:2].double(), std[:2].double())
+    z = posterior.sample((200_000,))
+    prior = torch.distributions.Normal(torch.zeros(()).double(), torch.ones(()).double())
+    ratios = (posterior.log_prob(z) - prior.log_prob(z)).sum(dim=2).mean(dim=1)
+    error = ratios.std() / len(z) ** 0.5  # the closed form is the mean log ratio of the densities, in nats
+    assert (
+        abs(kl_standard_normal(posterior.mean, 2 * posterior.stddev.log()) - ratios.mean()) < 4 * error + 1e-9
+    )
+
+
+def test_a_mapper_between_spaces_of_one_size_starts_near_the_identity():
+    torch.manual_seed(0)
+    mean = torch.randn(64, 6)
+    mapped, _ = LatentMapper(6, 6)(mean, torch.full((64, 6), -5.0))
+    assert (mapped - mean).std() < 0.2 * mean.std()
+
+
+def networks(disentangled=True):
+    torch.manual_seed(0)
+    size = {"hidden_units": 16, "n_layers": 2}
+    decoded = 3 if disentangled else 5
+    module = AlignedVAE(
+        {"rgb": ImageEncoder("small", 3, (16, 16), 5), "pose3d": VectorEncoder(63, 3, **size)},
+        {"rgb": LatentMapper(decoded, decoded, **size), "pose3d": LatentMapper(3, decoded, **size)},
+        InjectionDecoder(decoded, 63, **size),
+        InjectionDecoder(3, 63, **size),
+        LatentDiscriminator(3, **size) if disentangled else None,
+        5 - decoded,
+    )
+    return module.train()
+
+
+CODECS = {"rgb": RGBCodec(), "pose3d": PoseCodec(np.zeros(63), np.full(63, 40.0), (21, 3), None, False)}
+SETTINGS = {"codecs": CODECS, "augment": None, "use_side": False, "dtype": torch.float32}
+TASKS = {
+    "disentangle": lambda: AutoencoderTask("rgb", BETA, ADVERSARIAL, **SETTINGS),
+    "align": lambda: AlignTask("rgb", BETA, W, False, **SETTINGS),
+    "finetune": lambda: AlignTask("rgb", BETA, W, True, **SETTINGS),
+    "refine": lambda: RefineTask("rgb", 1e-2, 1e-6, metres=0.04, aligned=True, **SETTINGS),
+}
+
+
+def batch(n=8):
+    generator = torch.Generator().manual_seed(1)
+    rgb = torch.rand(n, 16, 16, 3, generator=generator)
+    poses = 40 * torch.randn(n, 21, 3, generator=generator, dtype=torch.float64)
+    return {"rgb": rgb, "pose3d": poses}
+
+
+def inputs():
+    data = batch()
+    return data["rgb"].permute(0, 3, 1, 2) - 0.5, (data["pose3d"] / 40).flatten(1).float()
+
+
+def draw(mean, log_var):
+    return mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+
+
+def kl(mean, log_var):
+    return -0.5 * torch.sum(1 + log_var - mean**2 - torch.exp(log_var), dim=1).mean()
+
+
+def said(module, latent, label):
+    odds = torch.sigmoid(module.discriminator(latent))
+    return binary_cross_entropy(odds, torch.full_like(odds, label))
+
+
+def losses_of_stage(module, stage):
+    """Each optimiser's own loss, written out as in the paper, and the networks that it belongs to."""
+    x, J = inputs()
+    if stage == "disentangle":
+        rgb = module.encoders["rgb"](x, None)
+        z = draw(*rgb)
+        cross = nn.functional.mse_loss(module.decoders["pose3d"](z[:, 2:]), J)
+        cross = cross + BETA * kl(rgb[0][:, :2], rgb[1][:, :2]) + BETA * kl(rgb[0][:, 2:], rgb[1][:, 2:])
+        true = module.encoders["pose3d"](J, None)
+        z_true = draw(*true)
+        uni = nn.functional.mse_loss(module.pose_decoder(z_true), J) + BETA * kl(*true)
+        generator = cross + ADVERSARIAL * said(module, z[:, 2:], 1.0)
+        dis = 0.5 * said(module, z[:, 2:].detach(), 0.0) + 0.5 * said(module, z_true.detach(), 1.0)
+        return [
+            {"encoders.rgb.": generator, "decoders.": cross, "encoders.pose3d.": uni, "pose_decoder.": uni},
+            {"discriminator.": dis},
+        ]
+    mean, log_var = module.encoders["rgb"](x, None)
+    aligned = module.mappers["rgb"](mean[:, 2:], log_var[:, 2:])
+    if stage == "refine":
+        output = module.decoders["pose3d"](draw(*aligned))
+        metres = [0.04 * part.view(-1, 21, 3) for part in (output, J)]
+        loss = nn.functional.mse_loss(output, J) + 1e-2 * kcs_loss(*metres) / 0.04**2
+        return [{"encoders.rgb.": loss, "mappers.rgb.": loss, "decoders.": loss}]
+    true = module.mappers["pose3d"](*module.encoders["pose3d"](J, None))
+    z = torch.cat([draw(*aligned), draw(*true)])  # one batch, as the shared decoder sees it
+    output, own = module.decoders["pose3d"](z).chunk(2)
+    cross = nn.functional.mse_loss(output, J) + BETA * kl(*aligned)
+    loss = cross + W * (nn.functional.mse_loss(own, J) + BETA * kl(*true))
+    return [dict.fromkeys(["mappers.", "decoders.", *(["encoders."] if stage == "finetune" else [])], loss)]
+
+
+class RecordingSGD(torch.optim.SGD):
+    """Remembers the gradients of each step and moves nothing."""
+
+    def step(self, closure=None):
+        self.seen.append([None if p.grad is None else p.grad.clone() for p in self.param_groups[0]["params"]])
+
+
+def prepared(stage):
+    module = networks()
+    module.frozen = ("encoders",) if stage == "align" else ()
+    return module.train()
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_each_steps_gradient_is_that_of_its_own_loss_alone(stage):
+    module, reference = prepared(stage), prepared(stage)
+    optimizer = RecordingSGD(module.parameters(), lr=0.1)
+    optimizer.seen = []
+    torch.manual_seed(2)
+    TASKS[stage]().step(module, optimizer, [([0, 1], batch())], measure=False)
+    torch.manual_seed(2)
+    steps = losses_of_stage(reference, stage)
+    assert len(optimizer.seen) == len(steps)
+    names, weights = zip(*reference.named_parameters(), strict=True)
+    for gradients, losses in zip(optimizer.seen, steps, strict=True):
+        expected = dict.fromkeys(names)
+        for prefix, loss in losses.items():
+            mine = [(n, w) for n, w in zip(names, weights, strict=True) if n.startswith(prefix)]
+            values = torch.autograd.grad(loss, [w for _, w in mine], retain_graph=True, allow_unused=True)
+            expected.update(zip((n for n, _ in mine), values, strict=True))
+        for name, gradient in zip(names, gradients, strict=True):
+            assert (gradient is None) == (expected[name] is None), name
+            if gradient is not None:
+                torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-6)
+
+
+def test_the_pose_encoder_gets_no_adversarial_gradient():
+    gradients = {}
+    for weight in (0.0, 100.0):
+        module = networks()
+        optimizer = RecordingSGD(module.parameters(), lr=0.1)
+        optimizer.seen = []
+        torch.manual_seed(2)
+        task = AutoencoderTask("rgb", BETA, weight, **SETTINGS)
+        task.step(module, optimizer, [([0, 1], batch())], measure=True)
+        names = [name for name, _ in module.named_parameters()]
+        gradients[weight] = dict(zip(names, optimizer.seen[0], strict=True))
+    for name in gradients[0.0]:
+        if name.startswith(("encoders.pose3d", "pose_decoder", "decoders")):
+            torch.testing.assert_close(gradients[0.0][name], gradients[100.0][name], rtol=1e-5, atol=1e-8)
+    name = "encoders.rgb.head.linear.weight"
+    assert (gradients[0.0][name] - gradients[100.0][name]).abs().max() > 0.1
+
+
+TRAINED = {
+    "disentangle": ("encoders.", "decoders.", "pose_decoder.", "discriminator."),
+    "align": ("mappers.", "decoders."),
+    "finetune": ("encoders.", "mappers.", "decoders."),
+    "refine": ("encoders.rgb.", "mappers.rgb.", "decoders."),
+}
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_a_stage_changes_its_own_networks_and_nothing_of_the_others(stage):
+    module = prepared(stage)
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    for other in ("disentangle", "finetune"):  # so that the optimiser has moments of all networks
+        TASKS[other]().step(module, optimizer, [([0, 1], batch())], measure=False)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    task = TASKS[stage]()
+    for _ in range(2):
+        task.step(module, optimizer, [([0, 1], batch())], measure=True)
+    for name, value in module.state_dict().items():  # batch statistics included
+        mine = name.startswith(TRAINED[stage]) and not name.endswith(("trunk.mean", "trunk.std"))
+        assert torch.equal(value, before[name]) != mine, name
+
+
+TERMS = {
+    "mse": ("disentangle", {"beta": 0.0, "adversarial_weight": 0.0}),
+    "kl": ("disentangle", {"beta": 100.0, "adversarial_weight": 0.0}),
+    "mse_pose": ("disentangle", {"beta": 0.0, "adversarial_weight": 0.0}),
+    "kl_pose": ("disentangle", {"beta": 100.0, "adversarial_weight": 0.0}),
+    "adversarial": ("disentangle", {"beta": 0.0, "adversarial_weight": 100.0}),
+    "discriminator": ("disentangle", {"beta": 0.0, "adversarial_weight": 0.0}),
+    "kcs": ("refine", {"kcs_weight": 1.0, "geo_weight": 0.0}),
+    "geo": ("refine", {"kcs_weight": 0.0, "geo_weight": 1e-3}),
+}
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_a_step_on_each_term_lowers_that_term(term):
+    stage, changes = TERMS[term]
+    module = networks()
+    moving = [
+        {
+            "params": part.parameters(),
+            "lr": 1e-5 if (name == "discriminator") == (term == "discriminator") else 0.0,
+        }
+        for name, part in module.named_children()
+    ]
+    optimizer = torch.optim.SGD(moving)
+    if stage == "disentangle":
+        task = AutoencoderTask("rgb", **changes, **SETTINGS)
+    else:
+        task = RefineTask("rgb", **changes, metres=0.04, aligned=True, **SETTINGS)
+
+    def step():
+        torch.manual_seed(3)  # the same noise before and after
+        return task.step(module, optimizer, [([0, 1], batch())], measure=False)[term].item()
+
+    assert step() > step()
+
+
+def test_kcs_and_geo_take_turns_from_batch_to_batch():
+    module = networks()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
+    task = TASKS["refine"]()
+    seen = [set(task.step(module, optimizer, [([0], batch())], measure=False)) for _ in range(4)]
+    assert seen == [{"mse", "kcs"}, {"mse", "geo"}] * 2
+    alone = RefineTask("rgb", 0.0, 1e-6, metres=0.04, aligned=True, **SETTINGS)
+    seen = [set(alone.step(module, optimizer, [([0], batch())], measure=False)) for _ in range(2)]
+    assert seen == [{"mse", "geo"}] * 2
+
+
+# ---------------------------------------------------------------- the preset and the rows of the tables
+
+ALIGNED = ("disentangle", "align", "finetune")
+ROWS = {
+    "Baseline": {"decoder": "plain", "stages": ("vae",)},
+    "A": {"stages": ("vae",)},
+    "B": {"stages": ("disentangle",)},
+    "C": {"stages": ("vae", "align", "finetune")},
+    "D0": {"stages": ALIGNED},
+    "D1": {"stages": (*ALIGNED, "refine"), "geo_weight": 0},
+    "D2": {"stages": (*ALIGNED, "refine"), "kcs_weight": 0},
+    "D3": {"stages": (*ALIGNED, "refine")},
+    "linear, concat": {"decoder": "plain", "stages": ("disentangle",), "decoded": "concat"},
+    "linear, pose": {"decoder": "plain", "stages": ("disentangle",)},
+    "injection, concat": {"stages": ("disentangle",), "decoded": "concat"},
+    "injection, pose": {"stages": ("disentangle",)},
+}
+INJECTED = {"mse", "kl", "mse_pose", "kl_pose"}
+REFINED = {"D1": {"kcs"}, "D2": {"geo"}, "D3": {"kcs", "geo"}}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_rows_of_the_tables_are_parameter_settings(row, rng):
+    settings = ROWS[row]
+    estimator = AlignedLatentRegressor(
+        **settings, backbone="small", hidden_units=16, n_hidden_layers=2, max_epochs=1, batch_size=8,
+        augment=None, random_state=0,
+    )  # fmt: skip
+    pictures = rng.integers(0, 255, (16, 16, 16, 3), dtype=np.uint8)
+    estimator.fit(pictures, rng.normal(0, 40, (16, 21, 3)))
+    assert estimator.stages_ == tuple(settings["stages"])
+    assert estimator.history_["stage"] == list(settings["stages"])
+    disentangled = settings["stages"][0] == "disentangle"
+    terms = INJECTED | REFINED.get(row, set()) | ({"adversarial", "discriminator"} if disentangled else set())
+    shown = {name for name in estimator.history_ if "_gradient" not in name}
+    assert shown - {"train_loss", "seconds", "stage"} == terms
+    # the RGB latent is 128 = 64 + 64; what is decoded, or aligned, is 64 of it or all of it
+    assert estimator.module_.encoders["rgb"].head.linear.out_features == 2 * 128
+    assert estimator.module_.encoders["pose3d"].head.linear.out_features == 2 * 64
+    n_decoded = 64 if disentangled and settings.get("decoded") != "concat" else 128
+    assert estimator.transform(pictures).shape == (16, n_decoded)
+    kind = InjectionDecoder if settings.get("decoder") != "plain" else None
+    assert kind is None or isinstance(estimator.module_.decoders["pose3d"], kind)
+
+
+def test_training_defaults_are_the_papers():
+    parameters = AlignedLatentRegressor().get_params()
+    paper = {
+        "latent_dim": 64, "context_dim": 64, "beta": 1e-5, "pose_weight": 1e-2, "kcs_weight": 1e-2,
+        "geo_weight": 1e-6, "lr": 1e-4, "batch_size": 64, "backbone": "resnet18", "decoder": "injection",
+        "decoded": "pose",
+    }  # fmt: skip
+    assert {name: parameters[name] for name in paper} == paper
+    settings = AlignedLatentRegressor._paper_augment
+    assert settings == {"rotate": 45.0, "shift": 0.0, "zoom": 0.0, "flip": "vertical", "colour": 0.0}

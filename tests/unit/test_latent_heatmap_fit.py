@@ -1,0 +1,256 @@
+"""LatentHeatmapRegressor: what it learns, from which rows, and how it goes on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skhand import HandFrames, concat_frames
+from skhand.datasets import make_hands
+from skhand.estimators import LatentHeatmapRegressor
+from skhand.exceptions import TrainingWarning
+from skhand.geometry import bone_length, bone_lengths, project
+from skhand.metrics import mean_epe
+from skhand.skeleton import root_position
+
+SIZE = 24
+CAMERA = np.array([[60.0, 0.0, 11.5], [0.0, 60.0, 11.5], [0.0, 0.0, 1.0]])
+
+
+def small(**options):
+    settings = {
+        "width": 16, "fast": True, "backbone": "small", "sigma": 1.0, "lr": 5e-3, "max_epochs": 2,
+        "batch_size": 16, "augment": None, "random_state": 0,
+    }  # fmt: skip
+    return LatentHeatmapRegressor(**{**settings, **options})
+
+
+def drawn_hands(n, seed):
+    """A stiff tilted hand at several distances, turned and shifted, each joint a spot in its own colour."""
+    rng = np.random.default_rng(seed)
+    fingers = np.stack([np.linspace(-30, 30, 5), np.full(5, -30.0), np.linspace(-8, 8, 5)], axis=1)
+    steps = np.linspace(1.0, 2.2, 4)[None, :, None]
+    hand = np.concatenate([[[0, 20.0, 0]], (fingers[:, None] * steps + [0, 20, 0]).reshape(20, 3)])
+    angle = rng.uniform(-0.6, 0.6, n)
+    turn = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=1).reshape(n, 2, 2)
+    poses = np.broadcast_to(hand, (n, 21, 3)).copy()
+    poses[..., :2] = poses[..., :2] @ turn.transpose(0, 2, 1) + rng.normal(0, 8, (n, 1, 2))
+    poses[..., 2] += rng.uniform(350, 500, (n, 1))
+    pixels = project(poses, CAMERA)
+    v, u = np.mgrid[:SIZE, :SIZE]
+    spots = np.exp(-((u - pixels[..., :1, None]) ** 2 + (v - pixels[..., 1:, None]) ** 2) / 2)
+    colours = np.random.default_rng(0).uniform(0, 1, (21, 3))
+    pictures = np.einsum("njvu,jc->nvuc", spots, colours).clip(0, 1)
+    return HandFrames(rgb=(255 * pictures).astype(np.uint8), camera=CAMERA), poses
+
+
+@pytest.fixture(scope="module")
+def learned():
+    X, y = drawn_hands(160, 0)
+    return small(max_epochs=20).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def unseen():
+    return drawn_hands(40, 1)
+
+
+@pytest.fixture(scope="module")
+def hands():
+    return make_hands(48, image_size=16, rotation=60.0, images=("rgb",), random_state=0)
+
+
+# ---------------------------------------------------------------- learning
+
+
+def test_absolute_poses_and_places_are_read_off_pictures(learned, unseen):
+    X, y = unseen
+    assert mean_epe(project(y, CAMERA), learned.predict_keypoints(X), n_dims=2) < 0.8
+    predicted = learned.predict(X)
+    assert mean_epe(y, predicted, align="root") < 10
+    root, found = root_position(y)[:, 2], root_position(predicted)[:, 2]
+    assert np.abs(root - found).mean() < 0.5 * np.abs(root - root.mean()).mean()
+
+
+@pytest.mark.parametrize("heatmap", ["direct", "holistic"])
+def test_the_other_heads_learn_too(heatmap, unseen):
+    X, y = unseen
+    estimator = small(heatmap=heatmap, max_epochs=20).fit(*drawn_hands(160, 0))
+    wanted = project(y, CAMERA)
+    spread = mean_epe(wanted, np.broadcast_to(wanted.mean(axis=0), wanted.shape), n_dims=2)
+    assert mean_epe(wanted, estimator.predict_keypoints(X), n_dims=2) < 0.6 * spread
+
+
+def test_pictures_moved_by_whole_pixels_move_the_places_by_as_much(learned, unseen):
+    X, _ = unseen
+    before = learned.predict_keypoints(X)
+    for du, dv in [(2, 0), (0, -2), (-1, 1)]:
+        moved = np.roll(X.rgb, (dv, du), axis=(1, 2))  # the border is black
+        off = learned.predict_keypoints(X.replace(rgb=moved)) - before
+        np.testing.assert_allclose(np.median(off, axis=(0, 1)), [du, dv], atol=0.3)
+
+
+def test_rows_with_keypoints_only_improve_the_places(unseen):
+    X, y = drawn_hands(160, 0)
+    X = X.replace(keypoints2d=project(y, CAMERA))
+    some = np.where(np.arange(160)[:, None, None] < 16, y, np.nan)
+    alone = small(max_epochs=20).fit(X[:16], y[:16])
+    mixed = small(max_epochs=20).fit(X, some)
+    new, wanted = unseen[0], project(unseen[1], CAMERA)
+    errors = [mean_epe(wanted, est.predict_keypoints(new), n_dims=2) for est in (alone, mixed)]
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_an_unseen_joint_of_a_row_without_a_pose_does_not_count(hands):
+    X = hands.data.replace(visible=np.ones((48, 21), bool))
+    y = np.where(np.arange(48)[:, None, None] < 24, hands.target, np.nan)
+    hidden, wrong = X.visible.copy(), X.keypoints2d.copy()
+    hidden[30:, 5] = False
+    wrong[30:, 5] = 999.0
+    told = small().fit(X.replace(visible=hidden, keypoints2d=wrong), y)
+    unknown = np.where(hidden[..., None], X.keypoints2d, np.nan)
+    without = small().fit(X.replace(keypoints2d=unknown), y)
+    np.testing.assert_array_equal(told.predict(X), without.predict(X))
+
+
+def test_unseen_joints_of_rows_with_a_pose_count(hands):
+    X = hands.data
+    seen = small().fit(X.replace(visible=np.ones((48, 21), bool)), hands.target)
+    unseen = small().fit(X.replace(visible=np.zeros((48, 21), bool)), hands.target)
+    np.testing.assert_array_equal(seen.predict(X), unseen.predict(X))
+
+
+def test_data_sets_are_joined(hands):
+    one, other = hands.data[:30], hands.data[30:].replace(scale=None, root=None)
+    both = concat_frames([one, other])
+    y = np.concatenate([hands.target[:30], np.full((18, 21, 3), np.nan)])
+    whole = small().fit(hands.data, y)
+    joined = small().fit(both, y)
+    np.testing.assert_array_equal(joined.predict(hands.data), whole.predict(hands.data))
+
+
+# ---------------------------------------------------------------- what fit keeps
+
+
+def test_mean_bones_are_those_of_the_labelled_rows_or_the_users(hands):
+    y = hands.target.copy()
+    y[20:] = np.nan
+    learned = small(max_epochs=1).fit(hands.data, y)
+    np.testing.assert_allclose(learned.mean_bones_, bone_lengths(hands.target[:20]).mean(axis=0))
+    told = small(max_epochs=1, mean_bones=np.full(20, 30.0)).fit(hands.data, y)
+    np.testing.assert_array_equal(told.mean_bones_, 30.0)
+    learned_scale, told_scale = (est.predict_25d(hands.data).scale for est in (learned, told))
+    assert np.abs(learned_scale / told_scale - 1).min() > 0.01
+    lengths = bone_lengths(learned.predict_25d(hands.data).joints)
+    np.testing.assert_allclose((lengths**2).sum(1), (lengths * learned.mean_bones_).sum(1))  # Eq. 7
+
+
+def test_ambiguous_rows_are_counted():
+    """A bone that points at a near camera has two root depths: roots of a polynomial, in mm."""
+    hands = make_hands(16, image_size=16, images=("rgb",), random_state=0)
+    y = hands.target.copy()
+    y[:8] += [300.0, 0.0, 0.0]
+    y[:8, :, 2] += (200 - y[:8, 0, 2])[:, None]
+    y[:8, 5] = y[:8, 0] + [0.0, 0.0, -100.0]
+    n_two = 0
+    for pose in y:
+        tip, wrist = pose[5] / pose[5, 2], pose[0] / pose[0, 2]
+        above = pose[[5, 0], 2] - root_position(pose)[2]
+        slope, offset = tip - wrist, above[0] * tip - above[1] * wrist
+        length = np.linalg.norm(pose[5] - pose[0])
+        roots = np.roots([slope @ slope, 2 * slope @ offset, offset @ offset - length**2])
+        n_two += bool((roots > 0).all())
+    estimator = small(max_epochs=1).fit(hands.data.replace(keypoints2d=None), y)
+    assert estimator.n_ambiguous_ == n_two > 0
+
+
+def test_the_history_has_both_terms_and_alpha_zero_learns_no_depth(hands):
+    estimator = small(max_epochs=3).fit(hands.data, hands.target, X_val=hands.data, y_val=hands.target)
+    history = estimator.history_
+    assert set(history) == {"train_loss", "xy", "depth", "depth_gradient", "seconds", "valid_epe"}
+    total = np.add(history["xy"], history["depth"])
+    np.testing.assert_allclose(history["train_loss"], total, rtol=1e-6)
+    assert history["valid_epe"][-1] == pytest.approx(
+        mean_epe(hands.target, estimator.predict(hands.data), average="pooled"), rel=1e-6
+    )
+    assert small(alpha=0.0).fit(hands.data, hands.target).history_["depth"] == [0.0, 0.0]
+    with pytest.warns(TrainingWarning, match="alpha"):
+        small(alpha=1e-9, max_epochs=10).fit(hands.data[:4], hands.target[:4])
+
+
+# ---------------------------------------------------------------- going on
+
+
+def test_partial_fit_goes_on_where_fit_stopped(hands):
+    whole = small(max_epochs=2, batch_size=48).fit(hands.data, hands.target)
+    parts = small(batch_size=48)
+    for _ in range(2):
+        parts.partial_fit(hands.data, hands.target)
+    assert parts.n_iter_ == 2
+    assert parts.history_["train_loss"] == pytest.approx(whole.history_["train_loss"], rel=1e-4)
+
+
+def test_a_warm_start_learns_the_new_hands_bones(hands):
+    estimator = small(warm_start=True).fit(hands.data, hands.target)
+    first = estimator.mean_bones_
+    estimator.fit(hands.data, 1.1 * hands.target)
+    np.testing.assert_allclose(estimator.mean_bones_, 1.1 * first)
+    assert estimator.n_iter_ == 4
+
+
+def test_early_stopping_sets_labelled_rows_aside_and_keeps_the_best(hands):
+    y = np.where(np.arange(48)[:, None, None] < 24, hands.target, np.nan)
+    estimator = small(early_stopping=True, n_iter_no_change=2, max_epochs=12, validation_fraction=0.25)
+    estimator.fit(hands.data, y)
+    assert min(estimator.history_["valid_epe"]) == pytest.approx(
+        estimator._error(*held_out(estimator, hands, y)), rel=1e-6
+    )
+
+
+def held_out(estimator, hands, y):
+    """The rows that early stopping sets aside: the first quarter of a shuffle of the labelled ones."""
+    columns = estimator._read_training(hands.data, y, fresh=False)
+    return columns, np.random.default_rng(estimator._split_seed).permutation(24)[:6]
+
+
+# ---------------------------------------------------------------- given
+
+
+def test_given_root_and_scale_place_the_same_prediction(hands):
+    X = hands.data.replace(scale=bone_length(hands.target, ("index_mcp", "wrist")))
+    free, told = (small(given=given).fit(X, hands.target) for given in ((), ("root", "scale")))
+    wanted = free.predict_25d(X)
+    found = told.predict_25d(X)
+    np.testing.assert_array_equal(found.points, wanted.points)
+    assert told.scale_ratio_ == pytest.approx(1.0)
+    np.testing.assert_allclose(found.scale, X.scale)
+    np.testing.assert_allclose(found.root_depth, X.root[:, 2])
+    depth = X.root[:, None, 2] + X.scale[:, None] * wanted.points[..., 2]
+    np.testing.assert_allclose(told.predict(X)[..., 2], depth)
+    np.testing.assert_allclose(project(told.predict(X), X.camera), wanted.points[..., :2], atol=1e-9)
+
+
+def test_without_a_root_column_a_given_root_makes_predictions_relative(hands):
+    estimator = small(given="root").fit(hands.data, hands.target)
+    relative = estimator.predict(hands.data.replace(root=None))
+    np.testing.assert_allclose(root_position(relative), 0, atol=1e-9)
+
+
+def test_a_scale_of_another_bone_is_told_and_converted(hands):
+    with pytest.warns(TrainingWarning, match="scale: X's column is not the length of bone"):
+        estimator = small(given=("scale",)).fit(hands.data, hands.target)
+    ratio = np.median(bone_length(hands.target, ("index_mcp", "wrist")) / hands.data.scale)
+    assert estimator.scale_ratio_ == pytest.approx(ratio)
+    np.testing.assert_allclose(estimator.predict_25d(hands.data).scale, ratio * hands.data.scale)
+    same = small(given=("scale",), bone=("middle_mcp", "middle_pip")).fit(hands.data, hands.target)
+    assert same.scale_ratio_ == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("heatmap", ["latent", "holistic"])
+def test_a_given_side_enters_the_network(hands, heatmap):
+    X = hands.data
+    mirrored = X.replace(side=np.where(X.side == "left", "right", "left"))
+    told = small(given=("side",), heatmap=heatmap).fit(X, hands.target)
+    assert np.abs(told.transform(X) - told.transform(mirrored)).max(axis=1).min() > 0
+    untold = small(heatmap=heatmap).fit(X, hands.target)
+    np.testing.assert_array_equal(untold.transform(X), untold.transform(mirrored))
