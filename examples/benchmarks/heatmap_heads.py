@@ -55,11 +55,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
     parser.add_argument("--width", type=int, default=32, help="the paper's is 256 (default: 32)")
     parser.add_argument("--backbone", default="resnet50", help="of the holistic head")
-    parser.add_argument("--sigma", type=float, default=2.0, help="of the direct head's targets, px")
+    parser.add_argument("--sigma", type=float, default=4.0, help="of the direct head's targets, px")
     parser.add_argument("--alpha", type=float, default=0.3)
-    parser.add_argument("--beta", type=float, default=1.0)
+    parser.add_argument("--beta", type=float, default=5.0)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--lr", type=float, default=3e-3, help="of the heatmap networks")
+    parser.add_argument("--holistic-lr", type=float, default=1e-3)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:6])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -102,7 +103,7 @@ def measure(
         alpha=args.alpha,
         beta=args.beta,
         batch_size=args.batch_size,
-        lr=args.lr,
+        lr=args.holistic_lr if "holistic" in row else args.lr,
         lr_schedule="cosine",
         max_epochs=args.epochs,
         device=args.device,

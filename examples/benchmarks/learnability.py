@@ -45,13 +45,13 @@ def run(folder: Path, args: argparse.Namespace) -> dict[str, object]:
     est = CrossModalVAERegressor(
         backbone=args.backbone,
         latent_dim=64,
-        variant=1,
+        variant=2,
         given=("root",),
         root=ROOT,
         beta=1e-4,
         lr=1e-3,
         lr_schedule="cosine",
-        batch_size=32,
+        batch_size=64,
         max_epochs=args.epochs,
         augment={"rotate": 20, "shift": 0.05, "zoom": 0.1, "colour": 0.3},
         random_state=args.seed,
@@ -79,9 +79,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; the defaults are the recorded run's."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--n-samples", type=int, default=50_000)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--image-size", type=int, default=64, help="px")
+    parser.add_argument("--n-samples", type=int, default=45_000)
+    parser.add_argument("--epochs", type=int, default=7)
+    parser.add_argument("--image-size", type=int, default=48, help="px")
     parser.add_argument("--backbone", default="small")
     parser.add_argument("--rotation", type=float, default=75.0, help="largest angle of the view, degrees")
     parser.add_argument("--threads", type=int, default=2)

@@ -188,7 +188,7 @@ class HeatmapPoseEstimator(
         """Return the checked columns with their labels; set what describes the data."""
         if fresh:
             self.source_ = "rgb"
-            self.given_ = self._given()
+            self.given_, self.root_, self.bone_ = self._given(), self.root, tuple(self.bone)
         columns = read_columns(self, X, "rgb", self.image_shape, reset=fresh)
         if fresh:
             self.input_shape_ = tuple(columns["rgb"].shape[1:])
@@ -225,7 +225,7 @@ class HeatmapPoseEstimator(
             poses = to_row_frame(poses, columns)
         require_given(columns, self.given_, np.isfinite(poses).any(axis=(1, 2)))
         columns["camera"] = cameras_of(columns, self.camera, n)
-        add_labels(columns, poses, self.root, self.bone)
+        add_labels(columns, poses, self.root_, self.bone_)
         if not np.isfinite(columns["relative_depth"]).any():
             raise InputError(
                 "y: expected at least one pose with the root and both ends of the bone, got none."
@@ -260,11 +260,11 @@ class HeatmapPoseEstimator(
         some = {name: np.asarray(columns[name])[rows] for name in names if columns[name] is not None}
         bones = mean_bone_lengths(some["pose3d"]) if self.mean_bones is None else self.mean_bones
         self.mean_bones_ = np.array(bones, dtype=np.float64)
-        self.root_depth_, self.n_ambiguous_ = root_depth_prior(some, self.root, self.bone)
-        self.scale_ratio_ = scale_ratio(some, self.bone) if "scale" in self.given_ else 1.0
+        self.root_depth_, self.n_ambiguous_ = root_depth_prior(some, self.root_, self.bone_)
+        self.scale_ratio_ = scale_ratio(some, self.bone_) if "scale" in self.given_ else 1.0
         if abs(self.scale_ratio_ - 1) > 0.01:
             warnings.warn(
-                f"scale: X's column is not the length of bone={self.bone!r}, which is "
+                f"scale: X's column is not the length of bone={self.bone_!r}, which is "
                 f"{self.scale_ratio_:.3g} times as long (median); predictions take this for every hand.",
                 TrainingWarning,
                 stacklevel=4,
@@ -287,11 +287,14 @@ class HeatmapPoseEstimator(
 
     def _check_same_architecture(self) -> None:
         """Refuse to go on with a network that the parameters no longer describe."""
-        for name in (*_MAPS, "given"):
-            wanted = set(self._given()) if name == "given" else getattr(self, name)
-            fitted = set(self.given_) if name == "given" else self.architecture_[name]
-            if wanted != fitted:
-                raise InputError(f"{name}: expected {fitted!r} as first fitted, to go on; got {wanted!r}.")
+        wanted = {name: getattr(self, name) for name in _MAPS}
+        wanted.update(given=set(self._given()), root=self.root, bone=tuple(self.bone))
+        fitted = {**self.architecture_, "given": set(self.given_), "root": self.root_, "bone": self.bone_}
+        for name in fitted:
+            if wanted[name] != fitted[name]:
+                raise InputError(
+                    f"{name}: expected {fitted[name]!r} as first fitted, to go on; got {wanted[name]!r}."
+                )
 
     def _own_callbacks(self, epochs: int, validation: Any) -> list[Any]:
         """The schedule, and the validation errors with early stopping."""
@@ -368,14 +371,14 @@ class HeatmapPoseEstimator(
             require_camera(columns),
             self.mean_bones_,
             self.root_depth_,
-            root=self.root,
-            bone=self.bone,
+            root=self.root_,
+            bone=self.bone_,
             scale=scale,
             root_depth=root_depth,
         )
 
     def _rooted(self, poses: np.ndarray) -> np.ndarray:
-        return poses - root_position(poses, self.root)[:, None] if "root" in self.given_ else poses
+        return poses - root_position(poses, self.root_)[:, None] if "root" in self.given_ else poses
 
 
 def _labelled(columns: dict[str, Any]) -> np.ndarray:

@@ -151,7 +151,7 @@ def test_ambiguous_rows_are_counted():
     y = hands.target.copy()
     y[:8] += [300.0, 0.0, 0.0]
     y[:8, :, 2] += (200 - y[:8, 0, 2])[:, None]
-    y[:8, 5] = y[:8, 0] + [0.0, 0.0, -100.0]
+    y[:8, 5] = y[:8, 0] + [30.0, 0.0, -95.0]
     n_two = 0
     for pose in y:
         tip, wrist = pose[5] / pose[5, 2], pose[0] / pose[0, 2]

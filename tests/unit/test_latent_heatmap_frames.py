@@ -18,7 +18,7 @@ from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.exceptions import CameraError, InputError, SideInformationError
 from skhand.geometry import apply_affine, project, rotate_points
-from skhand.metrics import get_scorer
+from skhand.metrics import evaluate, get_scorer
 from skhand.preprocessing import HandCropper, HandMirror
 
 N = 24
@@ -172,6 +172,15 @@ def test_a_search_takes_the_heads(hands):
     assert search.best_estimator_.score(hands.data, hands.target) <= 1
 
 
+@pytest.mark.parametrize("protocol", ["iqbal2018_rhp", "iqbal2018_shp", "iqbal2018_do", "iqbal2018_ed"])
+def test_the_papers_protocols_take_the_estimator(fitted, hands, protocol):
+    found = evaluate(fitted, hands.data, hands.target, protocol=protocol, mean_bones=fitted.mean_bones_)
+    assert found.given == ()
+    assert found.n_joints == N * (5 if protocol in ("iqbal2018_do", "iqbal2018_ed") else 21)
+    told = small(given="root").fit(hands.data, hands.target)
+    assert evaluate(told, hands.data, hands.target, protocol=protocol).given == ("root",)
+
+
 def test_the_score_is_weighted_by_variance(fitted, hands):
     y = hands.target.reshape(N, -1)
     off = fitted.predict(hands.data).reshape(N, -1) - y
@@ -182,10 +191,11 @@ def test_the_score_is_weighted_by_variance(fitted, hands):
 def test_more_epochs_after_other_networks_are_refused(hands):
     est = small(warm_start=True).fit(hands.data, hands.target)
     before = est.predict(hands.data)
-    for change in ({"width": 4}, {"heatmap": "direct"}, {"given": ("side",)}, {"n_stages": 2}):
+    changes = ({"width": 4}, {"heatmap": "direct"}, {"given": ("side",)}, {"n_stages": 2}, {"root": "wrist"})
+    for change in (*changes, {"bone": ("wrist", "middle_mcp")}):
         with pytest.raises(InputError, match=f"{next(iter(change))}: expected"):
             copy.copy(est).set_params(**change).fit(hands.data, hands.target)
-    np.testing.assert_array_equal(est.predict(hands.data), before)
+        np.testing.assert_array_equal(copy.copy(est).set_params(**change).predict(hands.data), before)
 
 
 # ---------------------------------------------------------------- bad input

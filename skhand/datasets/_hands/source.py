@@ -29,7 +29,8 @@ __all__ = ["HandSource", "Poses"]
 
 _POSES = 256
 _RIGS = 32
-_PIXELS = 2**17
+_PIXELS, _PIXELS_ON_GPU = 2**17, 2**21
+"""How many pixels are rendered at once: what stays in a processor's cache, or fills a GPU."""
 _HIDDEN = 15.0
 _SENSORS = {"structured_light": STRUCTURED_LIGHT, "time_of_flight": TIME_OF_FLIGHT}
 _OTHERS = 2**20
@@ -135,7 +136,8 @@ class HandSource:
             "mask": ((size, size), bool),
         }
         out = {name: np.empty((len(rows), *shapes[name][0]), shapes[name][1]) for name in images}
-        step, start = max(1, _PIXELS // (size * size)), 0
+        pixels = _PIXELS if self.settings.device == "cpu" else _PIXELS_ON_GPU
+        step, start = max(1, pixels // (size * size)), 0
         _keep_memory()
         with torch.inference_mode():
             for posed in _chunks(rows, max(_RIGS, step)):
