@@ -1,4 +1,4 @@
-"""Draw a sheet of generated hands, one or more for each gesture, with their names.
+"""Draw a sheet of generated hands, one for each gesture, with their names.
 
     python examples/contact_sheet.py sheet.png
     python examples/contact_sheet.py depth.png --picture depth --domain sensor
@@ -21,7 +21,7 @@ from skhand.datasets import GESTURES, make_hands
 
 
 def main() -> None:
-    """Make one hand for each gesture, and more where the sheet has room."""
+    """Make one hand for each gesture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--picture", choices=["rgb", "depth"], default="rgb")

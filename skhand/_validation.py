@@ -102,7 +102,7 @@ def check_number(
     kind: Any = numbers.Integral if integer else numbers.Real
     if isinstance(value, kind) and not isinstance(value, bool | np.bool_):
         above = value >= low if include_low else value > low
-        if above and value <= high and not np.isnan(value):
+        if above and value <= high:
             return value
     bound = f"{'>=' if include_low else '>'} {low:g}" if np.isfinite(low) else ""
     bound += f"{' and ' if bound else ''}<= {high:g}" if np.isfinite(high) else ""

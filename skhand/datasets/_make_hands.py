@@ -149,7 +149,8 @@ def make_hands(
     framing : (float, float), float or array-like of shape (3, 3), default=(1.1, 1.9)
         A square crop so many times as wide as the hand, off centre by up to 8%; a crop about the hand's
         middle that is so many mm wide there; or the intrinsics (px) of whole pictures, in which the hand
-        lies about the middle and wholly inside if it fits.
+        lies about the middle and wholly inside if it fits. Those of a left hand are mirrored, the principal
+        point included.
     shape : float, default=1.0
         How much people differ in size, proportions and thickness; 0 gives all of them the mean hand.
     skin : (float, float), default=(0, 1)
@@ -164,9 +165,11 @@ def make_hands(
         Share of the rows with a thing in front of the hand: in ``rgb`` and ``depth``, cut out of ``mask``,
         and considered in ``visible``.
     blur, noise : float, default=1.0
-        Factors on the blur and on the noise of ``rgb``; 0 is none.
+        Factors on the blur and on the noise of the whole ``rgb``; 0 is none. Drawn backgrounds are out of
+        focus by themselves.
     motion : float, default=0.0
-        Share of the rows that are blurred along a line.
+        Share of the rows that are blurred along a line of 2 to 5% of the picture; below 1 px, in small
+        pictures, nothing is seen of it.
     jpeg : (float, float) or None, default=None
         Range of the JPEG quality, 1 to 100, that ``rgb`` goes through; None leaves it as it is.
     domain : {"clean", "sensor"}, default="clean"
@@ -177,8 +180,8 @@ def make_hands(
         Which depth camera.
     lazy : bool, default=False
         Whether the pictures are rendered when they are asked for, the same ones bit by bit, instead of
-        all at once. A row takes about 1 kB, so a fit may take millions; `partial_fit` on the hands of one
-        ``random_state`` after the other has no end.
+        all at once; each column then renders for itself. A row takes about 1 kB, so a fit may take millions;
+        `partial_fit` on the hands of one ``random_state`` after the other has no end.
     device : str, default="cpu"
         Where to render; "auto" is a GPU if there is one. Pictures agree bit by bit on one device only.
     random_state : int, RandomState instance or None, default=None
@@ -195,7 +198,8 @@ def make_hands(
         (px), ``visible`` and ``domain``.
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, camera frame.
         ``visible`` : ndarray of shape (n_samples, 21), bool: the joint is in the frame and at most 15 mm
-        behind the skin that its ray meets first (before seams are smoothed, which adds up to 2 mm).
+        behind the skin that its ray meets first (before seams are
+        smoothed, which adds 2 mm at most where the skin faces the camera, and up to 7 mm at grazing angles).
         ``groups`` : ndarray of shape (n_samples,), the person.
         ``angles`` : ndarray of shape (n_samples, 22), degrees. ``gesture`` : ndarray of str.
         ``joint_names``, ``angle_names``, ``DESCR``.
@@ -289,6 +293,5 @@ def _check_images(images: Any) -> tuple[str, ...]:
     """Return the names of the pictures, each once, in their own order."""
     if isinstance(images, str) or not np.iterable(images):
         raise InputError(f"images: expected a tuple of names out of {_IMAGES}, got {images!r}.")
-    for name in images:
-        check_option(name, "images", _IMAGES)
-    return tuple(name for name in _IMAGES if name in tuple(images))
+    wanted = [check_option(name, "images", _IMAGES) for name in images]
+    return tuple(name for name in _IMAGES if name in wanted)

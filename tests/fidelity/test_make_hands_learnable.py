@@ -36,4 +36,4 @@ def test_the_script_runs_at_a_small_size(real_data, learnability):
     folder = real_data / "real-rgb"
     small = ["--n-samples", "64", "--epochs", "1", "--image-size", "32", "--threads", "1"]
     result = learnability.run(folder, learnability.parse([str(folder), *small]))
-    assert result["n_photographs"] == 400 and result["epe_mm"]["trained"]["procrustes"] > 16
+    assert result["n_photographs"] == 400 and 16 < result["epe_mm"]["trained"]["procrustes"] < 40

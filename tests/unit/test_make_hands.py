@@ -185,6 +185,11 @@ def test_random_state_forms():
     assert not np.array_equal(one, make_hands(2, images=(), random_state=4).target)
 
 
+def test_small_integers_and_iterators_are_taken():
+    hands = make_hands(2, image_size=np.uint8(40), images=iter(["rgb"]), random_state=7)
+    assert np.array_equal(hands.data.rgb, make_hands(2, image_size=40, random_state=7).data.rgb)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -154,6 +154,8 @@ def test_presets_are_arguments(name):
         ("gestures", {"fist": -1.0}),
         ("gestures", {"fist": 0.0}),
         ("gestures", ()),
+        ("gestures", [["fist"]]),
+        ("n_subjects", 2**80),
         ("distance", 400),
         ("distance", (600, 400)),
         ("distance", (100, 400)),

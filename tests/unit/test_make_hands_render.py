@@ -121,7 +121,7 @@ def test_visible_joints_lie_just_behind_the_surface():
     behind = hands.target[..., 2] - surface
     shown = behind[hands.visible & (surface > 0)]
     assert (surface[hands.visible] > 0).mean() > 0.99
-    # the nearest pixel may lie across an edge, and smoothed seams add up to 2 mm to the 15
+    # the nearest pixel may lie across an edge, and smoothed seams add to the 15 mm
     assert ((shown > 3) & (shown < 16)).mean() > 0.95 and (shown < 18).mean() > 0.985
     assert 7 < np.median(shown) < 12
     hidden = behind[~hands.visible & inside]

@@ -8,7 +8,7 @@ from skhand.datasets._hands.draws import Draws
 
 __all__ = ["draw_forearms"]
 
-_LENGTH = 320.0
+_LENGTH = 640.0
 _BEND = 1.2
 _TOWARDS = -0.45
 

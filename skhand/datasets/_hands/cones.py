@@ -17,6 +17,8 @@ _FINGER_RADII = np.array(
     [(9.4, 9.0, 7.9, 6.6), (9.5, 9.2, 8.1, 6.8), (9.0, 8.6, 7.6, 6.4), (8.0, 7.4, 6.6, 5.6)]
 )
 _THUMB_RADII = (11.5, 10.2, 9.4, 7.2)
+_FOREARM = 320.0
+"""The arm widens as a forearm of this length does, mm."""
 
 
 @dataclass
@@ -132,26 +134,29 @@ def _palm(
 def _arm(build: _Builder, elbow: np.ndarray, side: np.ndarray, thick: np.ndarray, sleeve: np.ndarray) -> None:
     """Forearm of three cones beside each other, the wrist, and a sleeve (of radius 0 where there is none)."""
     origin = np.zeros_like(elbow)
-    build.add((6, 0), origin + np.array([0.0, 5.0, 1.0]), elbow, 14.6 * thick, 33.0 * thick)
+    length = np.linalg.norm(elbow, axis=1)
+    grown = length / _FOREARM
+    wide = (14.6 + 18.4 * grown) * thick
+    build.add((6, 0), origin + np.array([0.0, 5.0, 1.0]), elbow, 14.6 * thick, wide)
     for sign in (1.0, -1.0):
         start = origin + side * (sign * 11.5 * thick)[:, None] + np.array([0.0, 5.0, 1.0])
-        end = elbow + side * (sign * 15.0 * thick)[:, None]
-        build.add((6, 0), start, end, 14.2 * thick, 29.0 * thick)
+        end = elbow + side * (sign * (11.5 + 3.5 * grown) * thick)[:, None]
+        build.add((6, 0), start, end, 14.2 * thick, (14.2 + 14.8 * grown) * thick)
         # the wrist: from the heel of the hand into the forearm
         heel = np.array([sign * 10.0, 19.0, 1.0]) * thick[:, None]
-        build.add((6, 0), heel, _mix(start, end, 0.14), 13.2 * thick, 16.2 * thick)
-    length = np.linalg.norm(elbow, axis=1)
+        into = start + (end - start) * np.minimum(0.14 / grown, 1.0)[:, None]
+        build.add((6, 0), heel, into, 13.2 * thick, 16.2 * thick)
     share = np.clip(sleeve[:, 0] / length, 0.05, 0.97)[:, None]
     on = sleeve[:, 1]
     for sign in (1.0, -1.0):
         start = elbow * share + side * (sign * 11.0 * thick)[:, None]
-        end = elbow * 1.02 + side * (sign * 14.0 * thick)[:, None]
+        end = elbow * 1.02 + side * (sign * (11.0 + 3.0 * grown) * thick)[:, None]
         build.add(
             (6, 1),
             start,
             end,
             np.where(on, sleeve[:, 2] + 21.0 * thick, 0.01),
-            np.where(on, sleeve[:, 2] + 35.0 * thick, 0.01),
+            np.where(on, sleeve[:, 2] + (21.0 + 14.0 * grown) * thick, 0.01),
         )
 
 
@@ -210,7 +215,7 @@ def _rest() -> _Builder:
     angles = np.zeros((1, 22))
     angles[0, :5] = 32.0, 25.0, -65.0, 8.0, 8.0
     joints, frames, palm = forward_kinematics(angles, MEAN_BASES[None], MEAN_LENGTHS[None])
-    elbow, side = np.array([[0.0, -200.0, 0.0]]), np.array([[1.0, 0.0, 0.0]])
+    elbow, side = np.array([[0.0, -320.0, 0.0]]), np.array([[1.0, 0.0, 0.0]])
     return _hang(joints, frames, palm, np.ones((1, 3)), elbow, side, np.array([[60.0, 1.0, 8.0]]))
 
 

@@ -14,8 +14,10 @@ from skhand.datasets._backgrounds import background_files
 from skhand.datasets._hands.gestures import GESTURES
 from skhand.exceptions import InputError
 
-__all__ = ["Settings", "check_settings"]
+__all__ = ["MOST_SUBJECTS", "Settings", "check_settings"]
 
+MOST_SUBJECTS = 2**20
+"""From here on the numbers of people stand for those of the sensor domain."""
 _SHARES = ("sleeves", "occluders", "motion")
 
 
@@ -56,7 +58,7 @@ class Settings:
 def check_settings(**given: Any) -> Settings:
     """Judge every argument; raise an `InputError` that names the first that is out of its range."""
     check_number(given["image_size"], "image_size", integer=True, low=16)
-    check_number(given["n_subjects"], "n_subjects", integer=True, low=1)
+    check_number(given["n_subjects"], "n_subjects", integer=True, low=1, high=MOST_SUBJECTS)
     check_option(given["side"], "side", ("both", "left", "right"))
     check_number(given["rotation"], "rotation", low=0.0, high=180.0)
     for name in _SHARES:
@@ -68,6 +70,8 @@ def check_settings(**given: Any) -> Settings:
     return Settings(
         **{
             **given,
+            "image_size": int(given["image_size"]),
+            "n_subjects": int(given["n_subjects"]),
             "gestures": _check_gestures(given["gestures"]),
             "distance": _check_range(given["distance"], "distance", 200.0, 5000.0),
             "framing": _check_framing(given["framing"]),
@@ -99,9 +103,9 @@ def _check_gestures(gestures: Any) -> tuple[float, ...] | None:
         gestures = (gestures,)
     if not np.iterable(gestures):
         raise InputError(f"gestures: expected a name, names, or a dict of weights, got {describe(gestures)}.")
-    weights = dict(gestures) if isinstance(gestures, Mapping) else dict.fromkeys(gestures, 1.0)
+    pairs = gestures.items() if isinstance(gestures, Mapping) else ((name, 1.0) for name in gestures)
+    weights = {check_option(name, "gestures", GESTURES): weight for name, weight in pairs}
     for name, weight in weights.items():
-        check_option(name, "gestures", GESTURES)
         check_number(weight, f"gestures[{name!r}]", low=0.0)
     if not sum(weights.values()) > 0 or not np.isfinite(sum(weights.values())):
         raise InputError(f"gestures: expected finite weights with a sum above 0, got {gestures!r}.")
@@ -134,4 +138,4 @@ def _check_framing(framing: Any) -> Any:
 def _check_backgrounds(backgrounds: Any) -> Any:
     if backgrounds is None or (isinstance(backgrounds, str) and backgrounds == "procedural"):
         return backgrounds
-    return tuple(str(path) for path in background_files(backgrounds))
+    return tuple(str(path.resolve()) for path in background_files(backgrounds))

@@ -19,7 +19,7 @@ from skhand.datasets._hands.occluders import OCCLUDER_DRAWS, Occluders, cover_wi
 from skhand.datasets._hands.photograph import draw_finish, draw_light, finish
 from skhand.datasets._hands.pictures import PICTURE_DRAWS, read_backgrounds
 from skhand.datasets._hands.sensor import SENSOR_DRAWS, STRUCTURED_LIGHT, TIME_OF_FLIGHT, draw_sensor, sense
-from skhand.datasets._hands.settings import Settings
+from skhand.datasets._hands.settings import MOST_SUBJECTS, Settings
 from skhand.datasets._hands.shading import shade
 from skhand.datasets._hands.skin import Look
 from skhand.datasets._hands.subjects import Subjects, draw_subjects
@@ -33,7 +33,6 @@ _PIXELS, _PIXELS_ON_GPU = 2**17, 2**21
 """How many pixels are rendered at once: what stays in a processor's cache, or fills a GPU."""
 _HIDDEN = 15.0
 _SENSORS = {"structured_light": STRUCTURED_LIGHT, "time_of_flight": TIME_OF_FLIGHT}
-_OTHERS = 2**20
 _SHAPED = np.array([1.08, 1.04, 1.05])
 """The sensor domain's hands are other people's, and thicker: factors on fingers, palm and arm."""
 
@@ -159,7 +158,7 @@ class HandSource:
         subject = np.minimum((draws.uniform() * chosen.n_subjects).astype(int), chosen.n_subjects - 1)
         numbers, where = np.unique(subject, return_inverse=True)
         others = chosen.domain == "sensor"
-        people = draw_subjects(self.seed, numbers + others * _OTHERS, chosen.shape, chosen.skin)
+        people = draw_subjects(self.seed, numbers + others * MOST_SUBJECTS, chosen.shape, chosen.skin)
         if others:
             people = replace(people, thickness=people.thickness * _SHAPED)
         return subject, _some(people, where)
