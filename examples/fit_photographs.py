@@ -55,17 +55,20 @@ def parse() -> argparse.Namespace:
 
 
 def read(folder: Path, size: int) -> tuple[HandFrames, np.ndarray]:
-    """Photographs, shrunk to ``size`` with their cameras, and their joints."""
+    """Photographs, shrunk to ``size`` with their cameras and the way back, and their joints."""
     annotations = np.load(folder / "annotations.npz", allow_pickle=False)
     joints = annotations["joints_mm"].astype(np.float64)
     files = ImageFiles([folder / "images" / f"{i:05d}.jpg" for i in range(len(joints))])
     pictures = torch.from_numpy(np.asarray(files)).permute(0, 3, 1, 2).float()
     shrink = affine_crop((-0.5, -0.5, pictures.shape[3], pictures.shape[2]), size)
     pictures = interpolate(pictures, (size, size), mode="bilinear", antialias=True).round().byte()
-    camera = transform_camera(annotations["K_crop"], shrink)
-    return HandFrames(
-        rgb=pictures.permute(0, 2, 3, 1).contiguous().numpy(), side="left", camera=camera
-    ), joints
+    frames = HandFrames(
+        rgb=pictures.permute(0, 2, 3, 1).contiguous().numpy(),
+        side="left",
+        camera=transform_camera(annotations["K_crop"], shrink),
+        affine=np.broadcast_to(shrink, (len(joints), 3, 3)),
+    )
+    return frames, joints
 
 
 def estimator(args: argparse.Namespace, epochs: int, **changes: object) -> CrossModalVAERegressor:

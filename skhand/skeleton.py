@@ -86,6 +86,19 @@ _NYU36 = (
     *(_nyu_finger("index", "F4") + _nyu_finger("thumb", "TH")),
     *("PALM_1", "PALM_2", "PALM_3", "PALM_4", "PALM_5", "wrist"),
 )
+# as the published experiments of LSPS (Abdi et al. 2018) pair ICVL's points with NYU's
+_ICVL_OF_NYU = {
+    "icvl_palm": "PALM_5",
+    **{
+        f"icvl_{finger}_{part}": point
+        for finger, prefix in zip(_FINGER_NAMES, ("TH", "F4", "F3", "F2", "F1"), strict=True)
+        for part, point in (
+            ("root", f"{prefix}_KNU1_A"),
+            ("mid", f"{prefix}_KNU2_A"),
+            ("tip", _finger(finger)[-1]),
+        )
+    },
+}
 _NYU14 = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
 _FROM_LITTLE = _FINGER_NAMES[::-1]
 
@@ -122,7 +135,9 @@ LAYOUTS: dict[str, Layout] = {
                 *(f"icvl_{finger}_{part}" for finger in _FINGER_NAMES for part in ("root", "mid", "tip")),
             ),
             "Own names throughout: root to tip is about half as long as a finger (52 mm in the middle "
-            "finger), so the points are not MCP, PIP and tip; where exactly they lie is not known to us.",
+            "finger), so the points are not MCP, PIP and tip. LSPS pairs them with points of NYU, the root "
+            "with the end of a finger's first segment, the mid with that of its second; the shape of the "
+            "hand fits, at 0.64 of NYU's size.",
         ),
         Layout(
             "msra21",
@@ -173,8 +188,11 @@ def convert(
 
     - ``"palm"`` is the mean of the wrist and the middle MCP.
     - ``"wrist"`` is extrapolated from a palm centre, through it and away from an MCP.
+    - The points of ICVL are points of NYU's 36, as the published experiments of LSPS (Abdi et al. 2018) pair
+      them: the palm is PALM_5; a finger's root, mid and tip are the ends KNU1_A, KNU2_A and KNU3_A of its
+      segments. The hand has the same shape, but ICVL's is smaller, 0.64 times as large in mm.
 
-    The two are not inverse to each other: the palm centre that STB marks is not exactly half way.
+    The first two are not inverse to each other: the palm centre that STB marks is not exactly half way.
 
     Parameters
     ----------
@@ -217,6 +235,8 @@ def convert(
     if "wrist" not in known and {"palm", f"{palm_to_wrist}_mcp"} <= known.keys():
         base, factor = known[f"{palm_to_wrist}_mcp"], {"ring": 2.0, "middle": 2.2}[palm_to_wrist]
         known["wrist"] = base + factor * (known["palm"] - base)
+    if set(_ICVL_OF_NYU.values()) <= known.keys():
+        known |= {name: known[point] for name, point in _ICVL_OF_NYU.items()}
     missing = np.full_like(joints[..., 0, :], np.nan)
     return np.stack([known.get(name, missing) for name in target.joints], axis=-2)
 

@@ -3,8 +3,9 @@
 The folder holds ``annotations.npz`` (``joints_mm`` of shape (n, 21, 3), mm, camera frame; ``K_crop``) and
 ``images/%05d.jpg``. One contiguous block of frames is left out at a time, with some frames dropped on each
 side of it. The middle MCP is the root (given: T). Both take the same number of epochs, with the same trunk,
-batches, augmentation and learning rate: CrossModalVAERegressor (variant 2) all of them at once with a cosine,
-AlignedLatentRegressor stage by stage, each with a cosine. Nothing is chosen on a held-out block.
+batches, augmentation and learning rate, which is constant until the last stage and then falls along a cosine:
+AlignedLatentRegressor stage by stage, CrossModalVAERegressor (variant 2) in the same two parts. Nothing is
+chosen on a held-out block.
 
 Results are kept in ``--out``; a second call goes on.
 """
@@ -14,19 +15,20 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 
-from skhand import HandFrames, ImageFiles
+from skhand import HandFrames
 from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
-from skhand.geometry import affine_crop, transform_camera
 from skhand.metrics import angle_violations, bone_length_error, mean_epe
 from skhand.model_selection import BlockKFold
 
-ROOT = "middle_mcp"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from fit_photographs import ROOT, read
+
 MODELS = ("CrossModalVAERegressor", "AlignedLatentRegressor", "AlignedLatentRegressor, no KCS and GEO")
 
 
@@ -38,7 +40,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
     parser.add_argument("--backbone", default="small")
     parser.add_argument(
-        "--epochs", type=int, nargs=4, default=[32, 4, 12, 12], help="disentangle, align, finetune, refine"
+        "--epochs", type=int, nargs=4, default=[60, 10, 30, 30], help="disentangle, align, finetune, refine"
     )
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-3)
@@ -52,39 +54,27 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read(folder: Path, size: int) -> tuple[HandFrames, np.ndarray]:
-    """Photographs, shrunk to ``size`` with their cameras, and their joints."""
-    annotations = np.load(folder / "annotations.npz", allow_pickle=False)
-    joints = annotations["joints_mm"].astype(np.float64)
-    files = ImageFiles([folder / "images" / f"{i:05d}.jpg" for i in range(len(joints))])
-    pictures = torch.from_numpy(np.asarray(files)).permute(0, 3, 1, 2).float()
-    shrink = affine_crop((-0.5, -0.5, pictures.shape[3], pictures.shape[2]), size)
-    pictures = interpolate(pictures, (size, size), mode="bilinear", antialias=True).round().byte()
-    rgb = pictures.permute(0, 2, 3, 1).contiguous().numpy()
-    camera = transform_camera(annotations["K_crop"], shrink)
-    return HandFrames(rgb=rgb, side="left", camera=camera), joints
-
-
-def estimator(args: argparse.Namespace, model: str, seed: int) -> object:
-    """One of the models."""
+def fit(args: argparse.Namespace, model: str, seed: int, X: HandFrames, y: np.ndarray) -> object:
+    """Fit one of the models: until its last stage at a constant rate, and then with a cosine to zero."""
     settings = {
         "backbone": args.backbone,
         "given": ("root",),
         "root": ROOT,
         "lr": args.lr,
-        "lr_schedule": "cosine",
         "batch_size": args.batch_size,
         "augment": {"rotate": 30, "shift": 0.1, "zoom": 0.15, "colour": 0.3},
+        "warm_start": True,
         "device": args.device,
         "random_state": seed,
     }
     if model == "CrossModalVAERegressor":
-        return CrossModalVAERegressor(variant=2, max_epochs=sum(args.epochs), **settings)
+        fitted = CrossModalVAERegressor(variant=2, max_epochs=sum(args.epochs[:-1]), **settings).fit(X, y)
+        return fitted.set_params(max_epochs=args.epochs[-1], lr_schedule="cosine").fit(X, y)
     stages = ("disentangle", "align", "finetune", "refine")
+    epochs = dict(zip(stages, args.epochs, strict=True))
     off = {} if model == "AlignedLatentRegressor" else {"kcs_weight": 0.0, "geo_weight": 0.0}
-    return AlignedLatentRegressor(
-        stages=stages, max_epochs=dict(zip(stages, args.epochs, strict=True)), **off, **settings
-    )
+    fitted = AlignedLatentRegressor(stages=stages[:-1], max_epochs=epochs, **off, **settings).fit(X, y)
+    return fitted.set_params(stages=stages, lr_schedule="cosine").fit(X, y)
 
 
 def main() -> None:
@@ -109,7 +99,7 @@ def main() -> None:
                 key = f"seed {seed}, block {fold}, {model}"
                 if key in done["fits"]:
                     continue
-                est = estimator(args, model, seed).fit(X[train], y[train])
+                est = fit(args, model, seed, X[train], y[train])
                 predicted = est.predict(X[test])
                 done["fits"][key] = {
                     "epe_mm": mean_epe(y[test], predicted, align="root", root=ROOT),

@@ -19,22 +19,24 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import sys
 from pathlib import Path
 
 import joblib
 import numpy as np
 import torch
-from torch.nn.functional import interpolate
 
-from skhand import HandFrames, ImageFiles
+from skhand import HandFrames
 from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor, LatentHeatmapRegressor
-from skhand.geometry import affine_crop, project, transform_camera
+from skhand.geometry import project
 from skhand.metrics import mean_epe
 from skhand.model_selection import BlockKFold
 from skhand.skeleton import root_position
 
-ROOT = "middle_mcp"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from fit_photographs import ROOT, read
+
 MODELS = ("CrossModalVAERegressor", "LatentHeatmapRegressor")
 FITS = ("photographs alone", "generated alone", "generated, then photographs")
 ERRORS = ("px", "absolute_mm", "rooted_mm", "given_root_mm")
@@ -63,24 +65,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", default="auto")
     return parser.parse_args()
-
-
-def read(folder: Path, size: int) -> tuple[HandFrames, np.ndarray]:
-    """Photographs, shrunk to ``size`` with their cameras, with the way back, and their joints."""
-    annotations = np.load(folder / "annotations.npz", allow_pickle=False)
-    joints = annotations["joints_mm"].astype(np.float64)
-    files = ImageFiles([folder / "images" / f"{i:05d}.jpg" for i in range(len(joints))])
-    pictures = torch.from_numpy(np.asarray(files)).permute(0, 3, 1, 2).float()
-    shrink = affine_crop((-0.5, -0.5, pictures.shape[3], pictures.shape[2]), size)
-    pictures = interpolate(pictures, (size, size), mode="bilinear", antialias=True).round().byte()
-    frames = HandFrames(
-        rgb=pictures.permute(0, 2, 3, 1).contiguous().numpy(),
-        side="left",
-        camera=transform_camera(annotations["K_crop"], shrink),
-        affine=np.broadcast_to(shrink, (len(joints), 3, 3)),
-        root=root_position(joints, ROOT),
-    )
-    return frames, joints
 
 
 def estimator(args: argparse.Namespace, model: str, seed: int) -> object:
@@ -149,6 +133,7 @@ def main() -> None:
         done = json.loads(path.read_text())
         assert done["settings"] == settings, f"{path} was made with other settings"
     X, y = read(args.folder, args.image_size)
+    X = X.replace(root=root_position(y, ROOT))
     camera = np.load(args.folder / "annotations.npz", allow_pickle=False)["K_crop"]
     folds = list(BlockKFold(n_splits=args.blocks, gap=args.gap).split(X))
     fits = FITS if args.generated else FITS[:1]

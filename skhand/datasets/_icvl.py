@@ -98,6 +98,8 @@ def load_icvl(
     layout : {"native", "icvl16"}, default="native"
         Joints of ``target``, ``visible`` and ``data``: the data set's own 16 in both cases. They have no
         counterparts in the canonical hand, where they would all be NaN, so that other layouts are refused.
+        Other data come to them: `load_nyu` with ``layout="icvl16"`` gives NYU's points that LSPS pairs with
+        them.
     bad_rows : {"flag", "keep", "drop"}, default="flag"
         What happens to points without a positive depth. ``"flag"``: they become NaN, so that they train and
         score nothing; ``"keep"``: they come as they are published; ``"drop"``: their rows are left out.

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skhand._validation import check_option
 from skhand.estimators._aligned_training import StagedPoseEstimator
 from skhand.exceptions import InputError
+from skhand.training import one_hot_side
 
 __all__ = ["AlignedLatentRegressor"]
 
@@ -314,7 +315,8 @@ class AlignedLatentRegressor(StagedPoseEstimator):
             raise InputError(f"source: expected {modality!r} for space={space!r}, got {source!r}.")
         columns = self._read_rows(X, modality, self.target_)
 
-        def posterior(x: Any, modality: str, side: Any) -> Any:
+        def posterior(x: Any, modality: str, batch: dict[str, Any]) -> Any:
+            side = one_hot_side(batch)
             if space == "context":
                 return [
                     part[:, : self.module_.n_skipped] for part in self.module_.encoders[modality](x, side)

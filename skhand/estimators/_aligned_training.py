@@ -8,13 +8,21 @@ from typing import Any
 
 from skhand._validation import check_number, check_option
 from skhand.estimators._fitting import Run
+from skhand.estimators._inputs import check_given
 from skhand.estimators._networks import CHANNELS, build_decoder, build_encoder
 from skhand.estimators._stages import by_stage, check_stages
 from skhand.estimators._trained import TrainedPoseEstimator, TrainingSetup
 from skhand.exceptions import InputError
 from skhand.nn import AlignedVAE, LatentDiscriminator, LatentMapper
 from skhand.skeleton import JOINTS
-from skhand.training import STERGIOULAS, AlignTask, AutoencoderTask, PairBatches, RefineTask
+from skhand.training import (
+    STERGIOULAS,
+    AlignTask,
+    AutoencoderTask,
+    PairBatches,
+    RefineTask,
+    one_hot_side,
+)
 
 _SOURCES = ("rgb", "depth", "keypoints2d", "table")
 _WEIGHTS = ("adversarial_weight", "pose_weight", "kcs_weight", "geo_weight")
@@ -78,7 +86,7 @@ class StagedPoseEstimator(TrainedPoseEstimator):
             "backbone": self.backbone,
             "hidden_units": self.hidden_units,
             "n_hidden_layers": self.n_hidden_layers,
-            "side": "side" in self._given(),
+            "side": "side" in check_given(self.given),
         }
 
     def _build(self, columns: dict[str, Any], rows: Any) -> None:
@@ -126,8 +134,8 @@ class StagedPoseEstimator(TrainedPoseEstimator):
     def _sources(self) -> list[str]:
         return [self.source_, *(["pose3d"] if self.space_ == "aligned" else [])]
 
-    def _posterior(self, x: Any, modality: str, side: Any) -> tuple[Any, Any]:
-        return self.module_.posterior(x, modality, side, aligned=self.space_ == "aligned")
+    def _posterior(self, x: Any, modality: str, batch: dict[str, Any]) -> tuple[Any, Any]:
+        return self.module_.posterior(x, modality, one_hot_side(batch), aligned=self.space_ == "aligned")
 
     # ------------------------------------------------------------------ stages
 

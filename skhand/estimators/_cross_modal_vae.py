@@ -9,6 +9,7 @@ import numpy as np
 
 from skhand._validation import check_number
 from skhand.estimators._fitting import Run
+from skhand.estimators._inputs import check_given
 from skhand.estimators._networks import build_networks, pairs_of
 from skhand.estimators._trained import TrainedPoseEstimator, TrainingSetup
 from skhand.exceptions import InputError
@@ -236,7 +237,7 @@ class CrossModalVAERegressor(TrainedPoseEstimator):
             "decoder": self.decoder,
             "hidden_units": self.hidden_units,
             "n_hidden_layers": self.n_hidden_layers,
-            "side": "side" in self._given(),
+            "side": "side" in check_given(self.given),
         }
 
     def _build_module(self, pretrained: bool) -> CrossModalVAE:

@@ -2,20 +2,96 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import numbers
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from skhand.exceptions import TrainingWarning
-from skhand.training import EpochEnd, TaskNet
+from skhand._validation import check_number, check_option
+from skhand.estimators._inputs import check_given
+from skhand.exceptions import InputError, TrainingWarning
+from skhand.training import CosineRate, EpochEnd, KeepBest, TaskNet, check_callbacks
 
-__all__ = ["Run", "train", "warn_if_diverged"]
+__all__ = [
+    "Run",
+    "check_training",
+    "own_callbacks",
+    "require_same",
+    "train",
+    "unchanged_by_errors",
+    "warn_if_diverged",
+]
+
+
+def check_training(estimator: Any) -> None:
+    """Judge the parameters that every estimator has, before any work.
+
+    Raises
+    ------
+    InputError
+    """
+    check_number(estimator.n_iter_no_change, "n_iter_no_change", integer=True, low=1)
+    check_number(estimator.tol, "tol", low=0, high=1)
+    check_number(estimator.validation_fraction, "validation_fraction", low=0, high=0.9, include_low=False)
+    check_option(estimator.lr_schedule, "lr_schedule", ("constant", "cosine"))
+    for name in ("early_stopping", "warm_start"):
+        check_option(getattr(estimator, name), name, (True, False))
+    check_callbacks(estimator.callbacks)
+    check_given(estimator.given)
+
+
+def require_same(fitted: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to go on with networks that the parameters no longer describe.
+
+    Raises
+    ------
+    InputError
+        If a value differs; it names the parameter.
+    """
+    for name, value in fitted.items():
+        if wanted[name] != value:
+            raise InputError(f"{name}: expected {value!r} as first fitted, to go on; got {wanted[name]!r}.")
+
+
+@contextlib.contextmanager
+def unchanged_by_errors(estimator: Any) -> Iterator[None]:
+    """Leave an estimator as it was when the block raises: one that was fitted before stays so."""
+    before = dict(estimator.__dict__)
+    try:
+        yield
+    except Exception:
+        estimator.__dict__.clear()
+        estimator.__dict__.update(before)
+        raise
+
+
+def own_callbacks(
+    estimator: Any, lr: float, epochs: int, validation: Any, name: str, n_done: int = 0
+) -> list[Any]:
+    """The schedule, and the validation error with early stopping.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``_error``, which takes what ``validation`` holds.
+    lr, epochs, n_done
+        Of `skhand.training.CosineRate`.
+    validation : tuple or None
+        Columns and rows.
+    name : str
+        Name of the error in the history.
+    """
+    callbacks: list[Any] = [CosineRate(lr, epochs, n_done)] if estimator.lr_schedule == "cosine" else []
+    if validation is not None:
+        patience = estimator.n_iter_no_change if estimator.early_stopping else None
+        callbacks.append(KeepBest(lambda: estimator._error(*validation), name, patience, estimator.tol))
+    return callbacks
 
 
 @dataclass
@@ -38,6 +114,8 @@ class Run:
         Whether to go on from the optimiser's last state.
     stage : str or None
         Name in the history's column ``stage``; None for an estimator without stages.
+    adam : dict
+        Other options of Adam.
     """
 
     task: Any
@@ -47,6 +125,7 @@ class Run:
     callbacks: list[Any]
     resume: bool = False
     stage: str | None = None
+    adam: dict[str, Any] = field(default_factory=dict)
 
 
 def train(estimator: Any, runs: Iterable[Run], epochs: int, data: Any) -> bool:
@@ -111,6 +190,7 @@ def _train_one(estimator: Any, run: Run, context: Any, data: Any) -> tuple[TaskN
         task=run.task,
         optimizer=torch.optim.Adam,
         optimizer__fused=True,
+        **{f"optimizer__{name}": value for name, value in run.adam.items()},
         lr=run.lr,
         max_epochs=run.epochs,
         device=estimator.device_,

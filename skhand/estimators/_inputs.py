@@ -16,12 +16,20 @@ from skhand.geometry import apply_affine, rotate_points
 
 MODALITIES = ("rgb", "depth", "keypoints2d", "pose3d", "table")
 IMAGES = ("rgb", "depth")
+GIVEN = ("root", "scale", "side")
 _ROW_AXES = {"rgb": 3, "depth": 2, "keypoints2d": 2, "pose3d": 2, "table": 1}
 _SCAN = 256
 
 
-def find_source(X: Any, source: str, image_shape: tuple[int, ...] | None) -> str:
+def find_source(
+    X: Any,
+    source: str,
+    image_shape: tuple[int, ...] | None,
+    order: Sequence[str] = ("rgb", "depth", "keypoints2d", "table"),
+) -> str:
     """Return the modality of ``X``, read off its columns or its shape where ``source`` is "auto".
+
+    Of a HandFrames' columns the first of ``order`` is taken.
 
     Raises
     ------
@@ -32,11 +40,11 @@ def find_source(X: Any, source: str, image_shape: tuple[int, ...] | None) -> str
     if source != "auto":
         return source
     if isinstance(X, HandFrames):
-        for name in ("rgb", "depth", "keypoints2d", "table"):
+        for name in order:
             if name in X.columns:
                 return name
         raise InputError(
-            f"X: expected a HandFrames with rgb, depth, keypoints2d or table, got the columns {X.columns}."
+            f"X: expected a HandFrames with {' or '.join(order)}, got the columns {X.columns}."
         )
     shape = getattr(X, "shape", None)
     if shape is None:
@@ -74,7 +82,7 @@ def read_columns(
     Returns
     -------
     columns : dict of str to array-like
-        ``side`` as 0 (left) and 1 (right).
+        ``side`` as 0 (left) and 1 (right), ``domain`` as 0 (synthetic) and 1 (any other).
 
     Raises
     ------
@@ -82,12 +90,14 @@ def read_columns(
         If X has no rows, no such column, or a column is not what it should be.
     """
     if isinstance(X, HandFrames):
-        columns = {name: getattr(X, name) for name in X.columns if name != "domain"}
+        columns = {name: getattr(X, name) for name in X.columns}
         for name in ("keypoints2d", "pose3d", "table"):
             if name in columns and np.isinf(columns[name]).any():
                 raise InputError(f"X: expected finite {name}, got infinity.")
         if "side" in columns:
             columns["side"] = (columns["side"] == "right").astype(np.int64)
+        if "domain" in columns:
+            columns["domain"] = (columns["domain"].astype(str) != "synthetic").astype(np.int64)
         _check_maps(columns)
         if source not in columns:
             raise InputError(f"source: X has no column {source!r}; its columns are {X.columns}.")
@@ -242,6 +252,20 @@ def require_poses(columns: dict[str, Any], poses: bool) -> None:
         )
 
 
+def check_given(given: Any) -> tuple[str, ...]:
+    """Return the parameter ``given`` as a tuple of names.
+
+    Raises
+    ------
+    InputError
+        If it is no collection of "root", "scale" and "side".
+    """
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, tuple | list | set | frozenset):
+        raise InputError(f"given: expected a tuple of {', '.join(GIVEN)}, got {given!r}.")
+    return tuple(check_option(name, "given", GIVEN) for name in names)
+
+
 def require_given(
     columns: dict[str, Any], given: tuple[str, ...], labelled: np.ndarray | None = None
 ) -> None:
@@ -282,6 +306,28 @@ def usable_rows(
                 values = rooted(values)
             usable &= need(np.isfinite(values.reshape(len(rows), -1)), axis=1)
     return usable
+
+
+def set_aside(
+    labelled: np.ndarray, rows: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows to train on and the labelled ones to validate on.
+
+    The same rows with the same seed, as at a warm start, set the same ones aside.
+
+    Raises
+    ------
+    InputError
+        If no labelled row would be left to train on.
+    """
+    n_val = max(1, round(fraction * len(labelled)))
+    if n_val >= len(labelled):
+        raise InputError(
+            f"validation_fraction: expected labelled rows left to train on, "
+            f"got {fraction} of {len(labelled)} labelled rows."
+        )
+    held_out = np.random.default_rng(seed).permutation(labelled)[:n_val]
+    return np.setdiff1d(rows, held_out), held_out
 
 
 def rows_of_pairs(

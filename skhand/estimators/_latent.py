@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhand._validation import check_number, check_option, describe
 from skhand.estimators._inputs import (
-    IMAGES,
     read_columns,
     read_target,
     require_given,
@@ -27,8 +26,8 @@ from skhand.exceptions import InputError
 from skhand.skeleton import root_position
 from skhand.training import evaluating, fetch, one_hot_side
 
-_CPU_ROWS = {True: 4, False: 32}  # rows of one chunk on a CPU: of pictures, of vectors
-_LATENT_ROWS = 512  # rows that the latent statistics are read off
+CPU_ROWS = {True: 4, False: 32}  # rows of one chunk on a CPU: of pictures, of vectors
+LATENT_ROWS = 512  # rows that the latent statistics are read off
 _STD_SAMPLES = 32
 
 
@@ -37,7 +36,8 @@ class LatentPoseEstimator(
 ):
     """Base of the estimators with encoders and decoders around one latent space.
 
-    A subclass's ``fit`` sets ``module_`` (with ``encoders`` and ``decoders`` by modality), ``codecs_``,
+    A subclass's ``fit`` sets ``module_`` (with ``encoders`` and ``decoders`` by modality, or else the subclass
+    has its own `_sources`, `_targets`, `_posterior` and `_output`), ``codecs_``,
     ``source_``, ``target_``, ``given_``, ``poses_``, ``y_shape_``, ``device_``, ``latent_mean_``,
     ``latent_cov_`` and ``scale_mean_``, and has ``_build_module``.
 
@@ -133,7 +133,7 @@ class LatentPoseEstimator(
             given, in the training rows' mean scale.
         """
         check_is_fitted(self)
-        target = self._check_modality(target, "target", self.module_.decoders, self.target_)
+        target = self._check_modality(target, "target", self._targets(), self.target_)
         try:
             latent = np.asarray(Z, dtype=np.float32)
         except (TypeError, ValueError) as error:
@@ -285,7 +285,7 @@ class LatentPoseEstimator(
         """Check the modalities and X against what was fitted; return both and the columns."""
         check_is_fitted(self)
         source = self._check_modality(source, "source", self._sources(), self.source_)
-        target = self._check_modality(target, "target", self.module_.decoders, self.target_)
+        target = self._check_modality(target, "target", self._targets(), self.target_)
         return source, target, self._read_rows(X, source, target)
 
     def _read_rows(self, X: Any, source: str, target: str) -> dict[str, Any]:
@@ -309,12 +309,25 @@ class LatentPoseEstimator(
         """Modalities that can be encoded to the latent space of predictions."""
         return list(self.module_.encoders)
 
-    def _posterior(self, x: Any, modality: str, side: Any) -> tuple[Any, Any]:
-        """Mean and log-variance in the latent space of predictions."""
-        return self.module_.encoders[modality](x, side)
+    def _targets(self) -> list[str]:
+        """Modalities that can be decoded from the latent space of predictions."""
+        return list(self.module_.decoders)
+
+    def _output(self, latent: Any, target: str) -> Any:
+        """Network output of a target, of latent vectors."""
+        return self.module_.decoders[target](latent)
+
+    def _posterior(self, x: Any, modality: str, batch: dict[str, Any]) -> tuple[Any, Any]:
+        """Mean and log-variance in the latent space of predictions, of network input and its columns."""
+        return self.module_.encoders[modality](x, one_hot_side(batch))
+
+    def _encoder_columns(self) -> list[str]:
+        """Columns that encoders read beside their own modality's."""
+        return ["side"] if "side" in self.given_ else []
 
     def _chunk_rows(self, modality: str) -> int:
-        return _CPU_ROWS[modality in IMAGES] if self.device_.type == "cpu" else int(self.batch_size)
+        is_image = self.codecs_[modality].is_image
+        return CPU_ROWS[is_image] if self.device_.type == "cpu" else int(self.batch_size)
 
     def _in_chunks(self, rows: np.ndarray, modality: str, function: Callable[[np.ndarray], Any]) -> list[Any]:
         """Call a function on padded chunks of rows of a modality and cut the padding off its arrays."""
@@ -335,18 +348,18 @@ class LatentPoseEstimator(
         """
         posterior = posterior or self._posterior
         codec = self.codecs_[source]
-        names = [*codec.columns, *(["side"] if "side" in self.given_ else [])]
+        names = [*codec.columns, *self._encoder_columns()]
 
         def encode(part: np.ndarray) -> Any:
             batch = fetch(columns, names, part, self.device_)
-            return posterior(codec.encode(batch), source, one_hot_side(batch))
+            return posterior(codec.encode(batch), source, batch)
 
         mean, log_var = self._in_chunks(rows, source, encode)
         return mean, log_var
 
     def _read_latent(self, columns: dict[str, Any], rows: np.ndarray) -> None:
         """Mean and covariance of the source's latent samples over (some of) the training rows."""
-        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LATENT_ROWS)).astype(int)]
+        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), LATENT_ROWS)).astype(int)]
         mean, log_var = self._encode(columns, some, self.source_)
         self.latent_mean_ = mean.mean(axis=0, dtype=np.float64)
         centred = mean - self.latent_mean_
@@ -361,7 +374,7 @@ class LatentPoseEstimator(
         def decode(part: np.ndarray) -> Any:
             latent = torch.from_numpy(Z[part]).to(self.device_)
             batch = fetch(columns, names, rows[part], self.device_)
-            return (codec.decode(self.module_.decoders[target](latent), batch),)
+            return (codec.decode(self._output(latent, target), batch),)
 
         return self._in_chunks(np.arange(len(Z)), target, decode)[0]
 

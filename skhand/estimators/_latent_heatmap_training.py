@@ -13,8 +13,23 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
 from skhand._validation import check_number, check_option, check_shape
-from skhand.estimators._fitting import Run, train, warn_if_diverged
-from skhand.estimators._inputs import read_columns, read_target, require_given, to_row_frame
+from skhand.estimators._fitting import (
+    Run,
+    check_training,
+    own_callbacks,
+    require_same,
+    train,
+    unchanged_by_errors,
+    warn_if_diverged,
+)
+from skhand.estimators._inputs import (
+    check_given,
+    read_columns,
+    read_target,
+    require_given,
+    set_aside,
+    to_row_frame,
+)
 from skhand.estimators._latent_heatmap_labels import (
     Pose25DPrediction,
     add_labels,
@@ -31,13 +46,10 @@ from skhand.nn import BACKBONES, HEATMAPS, Maps25D, Pose25DNet, map_spread
 from skhand.skeleton import BONES, JOINTS, root_position
 from skhand.training import (
     IQBAL,
-    CosineRate,
     HeatmapTask,
-    KeepBest,
     PairBatches,
     RGBCodec,
     check_augment,
-    check_callbacks,
     evaluating,
     fetch,
     one_hot_side,
@@ -46,8 +58,7 @@ from skhand.training import (
     seeded,
 )
 
-GIVEN = ("root", "scale", "side")
-_COUNTS = ("max_epochs", "batch_size", "width", "n_stages", "n_iter_no_change")
+_COUNTS = ("max_epochs", "batch_size", "width", "n_stages")
 _CPU_ROWS = 4  # rows of one chunk of pictures on a CPU
 _WEAK = 1e-3  # a term whose gradient is below this share of the other's does nothing
 _MAPS = ("heatmap", "width", "n_stages", "fast", "backbone")
@@ -115,23 +126,20 @@ class HeatmapPoseEstimator(
         augment = self._check_parameters()
         device = resolve_device(self.device)
         dtype = resolve_precision(self.precision, device)
-        before = dict(self.__dict__)
-        try:
+        with unchanged_by_errors(self):
             columns = self._read_training(X, y, fresh)
             if not fresh:
                 self._check_same_architecture()
             validation = self._read_validation(X_val, y_val)
-        except Exception:  # an estimator that was fitted before stays as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         rng = np.random.default_rng(seed if fresh else [seed, self.n_iter_])
         if fresh:
             self._split_seed = seed
         rows = np.flatnonzero(np.isfinite(columns["keypoints2d"]).any(axis=(1, 2)))
         if self.early_stopping and not partial and validation is None:
-            rows, validation = self._split(columns, rows)
+            labelled = _labelled(columns)
+            rows, held_out = set_aside(labelled, rows, self.validation_fraction, self._split_seed)
+            validation = columns, held_out
         if fresh or not partial:
             self._read_priors(columns, rows)
         with seeded(int(rng.integers(2**31)), device):
@@ -142,7 +150,7 @@ class HeatmapPoseEstimator(
             task = HeatmapTask(self.alpha, self.sigma, augment, "side" in self.given_, dtype)
             batches = PairBatches(columns, [rows], [task.columns()], self.batch_size, rng, device)
             epochs = 1 if partial else self.max_epochs
-            callbacks = self._own_callbacks(epochs, validation)
+            callbacks = own_callbacks(self, self.lr, epochs, validation, "valid_epe")
             run = Run(task, batches, epochs, self.lr, callbacks, resume=partial and not fresh)
             interrupted = train(self, [run], epochs, data=(X, y))
         if interrupted:
@@ -159,15 +167,10 @@ class HeatmapPoseEstimator(
         for name in ("lr", "sigma", "beta"):
             check_number(getattr(self, name), name, low=0, include_low=False)
         check_number(self.alpha, "alpha", low=0)
-        check_number(self.tol, "tol", low=0, high=1)
-        check_number(self.validation_fraction, "validation_fraction", low=0, high=0.9, include_low=False)
         check_option(self.heatmap, "heatmap", HEATMAPS)
         check_option(self.backbone, "backbone", BACKBONES)
-        check_option(self.lr_schedule, "lr_schedule", ("constant", "cosine"))
-        for name in ("fast", "early_stopping", "warm_start"):
-            check_option(getattr(self, name), name, (True, False))
-        check_callbacks(self.callbacks)
-        self._given()
+        check_option(self.fast, "fast", (True, False))
+        check_training(self)
         corner = np.zeros((1, len(JOINTS), 3))
         root_position(corner, self.root)
         bone_length(corner, self.bone)
@@ -178,17 +181,11 @@ class HeatmapPoseEstimator(
         is_auto = isinstance(self.augment, str) and self.augment == "auto"
         return check_augment("paper" if is_auto else self.augment, IQBAL)
 
-    def _given(self) -> tuple[str, ...]:
-        given = (self.given,) if isinstance(self.given, str) else self.given
-        if not isinstance(given, tuple | list | set | frozenset):
-            raise InputError(f"given: expected a tuple of {', '.join(GIVEN)}, got {self.given!r}.")
-        return tuple(check_option(name, "given", GIVEN) for name in given)
-
     def _read_training(self, X: Any, y: Any, fresh: bool) -> dict[str, Any]:
         """Return the checked columns with their labels; set what describes the data."""
         if fresh:
             self.source_ = "rgb"
-            self.given_, self.root_, self.bone_ = self._given(), self.root, tuple(self.bone)
+            self.given_, self.root_, self.bone_ = check_given(self.given), self.root, tuple(self.bone)
         columns = read_columns(self, X, "rgb", self.image_shape, reset=fresh)
         if fresh:
             self.input_shape_ = tuple(columns["rgb"].shape[1:])
@@ -242,18 +239,6 @@ class HeatmapPoseEstimator(
         self._add_labels(columns, y_val, fresh=False)
         return columns, _labelled(columns)
 
-    def _split(self, columns: dict[str, Any], rows: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Set some labelled rows aside; a warm start on the same rows sets the same ones aside."""
-        labelled = _labelled(columns)
-        n_val = max(1, round(self.validation_fraction * len(labelled)))
-        if n_val >= len(labelled):
-            raise InputError(
-                f"validation_fraction: expected labelled rows left to train on, "
-                f"got {self.validation_fraction} of {len(labelled)} labelled rows."
-            )
-        held_out = np.random.default_rng(self._split_seed).permutation(labelled)[:n_val]
-        return np.setdiff1d(rows, held_out), (columns, held_out)
-
     def _read_priors(self, columns: dict[str, Any], rows: np.ndarray) -> None:
         """Learn mean bones, the scale column's meaning and a typical root depth from the training rows."""
         names = ("pose3d", "camera", "relative_depth", *(["scale"] if "scale" in self.given_ else []))
@@ -288,21 +273,9 @@ class HeatmapPoseEstimator(
     def _check_same_architecture(self) -> None:
         """Refuse to go on with a network that the parameters no longer describe."""
         wanted = {name: getattr(self, name) for name in _MAPS}
-        wanted.update(given=set(self._given()), root=self.root, bone=tuple(self.bone))
+        wanted.update(given=set(check_given(self.given)), root=self.root, bone=tuple(self.bone))
         fitted = {**self.architecture_, "given": set(self.given_), "root": self.root_, "bone": self.bone_}
-        for name in fitted:
-            if wanted[name] != fitted[name]:
-                raise InputError(
-                    f"{name}: expected {fitted[name]!r} as first fitted, to go on; got {wanted[name]!r}."
-                )
-
-    def _own_callbacks(self, epochs: int, validation: Any) -> list[Any]:
-        """The schedule, and the validation errors with early stopping."""
-        callbacks: list[Any] = [CosineRate(self.lr, epochs)] if self.lr_schedule == "cosine" else []
-        if validation is not None:
-            patience = self.n_iter_no_change if self.early_stopping else None
-            callbacks.append(KeepBest(lambda: self._error(*validation), "valid_epe", patience, self.tol))
-        return callbacks
+        require_same(fitted, wanted)
 
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
         """Mean error on validation rows, mm: absolute, or relative to the root where it is given."""

@@ -35,7 +35,9 @@ def check_stages(stages: Any) -> tuple[str, ...]:
     return names
 
 
-def by_stage(value: Any, name: str, stages: tuple[str, ...] | None, **limits: Any) -> dict[str, Any]:
+def by_stage(
+    value: Any, name: str, stages: tuple[str, ...] | None, known: tuple[str, ...] = STAGES, **limits: Any
+) -> dict[str, Any]:
     """Return a parameter's value at each stage: one number for all, or a dict by stage.
 
     Parameters
@@ -46,6 +48,8 @@ def by_stage(value: Any, name: str, stages: tuple[str, ...] | None, **limits: An
         The parameter's name, for the error.
     stages : tuple of str or None
         Stages that need a value; None only judges the values there are.
+    known : tuple of str
+        Names of all stages there are.
     **limits : dict
         As in `skhand._validation.check_number`.
 
@@ -58,12 +62,12 @@ def by_stage(value: Any, name: str, stages: tuple[str, ...] | None, **limits: An
     InputError
         If a value is no such number, a name is unknown or a stage has none.
     """
-    values = dict(value) if isinstance(value, Mapping) else dict.fromkeys(STAGES, value)
-    unknown = set(values) - set(STAGES)
+    values = dict(value) if isinstance(value, Mapping) else dict.fromkeys(known, value)
+    unknown = set(values) - set(known)
     missing = set(stages or ()) - set(values)
     if unknown or missing:
         raise InputError(
-            f"{name}: expected a number, or a dict with one for each stage of {stages or STAGES}; "
+            f"{name}: expected a number, or a dict with one for each stage of {stages or known}; "
             f"got {value!r}."
         )
     return {stage: check_number(each, name, **limits) for stage, each in values.items()}

@@ -13,23 +13,23 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
 from skhand._validation import check_number, check_option
-from skhand.estimators._fitting import Run, train, warn_if_diverged
-from skhand.estimators._inputs import rows_of_pairs
+from skhand.estimators._fitting import (
+    Run,
+    check_training,
+    own_callbacks,
+    require_same,
+    train,
+    unchanged_by_errors,
+    warn_if_diverged,
+)
+from skhand.estimators._inputs import check_given, rows_of_pairs
 from skhand.estimators._networks import DECODERS, fit_codecs
 from skhand.estimators._training_data import PairedPoseEstimator
-from skhand.exceptions import InputError, TrainingWarning
+from skhand.exceptions import TrainingWarning
 from skhand.nn import BACKBONES
-from skhand.training import (
-    CosineRate,
-    KeepBest,
-    check_augment,
-    check_callbacks,
-    resolve_device,
-    resolve_precision,
-    seeded,
-)
+from skhand.training import check_augment, resolve_device, resolve_precision, seeded
 
-_COUNTS = ("latent_dim", "batch_size", "hidden_units", "n_hidden_layers", "n_iter_no_change")
+_COUNTS = ("latent_dim", "batch_size", "hidden_units", "n_hidden_layers")
 _WEAK = 1e-3  # a term whose gradient is below this share of the MSE's does nothing
 
 
@@ -41,8 +41,10 @@ class TrainingSetup:
     ----------
     columns : dict of str to array-like
         The checked columns.
+    rows : ndarray of int
+        Training rows, labelled or not.
     pair_rows : list of ndarray of int
-        Training rows of each pair.
+        Those of each pair.
     rng : numpy.random.Generator
         Source of the shuffles.
     augment : dict or None
@@ -58,6 +60,7 @@ class TrainingSetup:
     """
 
     columns: dict[str, Any]
+    rows: np.ndarray
     pair_rows: list[np.ndarray]
     rng: np.random.Generator
     augment: dict[str, Any] | None
@@ -74,6 +77,9 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
     ``callbacks``, ``device``, ``precision`` and ``random_state``, and the methods `_check_data`,
     `_architecture`, `_build_module`, `_n_latent`, `_n_epochs`, `_runs` and `_weights_of_terms`.
     """
+
+    pretrained: bool = False  # a parameter, where there are pretrained weights
+    _main_term = "the MSE"
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None, *, X_val: Any = None, y_val: Any = None) -> Self:
@@ -129,18 +135,13 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
         device = resolve_device(self.device)
         dtype = resolve_precision(self.precision, device)
         stopping = self.early_stopping and not partial
-        before = dict(self.__dict__)
-        try:
+        with unchanged_by_errors(self):
             columns = self._read_training(X, y, fresh)
             self._check_data(fresh)
             if not fresh:
                 self._check_same_architecture()
             validation = self._read_validation(X_val, y_val, stopping)
             augment = self._check_augmentation(augment)
-        except Exception:  # an estimator that was fitted before stays as it was
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         rng = np.random.default_rng(seed if fresh else [seed, self.n_iter_])
         if fresh:
@@ -155,7 +156,7 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
             self.module_ = self.module_.to(device, memory_format=torch.channels_last)
             self.device_ = device
             setup = TrainingSetup(
-                columns, pair_rows, rng, augment, dtype, validation, partial, partial and not fresh
+                columns, rows, pair_rows, rng, augment, dtype, validation, partial, partial and not fresh
             )
             interrupted = train(self, self._runs(setup), self._n_epochs(partial), data=(X, y))
             self._read_latent(columns, pair_rows[0])
@@ -168,20 +169,19 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
 
     def _check_parameters(self) -> Any:
         """Judge the parameters that all have, before any work; return the augmentation settings."""
+        self._check_network_parameters()
+        check_training(self)
+        is_auto = isinstance(self.augment, str) and self.augment == "auto"
+        return "auto" if is_auto else check_augment(self.augment, self._paper_augment)
+
+    def _check_network_parameters(self) -> None:
+        """Judge the parameters of encoders and decoders, and of what they minimise."""
         for name in _COUNTS:
             check_number(getattr(self, name), name, integer=True, low=1)
         check_number(self.beta, "beta", low=0)
-        check_number(self.tol, "tol", low=0, high=1)
-        check_number(self.validation_fraction, "validation_fraction", low=0, high=0.9, include_low=False)
         check_option(self.backbone, "backbone", BACKBONES)
         check_option(self.decoder, "decoder", DECODERS)
-        check_option(self.lr_schedule, "lr_schedule", ("constant", "cosine"))
-        for name in ("pretrained", "early_stopping", "warm_start"):
-            check_option(getattr(self, name), name, (True, False))
-        check_callbacks(self.callbacks)
-        self._given()
-        is_auto = isinstance(self.augment, str) and self.augment == "auto"
-        return "auto" if is_auto else check_augment(self.augment, self._paper_augment)
+        check_option(self.pretrained, "pretrained", (True, False))
 
     def _build(self, columns: dict[str, Any], rows: np.ndarray) -> None:
         """Fit the codecs and make the networks."""
@@ -201,25 +201,16 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
 
     def _check_same_architecture(self) -> None:
         """Refuse to go on with networks that the parameters no longer describe."""
-        wanted = {**self._architecture(), "given": set(self._given()), "root": self.root}
+        wanted = {**self._architecture(), "given": set(check_given(self.given)), "root": self.root}
         fitted = {**self.architecture_, "given": set(self.given_), "root": self.root_}
         known = self.source == "auto" and self.pairs is None
         wanted["pairs"] = self._pairs(self.source_ if known else self.source)
         fitted["pairs"] = self.pairs_
-        for name in fitted:
-            if wanted[name] != fitted[name]:
-                raise InputError(
-                    f"{name}: expected {fitted[name]!r} as first fitted, to go on; got {wanted[name]!r}."
-                )
+        require_same(fitted, wanted)
 
     def _own_callbacks(self, lr: float, epochs: int, validation: Any, n_done: int = 0) -> list[Any]:
-        """The schedule, and the validation error with early stopping."""
-        callbacks: list[Any] = [CosineRate(lr, epochs, n_done)] if self.lr_schedule == "cosine" else []
-        if validation is not None:
-            patience = self.n_iter_no_change if self.early_stopping else None
-            name = "valid_epe" if self.poses_ else "valid_rmse"
-            callbacks.append(KeepBest(lambda: self._error(*validation), name, patience, self.tol))
-        return callbacks
+        name = "valid_epe" if self.poses_ else "valid_rmse"
+        return own_callbacks(self, lr, epochs, validation, name, n_done)
 
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
         """Validation error: mean EPE in mm for poses, root mean squared error otherwise."""
@@ -231,11 +222,11 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
         return float(np.nanmean(np.linalg.norm(self._rooted(predicted) - self._rooted(wanted), axis=2)))
 
     def _warn_if_weak(self) -> None:
-        """Warn of a term of the loss whose gradient stayed far below the MSE's."""
+        """Warn of a term of the loss whose gradient stayed far below the main term's."""
         for column, parameter, weight, term in self._weights_of_terms():
             if weight > 0 and np.nanmax(self.history_.get(column, [1.0])) < _WEAK:
                 warnings.warn(
-                    f"{parameter}={weight:g}: {term} never reached {_WEAK:g} of the MSE's gradient; "
+                    f"{parameter}={weight:g}: {term} never reached {_WEAK:g} of {self._main_term}'s gradient; "
                     "it does nothing.",
                     TrainingWarning,
                     stacklevel=3,

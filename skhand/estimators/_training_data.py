@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_option
 from skhand.estimators._inputs import (
     IMAGES,
+    check_given,
     check_pictures,
     find_source,
     read_columns,
     read_target,
     require_given,
     require_poses,
+    set_aside,
     to_row_frame,
     usable_rows,
 )
@@ -23,7 +24,6 @@ from skhand.estimators._latent import LatentPoseEstimator
 from skhand.exceptions import InputError, TrainingWarning
 from skhand.skeleton import root_position
 
-GIVEN = ("root", "scale", "side")
 _ROOT_GAP = 5.0  # mm between y's root and X's column root that is worth a warning
 
 
@@ -42,19 +42,18 @@ class PairedPoseEstimator(LatentPoseEstimator):
         """The pairs to train, for a source that was read off X."""
         raise NotImplementedError
 
-    def _given(self) -> tuple[str, ...]:
-        given = (self.given,) if isinstance(self.given, str) else self.given
-        if not isinstance(given, tuple | list | set | frozenset):
-            raise InputError(f"given: expected a tuple of {', '.join(GIVEN)}, got {self.given!r}.")
-        return tuple(check_option(name, "given", GIVEN) for name in given)
+    def _find_source(self, X: Any) -> str:
+        """Modality of X, where ``source`` is "auto"."""
+        return find_source(X, self.source, self.image_shape)
 
     def _read_training(self, X: Any, y: Any, fresh: bool) -> dict[str, Any]:
         """Return the checked columns, with y as the column ``pose3d``; set what describes the data."""
         if fresh:
             named = self.pairs is not None  # the pairs name the source themselves
-            self.pairs_ = self._pairs(self.source if named else find_source(X, self.source, self.image_shape))
+            source = self.source if named else self._find_source(X)
+            self.pairs_ = self._pairs(source)
             self.source_, self.target_ = self.pairs_[0]
-            self.given_ = self._given()
+            self.given_ = check_given(self.given)
             self.poses_, self.y_shape_ = False, ()
         columns = read_columns(self, X, self.source_, self.image_shape, reset=fresh)
         n = len(columns[self.source_])
@@ -159,19 +158,10 @@ class PairedPoseEstimator(LatentPoseEstimator):
         return augment
 
     def _split(self, columns: dict[str, Any], rows: np.ndarray, seed: int) -> tuple[np.ndarray, Any]:
-        """Return the training rows and the validation data that early stopping sets aside.
-
-        A warm start on the same rows sets the same ones aside.
-        """
+        """Return the training rows and the validation data that early stopping sets aside."""
         labelled = rows[usable_rows(columns, rows, self.pairs_[0], self._rooted)]
-        n_val = max(1, round(self.validation_fraction * len(labelled)))
-        if n_val >= len(labelled):
-            raise InputError(
-                f"validation_fraction: expected labelled rows left to train on, "
-                f"got {self.validation_fraction} of {len(labelled)} labelled rows."
-            )
-        held_out = np.random.default_rng(seed).permutation(labelled)[:n_val]
-        return np.setdiff1d(rows, held_out), (columns, held_out)
+        kept, held_out = set_aside(labelled, rows, self.validation_fraction, seed)
+        return kept, (columns, held_out)
 
     def _warn_of_other_root(self, columns: dict[str, Any]) -> None:
         """Warn where the column ``root``, at which predictions are put, is not y's root."""

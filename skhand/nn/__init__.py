@@ -17,10 +17,12 @@ from skhand.nn._heatmap_heads import (
 from skhand.nn._heatmap_net import HeatmapNet
 from skhand.nn._injection import InjectionDecoder
 from skhand.nn._kinematic import geo_loss, joint_line_distances, kcs_loss, kinematic_chain
-from skhand.nn._losses import draw_latent, kl_standard_normal
+from skhand.nn._losses import draw_latent, kl_standard_normal, masked_l1, masked_mse
+from skhand.nn._sim_to_real import DOMAINS, SimToRealNet
 
 __all__ = [
     "BACKBONES",
+    "DOMAINS",
     "HEATMAPS",
     "AlignedVAE",
     "CrossModalVAE",
@@ -33,6 +35,7 @@ __all__ = [
     "LatentMapper",
     "Maps25D",
     "Pose25DNet",
+    "SimToRealNet",
     "VectorDecoder",
     "VectorEncoder",
     "direct_pose",
@@ -45,5 +48,7 @@ __all__ = [
     "kl_standard_normal",
     "latent_pose",
     "map_spread",
+    "masked_l1",
+    "masked_mse",
     "soft_argmax",
 ]

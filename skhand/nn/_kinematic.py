@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skhand.nn._losses import known_difference, masked_l1
 from skhand.skeleton import BONES
 
 __all__ = ["geo_loss", "joint_line_distances", "kcs_loss", "kinematic_chain"]
@@ -45,8 +46,7 @@ def kcs_loss(output: Tensor, target: Tensor) -> Tensor:
     loss : Tensor of shape (), square metres
         Mean over the batch and its 20 x 20 entries.
     """
-    difference, known = _difference(kinematic_chain(output), kinematic_chain(target))
-    return difference.sum() / known.sum().clamp_min(1)
+    return masked_l1(kinematic_chain(output), kinematic_chain(target))
 
 
 def joint_line_distances(joints: Tensor) -> Tensor:
@@ -94,14 +94,8 @@ def geo_loss(output: Tensor, target: Tensor) -> Tensor:
     loss : Tensor of shape (), metres
         Sum over the distances of a hand (3 990 for 21 joints), averaged over the batch.
     """
-    difference, _ = _difference(joint_line_distances(output), joint_line_distances(target))
-    return (difference.sum() / len(output)).to(output.dtype)
-
-
-def _difference(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Absolute difference where the target is known, and where that is."""
-    known = ~torch.isnan(target)
-    return torch.where(known, output - torch.where(known, target, 0.0), 0.0).abs(), known
+    difference, _ = known_difference(joint_line_distances(output), joint_line_distances(target))
+    return (difference.abs().sum() / len(output)).to(output.dtype)
 
 
 @functools.lru_cache

@@ -5,7 +5,25 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["draw_latent", "kl_standard_normal"]
+__all__ = ["draw_latent", "kl_standard_normal", "known_difference", "masked_l1", "masked_mse"]
+
+
+def known_difference(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Output minus target, 0 where the target is unknown (NaN), and where it is known."""
+    known = ~torch.isnan(target)
+    return torch.where(known, output - torch.where(known, target, 0.0), 0.0), known
+
+
+def masked_l1(output: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error over the known coordinates; NaN in ``target`` is unknown."""
+    difference, known = known_difference(output, target)
+    return difference.abs().sum() / known.sum().clamp_min(1)
+
+
+def masked_mse(output: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over the known coordinates; NaN in ``target`` is unknown."""
+    difference, known = known_difference(output.float(), target)
+    return difference.square().sum() / known.sum().clamp_min(1)
 
 
 def draw_latent(mean: Tensor, log_var: Tensor) -> Tensor:

@@ -12,17 +12,28 @@ from torch.nn import functional
 from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
 
-__all__ = ["PAPER", "STERGIOULAS", "augment_batch", "check_augment"]
+__all__ = ["ABDI", "PAPER", "STERGIOULAS", "augment_batch", "check_augment"]
 
-PAPER: dict[str, Any] = {"rotate": 45.0, "shift": 0.1, "zoom": 0.0, "flip": "horizontal", "colour": 0.0}
+_OFF: dict[str, Any] = {
+    "rotate": 0.0,
+    "shift": 0.0,
+    "zoom": 0.0,
+    "flip": None,
+    "colour": 0.0,
+    "depth": 0.0,
+}
+
+PAPER: dict[str, Any] = {**_OFF, "rotate": 45.0, "shift": 0.1, "flip": "horizontal"}
 """Spurr et al. 2018, Sec. 7.1: rotation within +-45 degrees, shift of the box (its size is not printed: a
 tenth of the picture is a choice), flips."""
 
-STERGIOULAS: dict[str, Any] = {"rotate": 45.0, "shift": 0.0, "zoom": 0.0, "flip": "vertical", "colour": 0.0}
+STERGIOULAS: dict[str, Any] = {**_OFF, "rotate": 45.0, "flip": "vertical"}
 """Stergioulas et al. 2021, Sec. 4.2: rotation within +-45 degrees, vertical flips; the hand's centre
 stays."""
 
-_OFF: dict[str, Any] = {"rotate": 0.0, "shift": 0.0, "zoom": 0.0, "flip": None, "colour": 0.0}
+ABDI: dict[str, Any] = {**_OFF, "rotate": 180.0, "shift": 10.0 / 300.0, "depth": 10.0}
+"""Abdi et al. 2018, Sec. 5: rotation within +-180 degrees and a translation of 10 mm, in the picture and
+along the optical axis. The shift is 10 mm of a cube of 300 mm that fills the picture."""
 
 
 def check_augment(
@@ -36,7 +47,8 @@ def check_augment(
         Settings by name; what is left out is off. ``rotate``: largest angle, degrees. ``shift``: largest
         shift, as a fraction of the picture's size. ``zoom``: sizes are drawn from 1 - zoom to 1 + zoom.
         ``flip``: "horizontal", "vertical" or None, each row with probability 0.5. ``colour``: strength of
-        random brightness, contrast and colour balance, 0 to 1.
+        random brightness, contrast and colour balance, 0 to 1. ``depth``: largest shift of the hand's cube
+        along the optical axis, mm; it moves depth pictures that are taken relative to their own middle.
     paper : dict, optional
         The settings that "paper" names; those of Spurr et al. 2018 by default.
 
@@ -52,7 +64,7 @@ def check_augment(
     if augment is None:
         return None
     if augment == "paper":
-        return dict(paper)
+        return {**_OFF, **paper}
     if not isinstance(augment, Mapping):
         raise InputError(f"augment: expected 'auto', 'paper', None or a dict, got {augment!r}.")
     unknown = set(augment) - set(_OFF)
@@ -65,6 +77,7 @@ def check_augment(
     check_number(settings["shift"], "augment['shift']", low=0, high=1)
     check_number(settings["zoom"], "augment['zoom']", low=0, high=0.9)
     check_number(settings["colour"], "augment['colour']", low=0, high=1)
+    check_number(settings["depth"], "augment['depth']", low=0, high=1000)
     check_option(settings["flip"], "augment['flip']", [None, "horizontal", "vertical"])
     return None if settings == _OFF else settings
 
@@ -74,7 +87,8 @@ def augment_batch(batch: dict[str, Tensor], settings: Mapping[str, Any]) -> dict
 
     With the picture's map A and the pose's map R (a rotation about the optical axis and a mirror), poses
     become R X, roots R X, keypoints A p and cameras A K R^-1, so that the new camera projects the new joints
-    onto the new picture exactly, whatever the principal point. A flip toggles the side.
+    onto the new picture exactly, whatever the principal point. A flip toggles the side. Depths stay what they
+    were: how far each row's cube moves along the optical axis is only drawn here, for `DepthCodec`.
 
     Parameters
     ----------
@@ -88,7 +102,8 @@ def augment_batch(batch: dict[str, Tensor], settings: Mapping[str, Any]) -> dict
     Returns
     -------
     batch : dict of str to Tensor
-        The moved columns; ``rgb`` becomes float in 0..1, mid-grey where the picture does not reach.
+        The moved columns; ``rgb`` becomes float in 0..1, mid-grey where the picture does not reach. With
+        ``depth`` among columns and settings, also ``depth_shift`` (n,) mm.
     """
     moved = dict(batch)
     n = len(next(iter(batch.values())))
@@ -115,6 +130,8 @@ def augment_batch(batch: dict[str, Tensor], settings: Mapping[str, Any]) -> dict
         moved["camera"] = affine.double() @ camera @ turn.double().mT
     if "side" in batch:
         moved["side"] = torch.where(flipped, 1 - batch["side"], batch["side"])
+    if "depth" in batch and settings["depth"] > 0:
+        moved["depth_shift"] = settings["depth"] * (2 * torch.rand(n, device=device) - 1)
     return moved
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class PairBatches:
 
     Pairs that can use the same rows share one stream and one batch; pairs with fewer rows (a target that is
     unlabelled in some) go through theirs more often. Every batch is full: a stream runs on into its next
-    permutation. An epoch is one pass through the longest stream.
+    permutation. An epoch is one pass through the longest stream, unless ``steps`` says otherwise.
 
     Parameters
     ----------
@@ -66,11 +66,16 @@ class PairBatches:
     pair_columns : list of set of str
         For each pair the columns that it reads.
     batch_size : int
-        Rows a batch; at most the number of rows there are, at least two (batch normalisation needs two).
+        Rows a batch; at most the number of rows there are, and at least ``smallest``.
     rng : numpy.random.Generator
         Source of the shuffles.
     device : torch.device
         Where batches go.
+    steps : sequence of int, default=()
+        Number of batches of the first epochs, one after the other; later ones are as long as the last of
+        these.
+    smallest : int, default=2
+        Fewest rows a batch; batch normalisation needs two.
     """
 
     def __init__(
@@ -81,8 +86,11 @@ class PairBatches:
         batch_size: int,
         rng: np.random.Generator,
         device: torch.device,
+        *,
+        steps: Sequence[int] = (),
+        smallest: int = 2,
     ):
-        self.columns, self.device = columns, device
+        self.columns, self.device, self.steps = columns, device, list(steps)
         self.rows: list[np.ndarray] = []
         self.pairs: list[list[int]] = []
         self.names: list[set[str]] = []
@@ -96,7 +104,7 @@ class PairBatches:
                 self.rows.append(rows)
                 self.pairs.append([pair])
                 self.names.append(set(names))
-        self.sizes = [max(2, min(batch_size, len(rows))) for rows in self.rows]
+        self.sizes = [max(smallest, min(batch_size, len(rows))) for rows in self.rows]
         self.n_steps = max(-(-len(rows) // size) for rows, size in zip(self.rows, self.sizes, strict=True))
         self.streams = [_shuffled(rows, size, rng) for rows, size in zip(self.rows, self.sizes, strict=True)]
 
@@ -104,6 +112,7 @@ class PairBatches:
         return self.n_steps
 
     def __iter__(self) -> Iterator[list[tuple[list[int], dict[str, Tensor]]]]:
+        self.n_steps = self.steps.pop(0) if self.steps else self.n_steps
         for _ in range(self.n_steps):
             yield [
                 (pairs, fetch(self.columns, sorted(names), next(stream), self.device))

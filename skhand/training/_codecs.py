@@ -38,7 +38,10 @@ class DepthCodec:
     """Depth pictures in mm as one channel in -0.5..0.5; what is far or unknown is 0.5.
 
     Depth is taken relative to ``centre`` and divided by twice ``reach``. With the root given, the centre is
-    each picture's own median of measured pixels, so that the hand's distance does not matter.
+    each picture's own median of measured pixels, so that the hand's distance does not matter. Only then does
+    ``depth_shift``, which augmentation may add to a batch, move the centre: the target, relative to the root,
+    stays true. Without the root, the target is as far from the camera as the picture says, and another
+    centre would make it wrong.
 
     Parameters
     ----------
@@ -66,13 +69,16 @@ class DepthCodec:
         return cls(float(seen.mean()), reach, relative)
 
     def encode(self, batch: dict[str, Tensor]) -> Tensor:
-        """Pictures (n, h, w), mm, to network input (n, 1, h, w)."""
+        """Pictures (n, h, w) and shifts of their centres (n,), mm, to network input (n, 1, h, w)."""
         depth = batch["depth"].float()
         seen = depth > 0
         centre: Tensor | float = self.centre
         if self.relative:
             flat = torch.where(seen, depth, torch.nan).flatten(1)
-            centre = flat.nanmedian(dim=1).values.nan_to_num(self.centre)[:, None, None]
+            centre = flat.nanmedian(dim=1).values.nan_to_num(self.centre)
+            if "depth_shift" in batch:
+                centre = centre + batch["depth_shift"]
+            centre = centre[:, None, None]
         relative = ((depth - centre) / (2 * self.reach)).clamp(-0.5, 0.5)
         return torch.where(seen, relative, 0.5).unsqueeze(1)
 

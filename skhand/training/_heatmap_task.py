@@ -8,23 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skhand.nn import Maps25D, Pose25DNet, gaussian_maps
+from skhand.nn import Maps25D, Pose25DNet, gaussian_maps, masked_l1, masked_mse
 from skhand.training._augment import augment_batch
 from skhand.training._codecs import RGBCodec
-from skhand.training._pairs import gradient_ratio, masked_mse, one_hot_side
+from skhand.training._pairs import gradient_ratio, one_hot_side
 from skhand.training._runtime import autocast
 
-__all__ = ["IQBAL", "HeatmapTask", "masked_l1"]
+__all__ = ["IQBAL", "HeatmapTask"]
 
 IQBAL: dict[str, Any] = {"rotate": 45.0, "shift": 0.1, "zoom": 0.2, "flip": None, "colour": 0.3}
 """Augmentation of `LatentHeatmapRegressor`. The paper's stands in its appendix, which is not at hand."""
-
-
-def masked_l1(output: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error over the known coordinates; NaN in ``target`` is unknown."""
-    known = ~torch.isnan(target)
-    error = torch.where(known, output - torch.where(known, target, 0.0), 0.0)
-    return error.abs().sum() / known.sum().clamp_min(1)
 
 
 class HeatmapTask:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from skhand.nn import kl_standard_normal
+from skhand.nn import kl_standard_normal, masked_mse
 from skhand.training._augment import augment_batch
 from skhand.training._runtime import autocast
 
-__all__ = ["Coded", "CodedTask", "PairTask", "gradient_ratio", "masked_mse", "one_hot_side"]
+__all__ = [
+    "Coded",
+    "CodedTask",
+    "OnGradients",
+    "PairTask",
+    "detached",
+    "gradient_ratio",
+    "one_hot_side",
+    "take_step",
+]
+
+OnGradients = Callable[[], None] | None
 
 
 def one_hot_side(batch: dict[str, Tensor]) -> Tensor | None:
     """The two-number side that encoders take, (n, 2), or None where no side is given."""
     return None if "side" not in batch else nn.functional.one_hot(batch["side"].long(), 2).float()
-
-
-def masked_mse(output: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over the known coordinates; NaN in ``target`` is unknown."""
-    known = ~torch.isnan(target)
-    error = torch.where(known, output.float() - torch.where(known, target, 0.0), 0.0)
-    return error.square().sum() / known.sum().clamp_min(1)
 
 
 class Coded(NamedTuple):
@@ -197,3 +201,19 @@ def gradient_ratio(term: Tensor, reference: Tensor, at: tuple[Tensor, ...]) -> T
         return torch.cat([gradient.flatten() for gradient in gradients]).norm()
 
     return norm(term) / norm(reference).clamp_min(1e-12)
+
+
+def take_step(
+    optimizer: torch.optim.Optimizer, loss: Tensor, parts: Iterable[nn.Module], on_gradients: OnGradients
+) -> None:
+    """Move the weights of these networks, and no others, by the gradient of this loss."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward(inputs=[weight for part in parts for weight in part.parameters()])
+    if on_gradients is not None:
+        on_gradients()
+    optimizer.step()
+
+
+def detached(*groups: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The terms of a step, for the history."""
+    return {name: value.detach() for group in groups for name, value in group.items()}

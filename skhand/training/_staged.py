@@ -6,20 +6,24 @@ have a gradient: each loss is differentiated with respect to its own networks on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from skhand.nn import AlignedVAE, draw_latent, geo_loss, kcs_loss, kl_standard_normal
-from skhand.training._pairs import Coded, CodedTask, gradient_ratio, masked_mse
+from skhand.nn import AlignedVAE, draw_latent, geo_loss, kcs_loss, kl_standard_normal, masked_mse
+from skhand.training._pairs import (
+    Coded,
+    CodedTask,
+    OnGradients,
+    detached,
+    gradient_ratio,
+    take_step,
+)
 from skhand.training._runtime import autocast
 
 __all__ = ["AlignTask", "AutoencoderTask", "RefineTask"]
-
-OnGradients = Callable[[], None] | None
 
 
 class StageTask(CodedTask):
@@ -54,22 +58,6 @@ class StageTask(CodedTask):
             return terms, {}
         ratio = gradient_ratio(terms[f"kl{suffix}"], terms[f"mse{suffix}"], posterior)
         return terms, {f"kl{suffix}_gradient": ratio}
-
-
-def take_step(
-    optimizer: torch.optim.Optimizer, loss: Tensor, parts: Iterable[nn.Module], on_gradients: OnGradients
-) -> None:
-    """Move the weights of these networks, and no others, by the gradient of this loss."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward(inputs=[weight for part in parts for weight in part.parameters()])
-    if on_gradients is not None:
-        on_gradients()
-    optimizer.step()
-
-
-def detached(*groups: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The terms of a step, for the history."""
-    return {name: value.detach() for group in groups for name, value in group.items()}
 
 
 class AutoencoderTask(StageTask):

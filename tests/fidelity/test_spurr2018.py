@@ -15,8 +15,9 @@ from skhand.nn import (
     VectorDecoder,
     VectorEncoder,
     kl_standard_normal,
+    masked_mse,
 )
-from skhand.training import PairTask, RGBCodec, VectorCodec, masked_mse
+from skhand.training import PairTask, RGBCodec, VectorCodec
 
 PAIRS = [("rgb", "pose3d"), ("rgb", "rgb"), ("pose3d", "pose3d")]
 BETA = 0.5

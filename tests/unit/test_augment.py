@@ -8,7 +8,8 @@ import torch
 
 from skhand.exceptions import InputError
 from skhand.geometry import bone_lengths
-from skhand.training import PAPER, augment_batch, check_augment
+from skhand.training import PAPER, DepthCodec, augment_batch, check_augment
+from skhand.training._augment import ABDI
 
 SIZE = (72, 96)  # height, width: not square
 CAMERA = np.array([[150.0, 0, 41.0], [0, 120.0, 44.0], [0, 0, 1]])  # fx != fy, off the centre
@@ -147,7 +148,7 @@ def test_rows_are_moved_independently_and_without_a_draw_nothing_moves(rng):
     batch = marked_batch(rng)
     shifts = augmented(batch)["keypoints2d"] - batch["keypoints2d"].numpy()
     assert len(np.unique(shifts.round(6), axis=0)) == len(shifts)
-    zero = {"rotate": 0.0, "shift": 0.0, "zoom": 0.0, "flip": None, "colour": 0.0}
+    zero = {"rotate": 0.0, "shift": 0.0, "zoom": 0.0, "flip": None, "colour": 0.0, "depth": 0.0}
     still = augment_batch(batch, zero)
     np.testing.assert_allclose(still["rgb"], batch["rgb"], atol=1e-4)
     np.testing.assert_array_equal(still["side"], batch["side"])
@@ -195,6 +196,51 @@ def test_colour_stays_in_range_and_changes_no_geometry(rng):
     np.testing.assert_array_equal(moved["keypoints2d"], batch["keypoints2d"].numpy())
 
 
+def test_the_depth_shift_is_drawn_last_and_only_for_depth(rng):
+    batch = marked_batch(rng, n=8)
+    batch["depth"] = torch.full((8, *SIZE), 500.0)
+    without = augmented(batch, {**ALL, "colour": 0.5})
+    moved = augmented(batch, {**ALL, "colour": 0.5, "depth": 10.0})
+    assert moved.pop("depth_shift").shape == (8,)
+    assert moved.keys() == without.keys() == batch.keys()
+    for name in moved:  # the same random numbers for everything else
+        np.testing.assert_array_equal(moved[name], without[name])
+    assert "depth_shift" not in augmented({"rgb": batch["rgb"]}, {"depth": 10.0})
+
+
+def test_depth_shifts_are_uniform():
+    n = 4000
+    shift = augmented({"depth": torch.zeros(n, 2, 2)}, {"depth": 10.0})["depth_shift"]
+    shares = np.histogram(shift, 4, (-10, 10))[0] / n  # all are within 10 mm
+    assert shares.sum() == 1
+    assert np.abs(shares - 0.25).max() < 0.03  # more than four standard deviations of a share
+
+
+def test_a_shifted_cube_sees_the_hand_elsewhere(rng):
+    depth = np.where(rng.uniform(size=(6, *SIZE)) < 0.5, rng.uniform(450, 550, (6, *SIZE)), 0.0)
+    batch = augment_batch({"depth": torch.from_numpy(depth)}, check_augment({"depth": 10.0}))
+    shift = batch["depth_shift"].numpy()
+    encoded = DepthCodec(500.0, 150.0, relative=True).encode(batch)[:, 0].numpy()
+    for row, picture in enumerate(depth):
+        middle = np.quantile(picture[picture > 0], 0.5, method="lower")
+        wanted = np.where(picture > 0, (picture - middle - shift[row]) / 300.0, 0.5)
+        np.testing.assert_allclose(encoded[row], wanted, atol=1e-6)
+
+
+def test_a_depth_shift_leaves_absolute_depth_alone(rng):
+    depth = torch.from_numpy(rng.uniform(450, 550, (6, 8, 8)))
+    codec = DepthCodec(500.0, 150.0, relative=False)
+    shifted = codec.encode({"depth": depth, "depth_shift": torch.full((6,), 9.0)})
+    torch.testing.assert_close(shifted, codec.encode({"depth": depth}), atol=0, rtol=0)
+
+
+def test_the_settings_of_abdi_are_ten_millimetres_of_a_300_mm_cube():
+    assert check_augment("paper", ABDI) == ABDI
+    assert check_augment({"rotate": 180.0, "shift": 1 / 30, "depth": 10.0}) == ABDI
+    edges = np.linspace(-150, 150, 129)  # of the 128 pixels, mm
+    assert ABDI["shift"] * 128 * np.diff(edges).mean() == pytest.approx(10.0)
+
+
 def test_settings_are_completed_and_nothing_is_none():
     assert check_augment("paper") == PAPER
     assert check_augment({"rotate": 10.0})["shift"] == 0
@@ -212,6 +258,9 @@ def test_settings_are_completed_and_nothing_is_none():
         ({"zoom": 1.0}, "zoom"),
         ({"shift": np.nan}, "shift"),
         ({"colour": 2}, "colour"),
+        ({"depth": -1}, "depth"),
+        ({"depth": np.inf}, "depth"),
+        ({"depth": "10"}, "depth"),
         ({"flip": True}, "flip"),
         ("strong", "augment"),
         (3, "augment"),

@@ -46,8 +46,7 @@ def drawn_hands(n, seed):
 
 @pytest.fixture(scope="module")
 def learned():
-    X, y = drawn_hands(160, 0)
-    return small(max_epochs=20).fit(X, y)
+    return small(max_epochs=15, lr_schedule="cosine").fit(*drawn_hands(320, 0))
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +71,11 @@ def test_absolute_poses_and_places_are_read_off_pictures(learned, unseen):
     assert np.abs(root - found).mean() < 0.5 * np.abs(root - root.mean()).mean()
 
 
-@pytest.mark.parametrize("heatmap", ["direct", "holistic"])
-def test_the_other_heads_learn_too(heatmap, unseen):
+@pytest.mark.parametrize(("heatmap", "lr"), [("direct", 5e-3), ("holistic", 2e-3)])
+def test_the_other_heads_learn_too(heatmap, lr, unseen):
     X, y = unseen
-    estimator = small(heatmap=heatmap, max_epochs=20).fit(*drawn_hands(160, 0))
+    estimator = small(heatmap=heatmap, lr=lr, max_epochs=20, lr_schedule="cosine")
+    estimator.fit(*drawn_hands(320, 0))
     wanted = project(y, CAMERA)
     spread = mean_epe(wanted, np.broadcast_to(wanted.mean(axis=0), wanted.shape), n_dims=2)
     assert mean_epe(wanted, estimator.predict_keypoints(X), n_dims=2) < 0.6 * spread

@@ -173,9 +173,9 @@ def test_three_pictures_cost_one_pass(monkeypatch):
     passes = []
     original = HandSource._render
 
-    def counted(self, rig, rows, ground):
+    def counted(self, rig, rows, *rest):
         passes.append(len(rows))
-        return original(self, rig, rows, ground)
+        return original(self, rig, rows, *rest)
 
     monkeypatch.setattr(HandSource, "_render", counted)
     make_hands(20, image_size=16, random_state=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
@@ -118,6 +120,53 @@ def test_what_the_source_does_not_define_is_nan(rng):
     tips_and_pips = {4, 8, 12, 16, 20, 6, 10, 14, 18, 2, 3}
     assert set(np.flatnonzero(known)) == tips_and_pips
     assert np.isnan(convert(rng.normal(size=(2, 16, 3)), "icvl16", "canonical")).all()
+
+
+def test_nyu_comes_to_icvl_as_published():
+    points = convert(np.arange(36.0)[:, None], "nyu36", "icvl16")[:, 0]
+    published = [34, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0]
+    np.testing.assert_array_equal(points, published)
+
+
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"nyu36", "icvl16"}))
+def test_no_other_layout_has_the_points_of_icvl(layout):
+    assert np.isnan(convert(np.zeros((len(LAYOUTS[layout]), 3)), layout, "icvl16")).all()
+
+
+def test_nyu_hands_have_the_shape_of_icvl_s(real_data):
+    """Of all like pairings the published one fits real hands best, up to one common size."""
+    nyu = distances(real_data / "poses" / "nyu36_poses.npz", "uvd", (588.03, 587.07, 320, 240))
+    icvl = distances(
+        real_data / "depth-benchmarks" / "icvl.npz", "ground_truth_uvd", (240.99, 240.96, 160, 120)
+    )
+    pairs = [(0, root) for root in range(1, 16, 3)] + [(i, i + 1) for i in range(1, 16) if i % 3]
+    pairs += list(combinations((4, 7, 10, 13), 2))  # across the palm
+    wanted = np.array([icvl[pair] for pair in pairs])
+
+    def fitted(points):
+        found = np.array([nyu[points[i], points[j]] for i, j in pairs])
+        size = found @ wanted / (found @ found)
+        return size, np.sqrt(np.mean((size * found - wanted) ** 2))
+
+    published = convert(np.arange(36.0)[:, None], "nyu36", "icvl16")[:, 0].astype(int)
+    size, misfit = fitted(published)
+    assert 0.6 < size < 0.68
+    assert misfit < 6  # mm, where the distances are 18 to 59 mm
+    others = [  # any palm point; any three points of a finger, tip to base
+        [palm, *(first + part for first in (24, 18, 12, 6, 0) for part in reversed(parts))]
+        for palm in range(30, 36)
+        for parts in combinations(range(6), 3)
+    ]
+    assert misfit == min(fitted(points)[1] for points in others)
+
+
+def distances(file, name, camera):
+    """Mean distances between all joints, mm, from pixels and depth."""
+    fx, fy, cx, cy = camera
+    with np.load(file) as data:
+        u, v, d = np.moveaxis(data[name].astype(np.float64), -1, 0)
+    points = np.stack([(u - cx) * d / fx, (v - cy) * d / fy, d], axis=-1)
+    return np.linalg.norm(points[:, :, None] - points[:, None], axis=-1).mean(axis=0)
 
 
 def test_float32_stays_and_integers_become_float64():

@@ -10,6 +10,7 @@ import torch
 from skorch.callbacks import Callback
 
 from skhand.exceptions import InputError
+from skhand.nn import masked_mse
 from skhand.skeleton import root_position
 from skhand.training import (
     CosineRate,
@@ -22,7 +23,6 @@ from skhand.training import (
     TaskNet,
     VectorCodec,
     fetch,
-    masked_mse,
     resolve_device,
     resolve_precision,
     seeded,

@@ -145,7 +145,7 @@ class HandSource:
                 for first in range(0, len(posed), step):
                     part = slice(first, first + step)
                     behind = None if ground is None else ground[part]
-                    made = self._render(rig.part(part), posed[part], behind)
+                    made = self._render(rig.part(part), posed[part], images, behind)
                     stop = start + len(posed[part])
                     for name in images:
                         out[name][start:stop] = made[name]
@@ -194,8 +194,10 @@ class HandSource:
         plan = plan_occluders(things, _pixels(placed, camera), people.skin, chosen.occluders)
         return _Rig(poses, scene, people, plan, axes, starts, lengths)
 
-    def _render(self, rig: _Rig, rows: np.ndarray, ground: torch.Tensor | None) -> dict[str, np.ndarray]:
-        """Return all pictures of a few rows, without ``rgb`` where there is no background."""
+    def _render(
+        self, rig: _Rig, rows: np.ndarray, images: tuple[str, ...], ground: torch.Tensor | None
+    ) -> dict[str, np.ndarray]:
+        """Return the named pictures of a few rows; ``rgb`` is laid over ``ground``."""
         n, size, device = len(rows), self.settings.image_size, rig.scene.a.device
         hits = trace(rig.scene)
         normal, depth, inward = smooth(rig.scene, hits, self._tensor(_palmar(rig.frames)))
@@ -214,7 +216,9 @@ class HandSource:
             colours[:, hits.pixel] = shade(rig.scene, hits, normal, inward, depth, look)
             layer = colours.reshape(3, n, size, size).transpose(0, 1).contiguous()
         cover = cover_with(rig.occluders, depths, rig.poses.camera[:, 0, 0], layer)
-        made = {"depth": self._sensed(depths, rig, rows), "mask": mask & ~cover}
+        made = {"mask": mask & ~cover}
+        if "depth" in images:
+            made["depth"] = self._sensed(depths, rig, rows)
         if ground is not None and layer is not None:
             chosen = self.settings
             options = {name: getattr(chosen, name) for name in ("blur", "noise", "motion", "jpeg")}

@@ -1,0 +1,393 @@
+"""SimToRealRegressor: synthetic and partly labelled real pictures, after Abdi et al. 2018."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from skhand._validation import check_option
+from skhand.estimators._sim_to_real_training import SimToRealPoseEstimator
+from skhand.exceptions import InputError
+from skhand.nn import DOMAINS
+from skhand.training import fetch
+
+__all__ = ["SimToRealRegressor"]
+
+
+class SimToRealRegressor(SimToRealPoseEstimator):
+    """3D hand pose from real pictures, learned from synthetic ones and few or no real labels.
+
+    Three stages (LSPS; Abdi et al. 2018). "pose": a variational autoencoder of poses. "depth": encoders,
+    generators and discriminators of synthetic and of real pictures, unpaired, around one latent space, and a
+    mapping from the latent space of poses to it. "posterior": the discriminators' layers learn to find a
+    picture's latent vector of its pose, while they are held to see the same in what the generators make of
+    one scene for both domains.
+
+    Parameters
+    ----------
+    preset : {"paper", "code"}, default="paper"
+        Whose weights, schedule and KL terms stand in for what is None below: the paper's, or those of its
+        published code. The notes list both.
+    latent_dim : int, default=20
+        Size of the latent space of poses.
+    width : int, default=64
+        Channels of the first convolution; those of all others are in proportion. 64 is the paper's.
+    pose_hidden_units : int or None, default=None
+        Hidden units of the pose encoder and of the pose decoder.
+    stages : "auto" or tuple of str, default="auto"
+        What is trained: "pose", and then any of "depth" and "posterior", in this order. "auto" is all three
+        where X has rows of both domains, and else ("pose", "posterior").
+    supervision : {"all", "synthetic", "real"}, default="all"
+        Whose labels are used. With "synthetic" or "real" the labels of the other domain are used nowhere, the
+        posterior learns from labelled pictures alone (no feature matching), and rows of both domains are
+        predicted through the front layers of that domain.
+    domain : {"synthetic", "real"}, default="real"
+        What the rows of an X without the column ``domain`` are, in ``fit`` and afterwards. Of that column,
+        "synthetic" is synthetic and any other name is real.
+    pose_kl_weight, pose_weight : float or None, default=None, None
+        lambda_0 and lambda_1: KL term and reconstruction of poses.
+    kl_weight, reconstruction_weight : float or None, default=None, None
+        lambda_2 and lambda_3: KL terms and reconstructions of pictures, also of twice translated ones.
+    adversarial_weight : float or None, default=None
+        lambda_4: cross entropies, of generators and of discriminators.
+    map_weight, map_picture_weight : float or None, default=None, None
+        lambda_5 and lambda_6: mapped poses beside the latent maps of their pictures, and beside the pictures.
+    posterior_weight : float or None, default=None
+        lambda_7: latent vectors found in pictures beside those of their poses.
+    feature_weight, posterior_feature_weight : float or None, default=None, None
+        lambda_8 in the stages "depth" and "posterior": the feature matching.
+    max_iter : int, dict of str to int or None, default=None
+        Training steps, for each stage or by stage; a stage that a dict leaves out has the preset's.
+    lr : float, dict of str to float or None, default=None
+        Learning rate of Adam, in the same way. Its betas are 0.5 and 0.999, its weight decay 1e-4.
+    batch_size : int, dict of str to int or None, default=None
+        Rows of each domain in a training step, in the same way.
+    source : {"auto", "depth", "rgb"}, default="auto"
+        Modality of ``X``; "auto" reads it off X and takes depth where X has both.
+    given : tuple of str, default=()
+        What is given to the model beside X, any of "root" (T) and "scale" (S); see
+        `CrossModalVAERegressor`. The paper gives the root: it knows the centre of the hand's cube. Depth
+        pictures are then relative to their own middle, within 150 mm of it.
+    root : str or int, default="palm"
+        The root joint: a joint's name or index, or "palm".
+    augment : {"auto", "paper", None} or dict, default="auto"
+        Augmentation, in batches on the device; see `skhand.training.check_augment` for the names of a dict.
+        "auto" is the paper's for y made of poses (rotation within 180 degrees, 10 mm of translation of a cube
+        of 300 mm), and none otherwise.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        Course of the learning rate within each stage.
+    early_stopping : bool, default=False
+        Whether the stage "posterior" ends when its validation error no longer improves, and to bring its best
+        weights back. The other stages have no validation error.
+    validation_fraction : float, default=0.1
+        Share of the labelled rows that is set aside, at random, for early stopping, where ``fit`` gets no
+        ``X_val``. Neighbouring frames of a video are near-duplicates: give ``X_val`` then.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before the stage ends.
+    tol : float, default=1e-3
+        What counts as an improvement, relative to the best error.
+    image_shape : tuple of int or None, default=None
+        Shape of one picture, where X has flattened rows.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during the training of each stage, after skhand's own. scikit-learn's own callbacks go through
+        ``set_callbacks``; when one of them stops, it stops all stages.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the last fit: in the stage that was interrupted, with its optimiser and
+        the steps that it lacks, and then with the stages that were not trained yet. Where none is left, the
+        last stage is trained again, with a new optimiser. So a copy of an estimator that was fitted with
+        ``stages=("pose", "depth")`` may learn the posterior with another ``supervision``.
+    device : str, default="auto"
+        "auto" is a GPU if there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the training's matrix products; "auto" is bfloat16 where the hardware has it. Predictions
+        are always made in float32.
+    random_state : int, RandomState or None, default=None
+        Seed of weights, shuffles, augmentation and latent noise. The global random state is left alone.
+    verbose : bool, default=False
+        Whether to print one line an epoch.
+
+    Attributes
+    ----------
+    module_ : SimToRealNet
+        The networks, in evaluation mode.
+    n_parameters_ : int
+        Number of their weights, those of later stages included.
+    stages_ : tuple of str
+        The stages of the last fit.
+    stage_ : str
+        The stage that was trained last; after an interrupt, the one that was interrupted.
+    n_steps_ : dict of str to int
+        Training steps that each stage has really run, an interrupted epoch's left out.
+    n_iter_ : int
+        Number of epochs, of all stages. An epoch is 1000 training steps, the last one of a stage fewer.
+    history_ : dict of str to list
+        One column a loss term and one entry an epoch, NaN where the stage has no such term: ``stage``,
+        ``train_loss`` (the sum of the terms), ``pose``, ``pose_kl``, ``reconstruction``, ``kl``, ``cycle``,
+        ``cycle_kl``, ``adversarial``, ``map``, ``map_picture``, ``discriminator``, ``feature``,
+        ``posterior``, ``posterior_feature`` (all weighted), ``seconds``, and ``valid_epe`` (mm) or
+        ``valid_rmse`` with validation data. ``<term>_gradient`` is the norm of a term's gradient over that of
+        the main term's, in the epoch's first batch: at the pose's latent distribution beside ``pose``, at
+        pictures' latent maps beside ``reconstruction``, at mapped latent maps beside ``map_picture`` (for
+        ``map``), at the generators' shared block beside ``reconstruction`` (for ``map_picture``), and at the
+        discriminators' shared layers beside ``discriminator`` or ``posterior`` (for the feature matching).
+    domains_ : tuple of str
+        Domains that the training rows came from.
+    front_ : dict of str to str
+        For each domain of a row the domain whose front layers predict it: its own where they were trained.
+    posterior_variance_ : ndarray of shape (latent_dim,)
+        Mean squared distance of the latent vectors found in training pictures from those of their poses. It
+        is the same for all pictures and, measured on training rows, optimistic. ``return_std`` and
+        `sample_posterior` use it: the network itself gives no variance.
+    source_, target_ : str
+        Modality of X, and "pose3d".
+    latent_mean_, latent_cov_ : ndarray
+        0 and the identity: `sample` draws from the prior, as in the paper.
+    device_ : torch.device
+        Where the networks are.
+    n_features_in_ : int
+        Product of the shape of one sample of X.
+    input_shape_, y_shape_ : tuple of int
+        Shape of one sample of X and of y.
+
+    See Also
+    --------
+    CrossModalVAERegressor : One latent space that all modalities share.
+    skhand.preprocessing.DepthCropper : The cube around the hand that the paper's pictures show.
+
+    Notes
+    -----
+    The rows of the paper's Table 1 as settings, with real rows without a label being rows whose y is NaN:
+
+    ================  =================================================================================
+    row               settings
+    ================  =================================================================================
+    Synthetic-Only    ``stages=("pose", "posterior"), supervision="synthetic"``
+    Synthetic-Only*   ``stages=("pose", "depth", "posterior"), supervision="synthetic"``
+    LSPS-Synthetic    the defaults, y of all real rows being NaN
+    Real data*        ``stages=("pose", "depth", "posterior"), supervision="real"``
+    Sec. 3.3          the defaults, y of some real rows being NaN
+    ================  =================================================================================
+
+    With ``given=("root",)`` and 128 x 128 depth pictures from `DepthCropper` the defaults are the paper's.
+    The presets:
+
+    =======================================  =====================  =====================
+    parameter                                "paper"                "code"
+    =======================================  =====================  =====================
+    pose_hidden_units                        30                     50
+    pose_kl_weight, pose_weight              0.1, 100               0.1, 100
+    kl_weight, reconstruction_weight         0.1, 100               0.1, 100
+    adversarial_weight                       10                     10
+    map_weight, map_picture_weight           100, 10 000            1 000, 1 000
+    posterior_weight                         10                     10
+    feature_weight                           1e-4                   1e-3
+    posterior_feature_weight                 1                      10
+    max_iter (pose, depth, posterior)        2e5, 5e5, 5e4          2e5, 5e5, 5e4
+    lr                                       1e-4                   1e-3, 1e-4, 1e-4
+    batch_size                               128, 1, 32             64, 1, 32
+    KL term of poses                         standard               without 1/2
+    latent noise of poses                    standard               0.05 of the deviation
+    KL term of pictures                      1/2 ||mean||^2         mean of mean^2
+    =======================================  =====================  =====================
+
+    Choices, where the paper is silent or its print is wrong: poses are centred on the mean training pose, in
+    units of 150 mm, half of the cube; differences of poses and pictures are mean absolute ones, the 2-norms
+    of Eq. 6 and 7 mean squared ones; the KL term of pictures is divided by the number of a picture's values,
+    as a sum beside a mean would leave no latent maps but 0; the second term of Eq. 6 is minimised with a plus
+    before the difference; discriminators minimise their cross entropies and the feature matching, everything
+    else minimises the cross entropy of being taken for real; discriminators step first, on the pictures that
+    the generators then learn from; latent vectors of poses are samples wherever a loss reads them; unknown
+    coordinates (NaN) of a partly labelled pose enter the pose encoder as the mean pose's, and no loss.
+    Where only some rows of a domain are labelled, a step of "depth" and "posterior" reads one batch of all of
+    its rows and another one of the labelled.
+
+    An epoch of ``partial_fit`` is one pass through the rows of the present stage, of at most 1000 steps.
+
+    References
+    ----------
+    .. [1] M. Abdi, E. Abbasnejad, C. P. Lim, S. Nahavandi. 3D Hand Pose Estimation using Simulation and
+       Partial-Supervision with a Shared Latent Space. BMVC 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand import concat_frames
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.estimators import SimToRealRegressor
+    >>> settings = {"image_size": 16, "images": ("depth",), "random_state": 0}
+    >>> synthetic = make_hands(32, **settings)
+    >>> real = make_hands(32, domain="sensor", **settings)
+    >>> X = concat_frames([synthetic.data, real.data])
+    >>> y = np.concatenate([synthetic.target, np.full_like(real.target, np.nan)])
+    >>> est = SimToRealRegressor(width=2, max_iter=4, given=("root",), random_state=0).fit(X, y)
+    >>> est.predict(real.data).shape
+    (32, 21, 3)
+    >>> est.translate(real.data, to="synthetic").shape
+    (32, 16, 16)
+    >>> sorted(est.sample(3, target=("pose3d", "synthetic", "real")))
+    ['pose3d', 'real', 'synthetic']
+    """
+
+    def __init__(
+        self,
+        *,
+        preset: str = "paper",
+        latent_dim: int = 20,
+        width: int = 64,
+        pose_hidden_units: int | None = None,
+        stages: Sequence[str] | str = "auto",
+        supervision: str = "all",
+        domain: str = "real",
+        pose_kl_weight: float | None = None,
+        pose_weight: float | None = None,
+        kl_weight: float | None = None,
+        reconstruction_weight: float | None = None,
+        adversarial_weight: float | None = None,
+        map_weight: float | None = None,
+        map_picture_weight: float | None = None,
+        posterior_weight: float | None = None,
+        feature_weight: float | None = None,
+        posterior_feature_weight: float | None = None,
+        max_iter: int | Mapping[str, int] | None = None,
+        lr: float | Mapping[str, float] | None = None,
+        batch_size: int | Mapping[str, int] | None = None,
+        source: str = "auto",
+        given: tuple[str, ...] = (),
+        root: str | int = "palm",
+        augment: Any = "auto",
+        lr_schedule: str = "constant",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-3,
+        image_shape: tuple[int, ...] | None = None,
+        callbacks: Sequence[Any] | None = None,
+        warm_start: bool = False,
+        device: str = "auto",
+        precision: str = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ):
+        self.preset = preset
+        self.latent_dim = latent_dim
+        self.width = width
+        self.pose_hidden_units = pose_hidden_units
+        self.stages = stages
+        self.supervision = supervision
+        self.domain = domain
+        self.pose_kl_weight = pose_kl_weight
+        self.pose_weight = pose_weight
+        self.kl_weight = kl_weight
+        self.reconstruction_weight = reconstruction_weight
+        self.adversarial_weight = adversarial_weight
+        self.map_weight = map_weight
+        self.map_picture_weight = map_picture_weight
+        self.posterior_weight = posterior_weight
+        self.feature_weight = feature_weight
+        self.posterior_feature_weight = posterior_feature_weight
+        self.max_iter = max_iter
+        self.lr = lr
+        self.batch_size = batch_size
+        self.source = source
+        self.given = given
+        self.root = root
+        self.augment = augment
+        self.lr_schedule = lr_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.image_shape = image_shape
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def transform(self, X: Any, source: str | None = None, space: str = "pose") -> np.ndarray:
+        """Embed rows: the mean of each row's posterior.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows as in ``fit``; for ``source="pose3d"`` poses, mm, as an array or the column ``pose3d``.
+        source : str or None, default=None
+            Modality to encode, "pose3d" or that of X in ``fit``, which None is.
+        space : {"pose", "depth"}, default="pose"
+            The latent space of poses, or that of the pictures of both domains, to which poses are mapped.
+
+        Returns
+        -------
+        Z : ndarray of shape (n, latent_dim) or (n, 4 * width * height / 4 * width / 4), float32
+            For "depth" the flattened maps, (4 * width, height / 4, width / 4) a row, the picture's sizes
+            rounded up.
+
+        Raises
+        ------
+        InputError
+            If X does not fit what was fitted, or the stage "depth" was not trained and ``space`` needs it.
+        """
+        check_is_fitted(self)
+        check_option(space, "space", ("pose", "depth"))
+        if space == "pose":
+            return super().transform(X, source)
+        self._require_depth("space: 'depth'")
+        source, _, columns = self._read(X, source, None)
+
+        def maps(x: Any, modality: str, batch: dict[str, Any]) -> Any:
+            flat = self._maps(x, modality, batch).flatten(1)
+            return flat, flat[:, :0]
+
+        return self._encode(columns, np.arange(len(columns[source])), source, maps)[0]
+
+    def translate(self, X: Any, to: str, source: str | None = None) -> np.ndarray:
+        """Bring rows to another domain: pictures through the latent space of pictures, poses through both.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows of the modality ``source``. Its column ``domain``, or the parameter, says where pictures are
+            from; those of the domain ``to`` are reconstructed.
+        to : {"synthetic", "real", "pose"}
+            Where to; "pose" is `predict`.
+        source : str or None, default=None
+            Modality of X, "pose3d" or that of X in ``fit``, which None is.
+
+        Returns
+        -------
+        pictures : ndarray of shape (n, height, width), mm, or (n, height, width, 3), uint8
+            As X's own look: depth is around each picture's own middle, 0 where nothing is near. Of poses with
+            "root" given, depth is around the training pictures' mean. For "pose" poses, mm, as from
+            `predict`.
+
+        Raises
+        ------
+        InputError
+            If X does not fit what was fitted, or the stage "depth" was not trained.
+        """
+        check_is_fitted(self)
+        check_option(to, "to", (*DOMAINS, "pose"))
+        if to == "pose":
+            return self.predict(X, source=source)
+        self._require_depth(f"to: {to!r}")
+        source, _, columns = self._read(X, source, None)
+        if source == "pose3d":
+            return self.predict(X, source=source, target=to)
+        codec = self.codecs_[source]
+        names = [*codec.columns, *self._encoder_columns()]
+
+        def translated(rows: np.ndarray) -> tuple[torch.Tensor]:
+            batch = fetch(columns, names, rows, self.device_)
+            maps = self._maps(codec.encode(batch), source, batch)
+            return (codec.decode(self.module_.generate(maps, to), batch),)
+
+        return self._in_chunks(np.arange(len(columns[source])), source, translated)[0]
+
+    def _require_depth(self, what: str) -> None:
+        if not self.n_steps_["depth"]:
+            raise InputError(f"{what} needs the stage 'depth', which was not trained.")
