@@ -10,6 +10,8 @@ import pytest
 
 # scikit-learn's estimator checks want it, and scipy reads it once, when it is first imported
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # processes that share the cores; torch reads it when it is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -93,11 +93,12 @@ def load_nyu(
         of LSPS) in place of the measured picture. There is no ``rgb`` then.
     focal : {588.03, 588.036865}, default=588.03
         Horizontal focal length, px; the vertical one that goes with it is 587.07 or 587.075073.
-    root_joint : {"palm", "PALM_3"}, default="palm"
-        What ``data.root`` holds: half way between wrist and middle MCP, or the data set's joint 32, about
-        which LSPS puts its cube (``DepthCropper(centre="root")``). An estimator that is given the root takes
-        y relative to its own ``root``, which must then be the same joint: with ``"PALM_3"``, ``root=32`` for
-        ``layout="native"`` and ``root=13`` for ``layout="nyu14"``.
+    root_joint : {"palm", "PALM_3", "PALM_5"}, default="palm"
+        What ``data.root`` holds: half way between wrist and middle MCP, or the data set's joint 32 or 34,
+        about which LSPS puts its cube (``DepthCropper(centre="root")``) for NYU and where it meets ICVL. An
+        estimator that is given the root takes y relative to its own ``root``, which must then be the same
+        joint: with ``"PALM_3"``, ``root=32`` for ``layout="native"`` and ``root=13`` for ``layout="nyu14"``;
+        with ``"PALM_5"``, ``root=34`` and, for ``layout="icvl16"``, ``root=0``.
     layout : str, default="canonical"
         Joints of ``target`` and ``visible``: ``"canonical"``, ``"native"`` for all 36 points, ``"nyu14"`` for
         the 14 that are evaluated, or another name of `skhand.skeleton.LAYOUTS`. ``data`` has the canonical
@@ -144,7 +145,7 @@ def load_nyu(
     check_option(view, "view", _VIEWS)
     check_option(synthetic, "synthetic", (False, True))
     check_option(focal, "focal", tuple(_FOCALS))
-    check_option(root_joint, "root_joint", ("palm", "PALM_3"))
+    check_option(root_joint, "root_joint", ("palm", "PALM_3", "PALM_5"))
     labels = folder / split / "joint_data.mat"
     require_labels([labels])
     return finish(

@@ -43,9 +43,7 @@ def find_source(
         for name in order:
             if name in X.columns:
                 return name
-        raise InputError(
-            f"X: expected a HandFrames with {' or '.join(order)}, got the columns {X.columns}."
-        )
+        raise InputError(f"X: expected a HandFrames with {' or '.join(order)}, got the columns {X.columns}.")
     shape = getattr(X, "shape", None)
     if shape is None:
         try:

@@ -36,7 +36,7 @@ class LatentPoseEstimator(
 ):
     """Base of the estimators with encoders and decoders around one latent space.
 
-    A subclass's ``fit`` sets ``module_`` (with ``encoders`` and ``decoders`` by modality, or else the subclass
+    A subclass's ``fit`` sets ``module_`` (with ``encoders`` and ``decoders`` by modality, unless the subclass
     has its own `_sources`, `_targets`, `_posterior` and `_output`), ``codecs_``,
     ``source_``, ``target_``, ``given_``, ``poses_``, ``y_shape_``, ``device_``, ``latent_mean_``,
     ``latent_cov_`` and ``scale_mean_``, and has ``_build_module``.

@@ -156,7 +156,7 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
         both = self.domains_ == DOMAINS
         if self._has_auto_stages():
             ready = both or (not fresh and "depth" in self._finished)
-            stages = STAGES if ready else ("pose", "posterior")
+            stages: tuple[str, ...] = STAGES if ready else ("pose", "posterior")
         else:
             stages = check_stages(self.stages)
         begun = () if fresh else tuple(dict.fromkeys([*self.history_.get("stage", []), self.stage_]))
@@ -330,9 +330,7 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
         trained = set(DOMAINS) if matched else set(labelled)
         if self.supervision == "all" and self.n_steps_["posterior"]:
             trained |= set(self.front_.values())
-        self.front_ = {
-            domain: domain if domain in trained else other_domain(domain) for domain in DOMAINS
-        }
+        self.front_ = {domain: domain if domain in trained else other_domain(domain) for domain in DOMAINS}
         return matched
 
     def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:

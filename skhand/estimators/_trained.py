@@ -226,8 +226,8 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
         for column, parameter, weight, term in self._weights_of_terms():
             if weight > 0 and np.nanmax(self.history_.get(column, [1.0])) < _WEAK:
                 warnings.warn(
-                    f"{parameter}={weight:g}: {term} never reached {_WEAK:g} of {self._main_term}'s gradient; "
-                    "it does nothing.",
+                    f"{parameter}={weight:g}: {term} never reached {_WEAK:g} of {self._main_term}'s "
+                    "gradient; it does nothing.",
                     TrainingWarning,
                     stacklevel=3,
                 )

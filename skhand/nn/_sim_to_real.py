@@ -14,7 +14,7 @@ __all__ = ["DOMAINS", "SimToRealNet"]
 
 DOMAINS = ("synthetic", "real")
 
-SLOPE = 0.2  # of LeakyReLU; not published
+SLOPE = 0.01  # of LeakyReLU
 MIN_SIZE = 8  # px
 N_HALVINGS = 6  # in discriminators and posterior
 
@@ -28,11 +28,12 @@ class SimToRealNet(nn.Module):
     come in; a residual block is 256 -> 512 -> 256 channels with its middle in 4 groups; six convolutions
     halve the picture before the last layer of discriminators and posterior.
 
-    Not published, and chosen: a slope of 0.2 below zero, paddings, instance normalisation without weights,
-    and the initial weights. Convolutions start normal with standard deviation 0.02 sqrt(64 / width) and
-    biases 0: DCGAN's 0.02 at the paper's width, and at another width signals keep about their size. The linear
-    layers of the pose networks start as PyTorch's do, with which they learned faster than with 0.02 on NYU's
-    poses (12 mm instead of 15 mm after 8 000 iterations).
+    Not printed: the paddings; the slope of 0.01 below zero and the instance normalisation without weights,
+    which are those of the authors' code; and the initial weights, which are chosen. Convolutions start normal
+    with standard deviation 0.02 sqrt(64 / width) and biases 0: the usual 0.02 (DCGAN) at the paper's width,
+    while at another width signals keep about their size. The linear layers of the pose networks start as
+    PyTorch's do: on NYU's poses they learned faster so than with 0.02 (12 mm instead of 15 mm after 8 000
+    iterations).
 
     Parameters
     ----------

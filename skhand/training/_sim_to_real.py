@@ -37,6 +37,7 @@ __all__ = ["DepthTask", "PoseTask", "PosteriorTask"]
 
 _WEIGHT_OF = {"cycle": "reconstruction", "cycle_kl": "kl"}  # terms that share another one's weight
 
+
 class SimToRealTask(CodedTask):
     """What the stages share.
 
@@ -45,8 +46,8 @@ class SimToRealTask(CodedTask):
     source : str
         Modality of the pictures.
     weights : dict of str to float
-        Weight of each term, by its name in the history; ``cycle`` has that of ``reconstruction``, ``cycle_kl``
-        that of ``kl``, and the discriminators have ``adversarial``.
+        Weight of each term, by its name in the history; ``cycle`` has that of ``reconstruction``,
+        ``cycle_kl`` that of ``kl``, and the discriminators have ``adversarial``.
     preset : {"paper", "code"}
         Whose KL terms and latent noise of poses.
     pictures : sequence of str
@@ -97,8 +98,8 @@ class PoseTask(SimToRealTask):
 
     Parameters
     ----------
-    source, weights, preset, **settings
-        As in `SimToRealTask`.
+    source, weights, preset, pictures, labelled, **settings
+        As in `SimToRealTask`; a step reads poses only, and there are no ``pictures`` and no ``labelled``.
     """
 
     def step(
@@ -247,9 +248,7 @@ class DepthTask(SimToRealTask):
             picture.append(l1_loss(made.drawn[domain], wanted))
         return {"map": added(latent), "map_picture": added(picture)} if latent else {}
 
-    def _ratios(
-        self, module: SimToRealNet, terms: Mapping[str, Tensor], made: Made
-    ) -> dict[str, Tensor]:
+    def _ratios(self, module: SimToRealNet, terms: Mapping[str, Tensor], made: Made) -> dict[str, Tensor]:
         """Gradients beside those of the main terms: of the reconstruction, and of mapped pictures."""
         means = tuple(made.means.values())
         names = ("kl", "adversarial", "cycle", "cycle_kl")

@@ -35,8 +35,18 @@ class SignedCodec:
         return 2.0 * self.codec.encode(batch)
 
     def decode(self, output: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Network output to pictures in their own units."""
-        return self.codec.decode(output / 2.0, batch)
+        """Network output to pictures in their own units.
+
+        Depth is around the middle of the depth pictures in ``batch``, where there are any and each was taken
+        relative to its own.
+        """
+        pictures = self.codec.decode(output / 2.0, batch)
+        if "depth" not in batch or not getattr(self.codec, "relative", False):
+            return pictures
+        depth = batch["depth"].float()
+        middle = torch.where(depth > 0, depth, torch.nan).flatten(1).nanmedian(dim=1).values
+        moved = pictures + (middle.nan_to_num(self.codec.centre) - self.codec.centre)[:, None, None]
+        return torch.where(pictures > 0, moved.clamp_min(0), 0.0)
 
 
 def other_domain(domain: str) -> str:

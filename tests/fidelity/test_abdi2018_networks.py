@@ -143,7 +143,7 @@ def test_what_comes_out_of_the_full_preset():
 
 
 def leaky(x):
-    return torch.where(x > 0, x, 0.2 * x)
+    return torch.where(x > 0, x, 0.01 * x)
 
 
 def normalised(x):
@@ -174,9 +174,10 @@ def close(found, wanted):
     np.testing.assert_allclose(found.detach().numpy(), wanted.numpy(), atol=1e-10)
 
 
+@pytest.mark.parametrize("image_size", [(32, 24), (29, 22)])
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_encoders_and_generators_are_the_printed_layers(domain):
-    net, x = small().double(), pictures().double()
+def test_encoders_and_generators_are_the_printed_layers(domain, image_size):
+    net, x = small(image_size=image_size).double(), pictures(image_size=image_size).double()
     layers = pairs(net.encoders[domain])
     y = leaky(functional.conv2d(x, *layers[0], padding=3))
     for layer in layers[1:3]:
@@ -190,7 +191,8 @@ def test_encoders_and_generators_are_the_printed_layers(domain):
     for layer in layers[9:11]:
         y = leaky(functional.conv_transpose2d(y, *layer, stride=2, padding=1, output_padding=1))
     y = torch.tanh(functional.conv_transpose2d(y, *layers[11]))
-    close(net.generate(net.encode(x, domain), domain), y)
+    assert y.shape == (3, 1, 32, 24)
+    close(net.generate(net.encode(x, domain), domain), y[..., : image_size[0], : image_size[1]])
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -207,7 +209,7 @@ def test_discriminators_and_posterior_are_the_printed_layers(domain):
 
 
 def test_mapping_and_pose_networks_are_the_printed_layers():
-    net = small(image_size=(128, 128), width=2).double()
+    net = small(image_size=(100, 128), width=2).double()
     poses = torch.randn(5, 63, generator=torch.Generator().manual_seed(0)).double()
     (first, first_bias), (head, head_bias) = pairs(net.pose_encoder)
     wanted = leaky(poses @ first.T + first_bias) @ head.T + head_bias
@@ -221,7 +223,8 @@ def test_mapping_and_pose_networks_are_the_printed_layers():
     y = torch.einsum("nc,ckhw->nkhw", z, layers[0][0]) + layers[0][1][:, None, None]
     for layer in layers[1:]:
         y = functional.conv_transpose2d(leaky(y), *layer, stride=2, padding=1)
-    close(net.map_pose(z), y)
+    assert y.shape == (5, 8, 32, 32)
+    close(net.map_pose(z), y[:, :, :25])
 
 
 def test_the_log_variance_is_kept_in_a_range_that_cannot_overflow():
@@ -372,7 +375,7 @@ def test_convolutions_start_normal_whatever_the_width(width):
 
 
 def test_a_small_network_lets_as_much_through_as_a_large_one():
-    """With 0.02 at every width, an eight times narrower network would give less than 1 / 50 of the signal."""
+    """With 0.02 at every width, an eight times narrower network would give 1 / 300 of the signal."""
     x = pictures(image_size=(64, 64), n=8)
     spread = []
     for width in (4, 32):

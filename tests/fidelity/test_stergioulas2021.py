@@ -332,4 +332,11 @@ def test_training_defaults_are_the_papers():
     }  # fmt: skip
     assert {name: parameters[name] for name in paper} == paper
     settings = AlignedLatentRegressor._paper_augment
-    assert settings == {"rotate": 45.0, "shift": 0.0, "zoom": 0.0, "flip": "vertical", "colour": 0.0}
+    assert settings == {
+        "rotate": 45.0,
+        "shift": 0.0,
+        "zoom": 0.0,
+        "flip": "vertical",
+        "colour": 0.0,
+        "depth": 0.0,
+    }

@@ -8,8 +8,7 @@ import torch
 
 from skhand.exceptions import InputError
 from skhand.geometry import bone_lengths
-from skhand.training import PAPER, DepthCodec, augment_batch, check_augment
-from skhand.training._augment import ABDI
+from skhand.training import ABDI, PAPER, DepthCodec, augment_batch, check_augment
 
 SIZE = (72, 96)  # height, width: not square
 CAMERA = np.array([[150.0, 0, 41.0], [0, 120.0, 44.0], [0, 0, 1]])  # fx != fy, off the centre

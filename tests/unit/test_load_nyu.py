@@ -118,6 +118,9 @@ def test_the_root_may_be_the_centre_of_lsps_cube(copy):
     bunch = load_nyu(root, "test", root_joint="PALM_3", layout="nyu14")
     np.testing.assert_allclose(bunch.data.root, down[:, 32], atol=1e-9)
     np.testing.assert_allclose(bunch.target[:, 13], bunch.data.root)  # the estimator's root=13
+    meeting_icvl = load_nyu(root, "test", root_joint="PALM_5", layout="icvl16")
+    np.testing.assert_allclose(meeting_icvl.data.root, down[:, 34], atol=1e-9)
+    np.testing.assert_allclose(meeting_icvl.target[:, 0], meeting_icvl.data.root)  # the estimator's root=0
     crop = load_nyu(root, "test", root_joint="PALM_3", crop=DepthCropper(centre="root", size=32)).data
     u, v = (crop.camera[0] @ down[0, 32] / down[0, 32, 2])[:2]
     assert u == pytest.approx(15.5) and v == pytest.approx(15.5)

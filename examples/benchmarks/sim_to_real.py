@@ -1,0 +1,226 @@
+"""What simulated depth is worth to SimToRealRegressor: Abdi et al. 2018, Table 1 and Fig. 5.
+
+Generated hands in the framing of a depth camera (a 300 mm window): clean depth is the synthetic domain, the
+model of a structured-light sensor the real one. The domains show different hands of different people, and all
+hands of some people of the real domain are held out, others for each seed. Given: T. Rows that share stages
+share their weights: the pose stage learns from synthetic poses only, the depth stage from unlabelled real
+pictures, and then each row trains its own posterior. Nothing is chosen on the held-out people.
+
+Checkpoints and results are kept in ``--out``; a second call goes on, and only prints what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+import joblib
+import numpy as np
+import torch
+from sklearn.model_selection import GroupShuffleSplit
+
+from skhand import HandFrames, concat_frames
+from skhand.datasets import HAND_PRESETS, make_hands
+from skhand.estimators import SimToRealRegressor
+from skhand.metrics import mean_epe, pcf
+
+FIRST = {"pose": ("pose",), "depth": ("pose", "depth")}
+PAPER = {  # Table 1: mean error (mm) and frames within 40 mm (%) on NYU, on ICVL
+    "synthetic only": (25.24, 36.57, 23.96, 51.07),
+    "synthetic only, pretrained": (23.71, 43.60, 23.91, 48.37),
+    "LSPS-synthetic": (17.84, 62.57, 14.09, 86.78),
+    "real data, pretrained": (15.83, 73.62, 7.09, 96.18),
+}
+
+
+class Row(NamedTuple):
+    """The stages that a row starts from, whose labels it learns from, and the share of real ones."""
+
+    after: str
+    supervision: str
+    labels: float
+
+
+def rows_of(shares: list[float]) -> dict[str, Row]:
+    """Table 1's rows, and for each share of real labels the method beside these labels alone."""
+    rows = {
+        "synthetic only": Row("pose", "synthetic", 0.0),
+        "synthetic only, pretrained": Row("depth", "synthetic", 0.0),
+        "LSPS-synthetic": Row("depth", "all", 0.0),
+        "real data, pretrained": Row("depth", "real", 1.0),
+    }
+    for share in shares:
+        rows[f"LSPS, {share:.0%} of the labels"] = Row("depth", "all", share)
+        rows[f"these labels only, {share:.0%}"] = Row("pose", "real", share)
+    return rows
+
+
+class Hands(NamedTuple):
+    """Both domains: pictures, joints, and who each real hand belongs to."""
+
+    synthetic: HandFrames
+    y_synthetic: np.ndarray
+    real: HandFrames
+    y_real: np.ndarray
+    people: np.ndarray
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("sim_to_real"))
+    parser.add_argument("--n-samples", type=int, default=8000, help="hands of each domain (default: 8000)")
+    parser.add_argument("--n-subjects", type=int, default=200, help="people of each domain")
+    parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
+    parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
+    parser.add_argument("--width", type=int, default=8, help="the paper's is 64 (default: 8)")
+    parser.add_argument(
+        "--steps", type=int, nargs=3, default=[20000, 10000, 4000], help="pose, depth, posterior"
+    )
+    parser.add_argument("--batch-sizes", type=int, nargs=3, default=[128, 4, 32])
+    parser.add_argument(
+        "--lr", type=float, nargs=3, default=[1e-3, 2e-4, 1e-3], help="pose, depth, posterior"
+    )
+    parser.add_argument("--labels", type=float, nargs="*", default=[0.02, 0.1], help="shares of real labels")
+    parser.add_argument("--rows", nargs="+", default=None, help="only these rows")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--device", default="auto")
+    return parser.parse_args()
+
+
+def read(args: argparse.Namespace) -> Hands:
+    """Both domains, rendered once."""
+    path = args.out / "hands.joblib"
+    if not path.exists():
+        sensor = {**HAND_PRESETS["nyu"], "images": ("depth",)}
+        common = {
+            "image_size": args.image_size,
+            "n_subjects": args.n_subjects,
+            "rotation": args.rotation,
+            "side": "right",
+        }
+        clean = make_hands(args.n_samples, **common, **{**sensor, "domain": "clean"}, random_state=0)
+        real = make_hands(args.n_samples, **common, **sensor, random_state=1)
+        save(Hands(clean.data, clean.target, real.data, real.target, real.groups), path)
+    return joblib.load(path)
+
+
+def save(what: object, path: Path) -> None:
+    """Write a file whole or not at all."""
+    joblib.dump(what, path.with_suffix(".tmp"))
+    path.with_suffix(".tmp").rename(path)
+
+
+def fit(
+    args: argparse.Namespace, seed: int, row: Row, X: HandFrames, y: np.ndarray, unlabelled: np.ndarray
+) -> SimToRealRegressor:
+    """Fit one row from its first stages, which are fitted where they are not kept yet."""
+    stages = ("pose", "depth", "posterior")
+    estimator = SimToRealRegressor(
+        width=args.width,
+        given=("root",),
+        max_iter=dict(zip(stages, args.steps, strict=True)),
+        batch_size=dict(zip(stages, args.batch_sizes, strict=True)),
+        lr=dict(zip(stages, args.lr, strict=True)),
+        lr_schedule="cosine",
+        warm_start=True,
+        device=args.device,
+        random_state=seed,
+    )
+    for name, first in FIRST.items():
+        path = args.out / f"seed{seed}-{name}.joblib"
+        if not path.exists():
+            save(estimator.set_params(stages=first).fit(X, unlabelled), path)
+        estimator = joblib.load(path).set_params(device=args.device)
+        if name == row.after:
+            break
+    estimator.set_params(stages=(*FIRST[row.after], "posterior"), supervision=row.supervision)
+    return estimator.fit(X, y)
+
+
+def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict[str, object]:
+    """Errors of one row on held-out people of the real domain."""
+    split = GroupShuffleSplit(1, test_size=0.2, random_state=seed)
+    train, test = next(split.split(hands.y_real, groups=hands.people))
+    known = np.random.default_rng(seed).permutation(len(train))[: round(row.labels * len(train))]
+    y = np.full_like(hands.y_real[train], np.nan)
+    unlabelled = np.concatenate([hands.y_synthetic, y])
+    y[known] = hands.y_real[train][known]
+    X = concat_frames([hands.synthetic, hands.real[train]])
+    fitted = fit(args, seed, row, X, np.concatenate([hands.y_synthetic, y]), unlabelled)
+    wanted, predicted = hands.y_real[test], fitted.predict(hands.real[test])
+    mean_pose = np.broadcast_to((hands.y_real[train] - hands.real[train].root[:, None]).mean(0), wanted.shape)
+    return {
+        "epe_mm": mean_epe(wanted, predicted, align="root"),
+        "frames_within_40mm": pcf(wanted, predicted, 40.0, align="root"),
+        "mean_pose_mm": mean_epe(wanted, mean_pose, align="root"),
+        "real_labels": len(known),
+        "train_rows": len(X),
+        "test_rows": len(test),
+        "steps": dict(fitted.n_steps_),
+        "n_parameters": fitted.n_parameters_,
+        "seconds": sum(fitted.history_["seconds"]),
+    }
+
+
+def machine() -> dict[str, object]:
+    """What the numbers were measured on."""
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def report(args: argparse.Namespace, rows: dict[str, Row], fits: dict[str, dict]) -> None:
+    """Print the table: means over seeds, their spread, the gap that is closed, and the paper's figures."""
+    print(f"{'means over seeds':32s} {'EPE mm':>15s} {'within 40 mm':>13s}   paper, NYU: mm, %   ICVL: mm, %")
+    means = {}
+    for name in rows:
+        found = [fits[f"seed {seed}, {name}"] for seed in args.seeds]
+        epe = np.array([fit["epe_mm"] for fit in found])
+        within = np.mean([fit["frames_within_40mm"] for fit in found])
+        paper = "{:10.2f}, {:.2f} {:10.2f}, {:.2f}".format(*PAPER[name]) if name in PAPER else ""
+        print(f"{name:32s} {epe.mean():7.2f} +- {epe.std():4.2f} {within:13.1%} {paper}")
+        means[name] = epe
+    table = list(PAPER)[1:]
+    if all(name in means for name in table):
+        before, ours, best = (means[name] for name in table)
+        closed = (before - ours) / (before - best)
+        print(f"share of the gap closed: {closed.mean():.0%} +- {closed.std():.0%} (paper: 74% and 58%)")
+
+
+def main() -> None:
+    """Fit what is not there yet, keep it and print the table."""
+    args = parse()
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows = rows_of(args.labels)
+    rows = {name: rows[name] for name in args.rows or rows}
+    left_out = ("out", "labels", "rows", "seeds", "device")
+    settings = {name: value for name, value in vars(args).items() if name not in left_out}
+    path = args.out / "results.json"
+    done = {"settings": settings, "given": "T", "machine": machine(), "paper": PAPER, "fits": {}}
+    if path.exists():
+        done = json.loads(path.read_text())
+        assert done["settings"] == settings, f"{path} was made with other settings"
+    hands = None
+    for seed in args.seeds:
+        for name, row in rows.items():
+            key = f"seed {seed}, {name}"
+            if key in done["fits"]:
+                continue
+            hands = hands or read(args)
+            done["fits"][key] = measure(args, seed, row, hands)
+            path.with_suffix(".tmp").write_text(json.dumps(done, indent=1))
+            path.with_suffix(".tmp").rename(path)
+            print(key, done["fits"][key], flush=True)
+    report(args, rows, done["fits"])
+
+
+if __name__ == "__main__":
+    main()
