@@ -76,6 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--n-subjects", type=int, default=200, help="people of each domain")
     parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
     parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
+    parser.add_argument("--preset", default="code", help="of the weights (default: the published code's)")
     parser.add_argument("--width", type=int, default=8, help="the paper's is 64 (default: 8)")
     parser.add_argument(
         "--steps", type=int, nargs=3, default=[20000, 10000, 4000], help="pose, depth, posterior"
@@ -120,6 +121,7 @@ def fit(
     """Fit one row from its first stages, which are fitted where they are not kept yet."""
     stages = ("pose", "depth", "posterior")
     estimator = SimToRealRegressor(
+        preset=args.preset,
         width=args.width,
         given=("root",),
         max_iter=dict(zip(stages, args.steps, strict=True)),

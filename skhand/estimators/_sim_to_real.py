@@ -192,6 +192,7 @@ class SimToRealRegressor(SimToRealPoseEstimator):
     KL term of poses                         standard               without 1/2
     latent noise of poses                    standard               0.05 of the deviation
     KL term of pictures                      1/2 ||mean||^2         mean of mean^2
+    rows of a batch with matched features    all                    the first four
     =======================================  =====================  =====================
 
     Choices, where the paper is silent or its print is wrong: poses are centred on the mean training pose, in

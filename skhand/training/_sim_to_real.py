@@ -35,6 +35,7 @@ from skhand.training._sim_to_real_terms import (
 
 __all__ = ["DepthTask", "PoseTask", "PosteriorTask"]
 
+CODE_MATCHED = 4  # rows of a batch on which the published code matches features in the last stage
 _WEIGHT_OF = {"cycle": "reconstruction", "cycle_kl": "kl"}  # terms that share another one's weight
 
 
@@ -269,7 +270,8 @@ class PosteriorTask(SimToRealTask):
 
     Minimises ``posterior`` times the mean squared difference to a sample of the pose's latent vector, over
     the labelled domains, and, where a step reads pictures of both domains, the feature matching on what the
-    frozen generators make of them. Only the discriminators' layers and the posterior's last one move.
+    frozen generators make of them; like the published code, the preset "code" does so for the first four
+    pictures of a domain only. Only the discriminators' layers and the posterior's last one move.
 
     Parameters
     ----------
@@ -295,7 +297,8 @@ class PosteriorTask(SimToRealTask):
             }
             made = None
             if coded:
-                x = {domain: batch.inputs[self.source] for domain, batch in coded.items()}
+                n = CODE_MATCHED if self.preset == "code" else None
+                x = {domain: batch.inputs[self.source][:n] for domain, batch in coded.items()}
                 made = make_pictures(module, x)
         with autocast(device, self.dtype):
             errors = [

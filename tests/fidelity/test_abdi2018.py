@@ -333,6 +333,24 @@ def test_pictures_are_in_minus_one_to_one_and_come_back():
     assert torch.equal(codec.decode(codec.encode({"rgb": rgb}), {}), rgb)
 
 
+@pytest.mark.parametrize(("preset", "n_matched"), [("paper", 6), ("code", 4)])
+def test_the_posterior_matches_features_of_as_many_rows_as_the_preset_says(preset, n_matched):
+    module, data = networks(), {S: batch(0, n=6), R: batch(1, n=6)}
+    task = task_of("posterior", preset)
+    pairs = [([0, 2], data[S]), ([1, 3], data[R])]
+    torch.manual_seed(2)
+    found = task.step(module, torch.optim.SGD(module.parameters(), lr=0.0), pairs, measure=False)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for domain in DOMAINS:
+            coded_pose(module, data[domain], preset)
+        mu = {d: module.encode(pictures(data[d])[:n_matched], d) for d in DOMAINS}
+        z = {d: mu[d] + torch.randn_like(mu[d]) for d in DOMAINS}
+        shown = {d: [module.features(module.generate(z[d], to), to) for to in DOMAINS] for d in DOMAINS}
+    wanted = WEIGHTS["posterior_feature"] * sum(l1(*shown[d]) for d in DOMAINS)
+    torch.testing.assert_close(found["posterior_feature"], wanted)
+
+
 # ---------------------------------------------------------------- presets and Table 1
 
 SHARED = {
