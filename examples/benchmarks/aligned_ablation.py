@@ -59,6 +59,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--n-samples", type=int, default=12000)
     parser.add_argument("--n-subjects", type=int, default=400)
     parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
+    parser.add_argument("--source", choices=("rgb", "keypoints2d"), default="rgb", help="(default: rgb)")
     parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
     parser.add_argument("--backbone", default="small")
     parser.add_argument("--batch-size", type=int, default=64)
@@ -81,10 +82,12 @@ def read(args: argparse.Namespace) -> tuple[HandFrames, np.ndarray, np.ndarray]:
             image_size=2 * args.image_size,
             n_subjects=args.n_subjects,
             rotation=args.rotation,
-            images=("rgb",),
+            images=("rgb",) if args.source == "rgb" else (),
             random_state=0,
         )
-        views = make_pipeline(ViewAligner(), HandCropper(args.image_size))
+        views = make_pipeline(
+            ViewAligner(), *([HandCropper(args.image_size)] if args.source == "rgb" else [])
+        )
         save((views.fit_transform(hands.data), hands.target, hands.groups), path)
     return joblib.load(path)
 
@@ -112,6 +115,7 @@ def fit_row(
     """Fit one row, from the longest chain of steps that is there already."""
     own = {name: value for name, value in ROWS[row].items() if name != "stages"}
     estimator = AlignedLatentRegressor(
+        source=args.source,
         backbone=args.backbone,
         given=("root", "scale", "side"),
         batch_size=args.batch_size,

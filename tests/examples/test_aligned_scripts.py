@@ -39,6 +39,8 @@ def test_the_ablation_shares_its_stages_and_resumes(tmp_path):
     assert {fit["epochs"] for fit in fits.values()} == {5}
     assert len({fit["epe_mm"] for fit in fits.values()}) == 4
     assert {"kcs_gradient", "geo_gradient"} <= set(fits["seed 0, D3"]["gradient_ratios"])
+    keypoints = ("--out", tmp_path / "keypoints", *small, "--source", "keypoints2d", "--rows", "A")
+    assert run("aligned_ablation.py", *keypoints).splitlines()[-1].startswith("A ")
 
 
 def test_the_photographs_compare_both_estimators(tmp_path):
