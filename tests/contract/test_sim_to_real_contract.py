@@ -71,8 +71,8 @@ class PaintedOfTwoDomains(PaintedRegressor):
 
 def small(cls, **options):
     settings = {
-        "width": 1, "max_iter": {"pose": 60, "depth": 2, "posterior": 50}, "latent_dim": 5,
-        "lr": {"pose": 2e-2, "posterior": 2e-2}, "batch_size": {"posterior": 16}, "random_state": 0,
+        "preset": "code", "width": 4, "max_iter": {"pose": 60, "depth": 2, "posterior": 80}, "latent_dim": 5,
+        "lr": {"pose": 2e-2, "posterior": 3e-3}, "batch_size": {"posterior": 16}, "random_state": 0,
     }  # fmt: skip
     return cls(**{**settings, **options})
 
