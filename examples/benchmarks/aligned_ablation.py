@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from pathlib import Path
 
 import joblib
 import numpy as np
 import scipy.stats
-import torch
+from recording import machine, save, save_results
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.pipeline import make_pipeline
 
@@ -90,12 +89,6 @@ def read(args: argparse.Namespace) -> tuple[HandFrames, np.ndarray, np.ndarray]:
         )
         save((views.fit_transform(hands.data), hands.target, hands.groups), path)
     return joblib.load(path)
-
-
-def save(what: object, path: Path) -> None:
-    """Write a file whole or not at all."""
-    joblib.dump(what, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").rename(path)
 
 
 def steps_of(row: str, epochs: list[int]) -> list[tuple[str, int, str]]:
@@ -172,18 +165,6 @@ def measure(
     }
 
 
-def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "gpu": gpu,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
 def interval(differences: np.ndarray) -> float:
     """Half the width of the 95% interval of a mean of paired differences (Student's t)."""
     n = len(differences)
@@ -236,8 +217,7 @@ def main() -> None:
             if key not in done["fits"]:
                 data = data or read(args)
                 done["fits"][key] = measure(args, seed, row, data)
-                path.with_suffix(".tmp").write_text(json.dumps(done, indent=1))
-                path.with_suffix(".tmp").rename(path)
+                save_results(done, path)
                 print(key, {k: v for k, v in done["fits"][key].items() if k != "gradient_ratios"}, flush=True)
     report(args, done["fits"])
 

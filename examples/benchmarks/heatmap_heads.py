@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from pathlib import Path
 
 import joblib
 import numpy as np
-import torch
+from recording import machine, save, save_results
 from sklearn.model_selection import GroupShuffleSplit
 
 from skhand import HandFrames
@@ -80,8 +79,7 @@ def read(args: argparse.Namespace) -> tuple[HandFrames, np.ndarray, np.ndarray]:
             images=("rgb",),
             random_state=0,
         )
-        joblib.dump((hands.data, hands.target, hands.groups), path.with_suffix(".tmp"))
-        path.with_suffix(".tmp").rename(path)
+        save((hands.data, hands.target, hands.groups), path)
     return joblib.load(path)
 
 
@@ -142,17 +140,6 @@ def errors(X: HandFrames, y: np.ndarray, predicted: object) -> dict[str, float]:
     }
 
 
-def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
 def report(args: argparse.Namespace, fits: dict[str, dict]) -> None:
     """Print the table: means over seeds, their spread, and the paper's figures."""
     print(
@@ -188,8 +175,7 @@ def main() -> None:
                 continue
             data = data or read(args)
             done["fits"][key] = measure(args, seed, row, data)
-            path.with_suffix(".tmp").write_text(json.dumps(done, indent=1))
-            path.with_suffix(".tmp").rename(path)
+            save_results(done, path)
             shown = {name: round(value, 2) for name, value in done["fits"][key].items()}
             print(key, shown, flush=True)
     report(args, done["fits"])

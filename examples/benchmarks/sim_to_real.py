@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from pathlib import Path
 from typing import NamedTuple
 
 import joblib
 import numpy as np
-import torch
+from recording import machine, save, save_results
 from sklearn.model_selection import GroupShuffleSplit
 
 from skhand import HandFrames, concat_frames
@@ -109,12 +108,6 @@ def read(args: argparse.Namespace) -> Hands:
     return joblib.load(path)
 
 
-def save(what: object, path: Path) -> None:
-    """Write a file whole or not at all."""
-    joblib.dump(what, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").rename(path)
-
-
 def fit(
     args: argparse.Namespace, seed: int, row: Row, X: HandFrames, y: np.ndarray, unlabelled: np.ndarray
 ) -> SimToRealRegressor:
@@ -168,17 +161,6 @@ def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict
     }
 
 
-def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
 def report(args: argparse.Namespace, rows: dict[str, Row], fits: dict[str, dict]) -> None:
     """Print the table: means over seeds, their spread, the gap that is closed, and the paper's figures."""
     print(f"{'means over seeds':32s} {'EPE mm':>15s} {'within 40 mm':>13s}   paper, NYU: mm, %   ICVL: mm, %")
@@ -218,8 +200,7 @@ def main() -> None:
                 continue
             hands = hands or read(args)
             done["fits"][key] = measure(args, seed, row, hands)
-            path.with_suffix(".tmp").write_text(json.dumps(done, indent=1))
-            path.with_suffix(".tmp").rename(path)
+            save_results(done, path)
             print(key, done["fits"][key], flush=True)
     report(args, rows, done["fits"])
 

@@ -10,7 +10,7 @@ from skhand._validation import check_number, check_option
 from skhand.estimators._fitting import Run
 from skhand.estimators._inputs import check_given
 from skhand.estimators._networks import CHANNELS, build_decoder, build_encoder
-from skhand.estimators._stages import by_stage, check_stages
+from skhand.estimators._stages import by_stage, check_stages, require_begun
 from skhand.estimators._trained import TrainedPoseEstimator, TrainingSetup
 from skhand.exceptions import InputError
 from skhand.nn import AlignedVAE, LatentDiscriminator, LatentMapper
@@ -64,9 +64,8 @@ class StagedPoseEstimator(TrainedPoseEstimator):
                 f"stages: 'refine' needs y with the {len(JOINTS)} joints, or kcs_weight=0 and geo_weight=0; "
                 f"got y of shape {self.y_shape_} a row."
             )
-        begun = () if fresh else tuple(dict.fromkeys([*self.history_.get("stage", []), self.stage_]))
-        if stages[: len(begun)] != begun:
-            raise InputError(f"stages: expected {begun}, as begun, to go on; got {stages}.")
+        if not fresh:
+            require_begun(stages, [*self.history_.get("stage", []), self.stage_])
         by_stage(self.max_epochs, "max_epochs", stages)
         by_stage(self.lr, "lr", stages)
         self.stages_ = stages

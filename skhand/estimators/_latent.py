@@ -27,8 +27,13 @@ from skhand.skeleton import root_position
 from skhand.training import evaluating, fetch, one_hot_side
 
 CPU_ROWS = {True: 4, False: 32}  # rows of one chunk on a CPU: of pictures, of vectors
-LATENT_ROWS = 512  # rows that the latent statistics are read off
+_LATENT_ROWS = 512  # rows that the latent statistics are read off
 _STD_SAMPLES = 32
+
+
+def rows_to_measure(rows: np.ndarray) -> np.ndarray:
+    """Some of the training rows, evenly spread, for statistics of the latent space."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), _LATENT_ROWS)).astype(int)]
 
 
 class LatentPoseEstimator(
@@ -359,7 +364,7 @@ class LatentPoseEstimator(
 
     def _read_latent(self, columns: dict[str, Any], rows: np.ndarray) -> None:
         """Mean and covariance of the source's latent samples over (some of) the training rows."""
-        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), LATENT_ROWS)).astype(int)]
+        some = rows_to_measure(rows)
         mean, log_var = self._encode(columns, some, self.source_)
         self.latent_mean_ = mean.mean(axis=0, dtype=np.float64)
         centred = mean - self.latent_mean_

@@ -12,7 +12,7 @@ import torch
 from skhand._validation import check_number, check_option
 from skhand.estimators._fitting import Run
 from skhand.estimators._inputs import check_given, find_source, usable_rows
-from skhand.estimators._latent import CPU_ROWS, LATENT_ROWS
+from skhand.estimators._latent import CPU_ROWS, rows_to_measure
 from skhand.estimators._networks import CHANNELS
 from skhand.estimators._sim_to_real_settings import (
     EPOCH_STEPS,
@@ -26,7 +26,7 @@ from skhand.estimators._sim_to_real_settings import (
     check_stages,
     epoch_lengths,
 )
-from skhand.estimators._stages import by_stage
+from skhand.estimators._stages import by_stage, require_begun
 from skhand.estimators._trained import TrainedPoseEstimator, TrainingSetup
 from skhand.exceptions import InputError
 from skhand.nn import DOMAINS, SimToRealNet
@@ -44,7 +44,6 @@ from skhand.training import (
 
 _ADAM = {"betas": (0.5, 0.999), "weight_decay": 1e-4}
 _GPU_ROWS = 64  # rows of one chunk
-_MIN_SIZE = 8  # px
 
 
 class SimToRealPoseEstimator(TrainedPoseEstimator):
@@ -149,9 +148,10 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
     def _check_data(self, fresh: bool) -> None:
         """Settle the stages."""
         size = self.shapes_[self.source_][:2]
-        if min(size) < _MIN_SIZE:
+        least = SimToRealNet.min_size
+        if min(size) < least:
             raise InputError(
-                f"X: expected pictures of at least {_MIN_SIZE} x {_MIN_SIZE} px, got {size[0]} x {size[1]}."
+                f"X: expected pictures of at least {least} x {least} px, got {size[0]} x {size[1]}."
             )
         both = self.domains_ == DOMAINS
         if self._has_auto_stages():
@@ -159,9 +159,8 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
             stages: tuple[str, ...] = STAGES if ready else ("pose", "posterior")
         else:
             stages = check_stages(self.stages)
-        begun = () if fresh else tuple(dict.fromkeys([*self.history_.get("stage", []), self.stage_]))
-        if stages[: len(begun)] != begun:
-            raise InputError(f"stages: expected {begun}, as begun, to go on; got {stages}.")
+        if not fresh:
+            require_begun(stages, [*self.history_.get("stage", []), self.stage_])
         if "depth" in stages and not both and (fresh or "depth" not in self._finished):
             raise InputError(
                 f"stages: 'depth' needs rows of both domains, got only {self.domains_}. X's column domain, "
@@ -229,7 +228,7 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
 
     def _read_latent(self, columns: dict[str, Any], rows: np.ndarray) -> None:
         """Measure how far the posterior is from (some of) the training rows' poses; the prior stays."""
-        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), LATENT_ROWS)).astype(int)]
+        some = rows_to_measure(rows)
         guess, _ = self._encode(columns, some, self.source_)
         true, _ = self._encode(columns, some, "pose3d")
         off = np.square(guess - true, dtype=np.float64).mean(axis=0)

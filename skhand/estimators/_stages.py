@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skhand._validation import check_number
@@ -33,6 +33,19 @@ def check_stages(stages: Any) -> tuple[str, ...]:
             f"'align') and 'refine', in this order; got {stages!r}."
         )
     return names
+
+
+def require_begun(stages: tuple[str, ...], trained: Sequence[str]) -> None:
+    """Check that stages go on with those that were trained, each named once an epoch.
+
+    Raises
+    ------
+    InputError
+        If they do not start with these, in this order.
+    """
+    begun = tuple(dict.fromkeys(trained))
+    if stages[: len(begun)] != begun:
+        raise InputError(f"stages: expected {begun}, as begun, to go on; got {stages}.")
 
 
 def by_stage(

@@ -15,7 +15,6 @@ __all__ = ["DOMAINS", "SimToRealNet"]
 DOMAINS = ("synthetic", "real")
 
 SLOPE = 0.01  # of LeakyReLU
-MIN_SIZE = 8  # px
 N_HALVINGS = 6  # in discriminators and posterior
 
 
@@ -59,12 +58,16 @@ class SimToRealNet(nn.Module):
         Latent vectors (n, latent_dim) to pose vectors (n, n_outputs).
     latent_size : tuple of int
         Height and width of the pictures' latent maps.
+    min_size : int
+        Smallest side of a picture, px.
 
     Raises
     ------
     InputError
         If a picture has a side below 8 px: too few places remain to normalise over.
     """
+
+    min_size = 8
 
     def __init__(
         self,
@@ -77,9 +80,10 @@ class SimToRealNet(nn.Module):
         pose_hidden_units: int = 30,
     ):
         super().__init__()
-        if min(image_size) < MIN_SIZE:
+        least = self.min_size
+        if min(image_size) < least:
             raise InputError(
-                f"image_size: expected at least {MIN_SIZE} x {MIN_SIZE} px, so that a quarter of it can be "
+                f"image_size: expected at least {least} x {least} px, so that a quarter of it can be "
                 f"normalised over its places; got {image_size[0]} x {image_size[1]}."
             )
         self.image_size = (image_size[0], image_size[1])

@@ -74,13 +74,17 @@ class DepthCodec:
         seen = depth > 0
         centre: Tensor | float = self.centre
         if self.relative:
-            flat = torch.where(seen, depth, torch.nan).flatten(1)
-            centre = flat.nanmedian(dim=1).values.nan_to_num(self.centre)
+            centre = self.middle(depth)
             if "depth_shift" in batch:
                 centre = centre + batch["depth_shift"]
             centre = centre[:, None, None]
         relative = ((depth - centre) / (2 * self.reach)).clamp(-0.5, 0.5)
         return torch.where(seen, relative, 0.5).unsqueeze(1)
+
+    def middle(self, depth: Tensor) -> Tensor:
+        """Median of each picture's measured pixels, of pictures (n, h, w), or ``centre`` without any."""
+        flat = torch.where(depth > 0, depth, torch.nan).flatten(1)
+        return flat.nanmedian(dim=1).values.nan_to_num(self.centre)
 
     def decode(self, output: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Network output to pictures (n, h, w), mm around the training pictures' mean depth, 0 where far."""

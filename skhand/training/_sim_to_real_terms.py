@@ -43,9 +43,8 @@ class SignedCodec:
         pictures = self.codec.decode(output / 2.0, batch)
         if "depth" not in batch or not getattr(self.codec, "relative", False):
             return pictures
-        depth = batch["depth"].float()
-        middle = torch.where(depth > 0, depth, torch.nan).flatten(1).nanmedian(dim=1).values
-        moved = pictures + (middle.nan_to_num(self.codec.centre) - self.codec.centre)[:, None, None]
+        middle = self.codec.middle(batch["depth"].float())
+        moved = pictures + (middle - self.codec.centre)[:, None, None]
         return torch.where(pictures > 0, moved.clamp_min(0), 0.0)
 
 
