@@ -134,7 +134,8 @@ class AlignTask(StageTask):
     """Stage 2: both mappers and the shared decoder, then the encoders too (Eq. 5-7).
 
     The loss is ``MSE + beta KL`` of the source's aligned latent vectors plus ``pose_weight`` times that of
-    the pose's. The decoder decodes both in one batch, so that its batch normalisation treats them alike.
+    the pose's. The decoder decodes both in one batch, so that its batch normalisation treats them alike; through
+    these statistics neither loss reaches the other modality's mapper and encoder.
 
     Parameters
     ----------
@@ -166,10 +167,10 @@ class AlignTask(StageTask):
         with autocast(own.inputs["pose3d"].device, self.dtype):
             posterior = self.aligned(module, self.source, cross)
             pose_posterior = self.aligned(module, "pose3d", own)
-            z = torch.cat([draw_latent(*posterior), draw_latent(*pose_posterior)])
-            output, pose_output = module.decoders["pose3d"](z).split(
-                [len(posterior[0]), len(pose_posterior[0])]
-            )
+            z, z_pose = draw_latent(*posterior), draw_latent(*pose_posterior)
+            decoder = module.decoders["pose3d"]
+            output = decoder(torch.cat([z, z_pose.detach()]))[: len(z)]
+            pose_output = decoder(torch.cat([z.detach(), z_pose]))[len(z) :]
         terms, ratios = self.vae_terms(output, cross.inputs["pose3d"], posterior, "", measure)
         more, more_ratios = self.vae_terms(
             pose_output, own.inputs["pose3d"], pose_posterior, "_pose", measure

@@ -150,8 +150,11 @@ def losses_of_stage(module, stage):
     z = torch.cat([draw(*aligned), draw(*true)])  # one batch, as the shared decoder sees it
     output, own = module.decoders["pose3d"](z).chunk(2)
     cross = nn.functional.mse_loss(output, J) + BETA * kl(*aligned)
-    loss = cross + W * (nn.functional.mse_loss(own, J) + BETA * kl(*true))
-    return [dict.fromkeys(["mappers.", "decoders.", *(["encoders."] if stage == "finetune" else [])], loss)]
+    pose = W * (nn.functional.mse_loss(own, J) + BETA * kl(*true))
+    losses = {"mappers.rgb.": cross, "mappers.pose3d.": pose, "decoders.": cross + pose}  # Eq. 6, 7 and 5
+    if stage == "finetune":
+        losses.update({"encoders.rgb.": cross, "encoders.pose3d.": pose})
+    return [losses]
 
 
 class RecordingSGD(torch.optim.SGD):
