@@ -14,7 +14,7 @@ from skhand.frames import HandFrames
 
 __all__ = ["concat_frames"]
 
-_UNKNOWN = ("keypoints2d", "pose3d", "table", "scale", "root", "box")
+_UNKNOWN = ("keypoints2d", "pose3d", "table", "camera", "scale", "root", "box")
 _UNCHANGED = ("affine", "rotation")
 
 
@@ -48,8 +48,8 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
     ----------
     frames : sequence of HandFrames
         Tables whose pictures have one size and type; pictures stay lazy. Where a table lacks a column that
-        another has, numbers become NaN, ``visible`` True, ``domain`` empty, and ``affine`` and ``rotation``
-        the identity. A picture, ``camera`` or ``side`` has no such value.
+        another has, numbers become NaN, ``camera`` among them, ``visible`` True, ``domain`` empty, and
+        ``affine`` and ``rotation`` the identity. A picture or ``side`` has no such value.
 
     Returns
     -------
@@ -58,8 +58,7 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
     Raises
     ------
     InputError
-        If there is no table, only some tables have a picture, ``camera`` or ``side``, or columns differ in
-        shape.
+        If there is no table, only some tables have a picture or ``side``, or columns differ in shape.
 
     Examples
     --------

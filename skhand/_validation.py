@@ -110,29 +110,39 @@ def check_number(
     raise InputError(f"{name}: expected {what}{' ' + bound if bound else ''}, got {value!r}.")
 
 
-def check_camera(camera: Any, name: str = "camera") -> np.ndarray:
+def check_camera(camera: Any, name: str = "camera", *, unknown: bool = False) -> np.ndarray:
     """Return cameras as float64 of shape (..., 3, 3), pixels.
+
+    ``unknown`` says whether a matrix may be NaN as a whole: a row without a camera.
 
     Raises
     ------
     CameraError
-        If the last two axes are not 3 x 3, a value is not finite, a focal length is zero or the last
-        row is not ``(0, 0, 1)``.
+        If the last two axes are not 3 x 3, a value is not finite (it names the rows), a focal length is zero
+        or the last row is not ``(0, 0, 1)``.
     """
     if camera is None:
         raise CameraError(f"{name}: expected camera matrices of shape (..., 3, 3), got None.")
     array = np.asarray(camera, dtype=np.float64)
     if array.ndim < 2 or array.shape[-2:] != (3, 3):
         raise CameraError(f"{name}: expected camera matrices of shape (..., 3, 3), got {describe(camera)}.")
-    if not np.isfinite(array).all():
-        raise CameraError(f"{name}: expected finite numbers, got NaN or infinity.")
-    if not np.allclose(array[..., 2, :], (0.0, 0.0, 1.0), atol=1e-6):
-        raise CameraError(
-            f"{name}: expected the last row (0, 0, 1), got {array[..., 2, :].reshape(-1, 3)[0]}."
-        )
-    if (np.abs(np.linalg.det(array[..., :2, :2])) < 1e-12).any():
+    matrices = array.reshape(-1, 3, 3)
+    known = ~np.isnan(matrices).all(axis=(1, 2)) if unknown else np.ones(len(matrices), dtype=bool)
+    broken = np.flatnonzero(known & ~np.isfinite(matrices).all(axis=(1, 2)))
+    if len(broken):
+        where = "" if array.ndim == 2 else f" in the rows {some_rows(broken)}"
+        raise CameraError(f"{name}: expected finite numbers, got NaN or infinity{where}.")
+    matrices = matrices[known]
+    if not np.allclose(matrices[:, 2], (0.0, 0.0, 1.0), atol=1e-6):
+        raise CameraError(f"{name}: expected the last row (0, 0, 1), got {matrices[0, 2]}.")
+    if (np.abs(np.linalg.det(matrices[:, :2, :2])) < 1e-12).any():
         raise CameraError(f"{name}: expected non-zero focal lengths, got a singular matrix.")
     return array
+
+
+def some_rows(rows: np.ndarray) -> str:
+    """List the first few row numbers, for an error message."""
+    return f"[{', '.join(map(str, rows[:5]))}{', ...' if len(rows) > 5 else ''}]"
 
 
 def check_side(side: Any, name: str = "side") -> np.ndarray:

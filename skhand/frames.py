@@ -22,7 +22,7 @@ _COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
     "visible": (("n_joints",), "which joints are seen, bool"),
     "pose3d": (("n_joints", 3), "joints in the camera frame, mm"),
     "table": (("n_features",), "any numbers"),
-    "camera": ((3, 3), "intrinsics of this picture, px"),
+    "camera": ((3, 3), "intrinsics of this picture, px; NaN where unknown"),
     "side": ((), "'left' or 'right'"),
     "scale": ((), "length of the scale bone, mm"),
     "root": ((3,), "root joint in the camera frame, mm"),
@@ -57,7 +57,7 @@ class HandFrames:
     table : array-like of shape (n_samples, n_features), optional
         Any other numbers, for example of a glove.
     camera : array-like of shape (n_samples, 3, 3) or (3, 3), px, optional
-        Intrinsics that belong to the picture as it is here.
+        Intrinsics that belong to the picture as it is here. A matrix of NaN is a row without a camera.
     side : array-like of shape (n_samples,) or str, optional
         ``"left"`` or ``"right"``.
     scale : array-like of shape (n_samples,), mm, optional
@@ -236,7 +236,7 @@ def _as_column(name: str, value: Any) -> Any:
     if name == "side":
         column: Any = check_side(value)
     elif name == "camera":
-        column = check_camera(value)
+        column = check_camera(value, unknown=True)
     elif name == "visible":
         column = np.asarray(value).astype(bool)
     elif name == "domain":

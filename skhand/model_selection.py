@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 
 from skhand._validation import check_number, check_option, describe
 from skhand.exceptions import InputError
+from skhand.frames import HandFrames
 
 __all__ = ["BlockKFold", "LabelledKFold"]
 
@@ -19,7 +20,8 @@ class LabelledKFold(BaseCrossValidator):
     """K folds with labelled rows in each test fold and in each training set.
 
     Labelled and unlabelled rows are spread over the folds apart from each other, so each fold has the
-    same share of labels as far as the numbers allow. With ``groups`` whole groups are spread.
+    same share of labels as far as the numbers allow; where X has a column ``domain``, so has each fold of
+    the labels of each domain. With ``groups`` whole groups are spread.
 
     Parameters
     ----------
@@ -34,7 +36,9 @@ class LabelledKFold(BaseCrossValidator):
     Notes
     -----
     A row is labelled if any of its coordinates is not NaN. With groups, the groups are dealt out in order
-    of their labelled rows, most first, each to the fold that has fewest so far.
+    of their labelled rows, most first, each to the fold that has fewest so far: of the domains of the
+    group's own labelled rows, and then of all. A domain with fewer labelled rows (or groups) than folds is
+    missing from the labels of some folds.
 
     Examples
     --------
@@ -75,7 +79,7 @@ class LabelledKFold(BaseCrossValidator):
         Parameters
         ----------
         X : array-like or HandFrames of n_samples rows
-            Only its length is read.
+            Only its length is read, and the column ``domain`` of a HandFrames that has it.
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_joints, n_dims)
             Targets in any unit; rows of NaN are unlabelled.
         groups : array-like of shape (n_samples,), optional
@@ -92,37 +96,43 @@ class LabelledKFold(BaseCrossValidator):
             If ``y`` is None, lengths differ, or there are fewer labelled rows (or groups with labelled
             rows) than folds.
         """
-        folds = self._folds(_length(X), y, groups)
+        folds = self._folds(_length(X), y, groups, _strata(X))
         for fold in range(self.n_splits):
             yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
-    def _folds(self, n_samples: int, y: Any, groups: Any) -> np.ndarray:
-        """Number the fold of each row."""
+    def _folds(self, n_samples: int, y: Any, groups: Any, strata: np.ndarray) -> np.ndarray:
+        """Number the fold of each row; ``strata`` numbers the domain of each, from 0."""
         labelled = _labelled_rows(y, n_samples)
         rng = check_random_state(self.random_state) if self.shuffle else None
         if groups is not None:
-            return self._group_folds(labelled, groups, rng)
+            return self._group_folds(labelled, groups, strata, rng)
         if labelled.sum() < self.n_splits:
             raise InputError(
                 f"y: expected at least one labelled row a fold (n_splits={self.n_splits}), "
                 f"got {labelled.sum()} labelled rows of {n_samples}."
             )
         folds = np.empty(n_samples, dtype=np.intp)
-        for rows, is_labelled in ((np.flatnonzero(labelled), True), (np.flatnonzero(~labelled), False)):
-            sizes = np.full(self.n_splits, len(rows) // self.n_splits)
-            sizes[: len(rows) % self.n_splits] += 1
-            # a labelled row too many goes to the first folds, an unlabelled one to the last
-            sizes = sizes if is_labelled else sizes[::-1]
-            order = rows if rng is None else rng.permutation(rows)
-            folds[order] = np.repeat(np.arange(self.n_splits), sizes)
+        numbers, filled = np.arange(self.n_splits), np.zeros(self.n_splits, dtype=np.intp)
+        for is_labelled in (True, False):
+            for stratum in range(strata.max(initial=0) + 1):
+                rows = np.flatnonzero((labelled == is_labelled) & (strata == stratum))
+                sizes = np.full(self.n_splits, len(rows) // self.n_splits)
+                # a row too many goes to the emptiest folds: a labelled one first, an unlabelled one last
+                emptiest = np.lexsort((numbers if is_labelled else -numbers, filled))
+                sizes[emptiest[: len(rows) % self.n_splits]] += 1
+                filled += sizes
+                order = rows if rng is None else rng.permutation(rows)
+                folds[order] = np.repeat(numbers, sizes)
         return folds
 
-    def _group_folds(self, labelled: np.ndarray, groups: Any, rng: Any) -> np.ndarray:
+    def _group_folds(self, labelled: np.ndarray, groups: Any, strata: np.ndarray, rng: Any) -> np.ndarray:
         groups = np.asarray(groups)
         if groups.shape != labelled.shape:
             raise InputError(f"groups: expected one value a row ({len(labelled)}), got {describe(groups)}.")
         names, group_of_row = np.unique(groups, return_inverse=True)
-        n_labelled = np.bincount(group_of_row, weights=labelled)
+        by_domain = np.zeros((len(names), strata.max(initial=0) + 1))  # labelled rows of each group
+        np.add.at(by_domain, (group_of_row, strata), labelled)
+        n_labelled = by_domain.sum(axis=1)
         n_rows = np.bincount(group_of_row)
         if (n_labelled > 0).sum() < self.n_splits:
             raise InputError(
@@ -132,11 +142,14 @@ class LabelledKFold(BaseCrossValidator):
         start = np.arange(len(names)) if rng is None else rng.permutation(len(names))
         order = start[np.lexsort((-n_rows[start], -n_labelled[start]))]
         fold_of_group = np.empty(len(names), dtype=np.intp)
-        filled = np.zeros((self.n_splits, 2))  # labelled rows and rows of each fold so far
+        # labelled rows of each domain, and rows, of each fold so far
+        labels, rows = np.zeros((self.n_splits, by_domain.shape[1])), np.zeros(self.n_splits)
         for group in order:
-            by_labels, by_rows = filled[:, 0], filled[:, 1]
-            fold = np.lexsort((by_rows, by_labels) if n_labelled[group] else (by_labels, by_rows))[0]
-            filled[fold] += n_labelled[group], n_rows[group]
+            alike, all_labels = labels @ by_domain[group], labels.sum(axis=1)
+            keys = (rows, all_labels, alike) if n_labelled[group] else (all_labels, rows)
+            fold = np.lexsort(keys)[0]
+            labels[fold] += by_domain[group]
+            rows[fold] += n_rows[group]
             fold_of_group[group] = fold
         return fold_of_group[group_of_row]
 
@@ -230,6 +243,13 @@ def _length(X: Any, name: str = "X") -> int:
         return len(X)
     except TypeError as error:
         raise InputError(f"{name}: expected a table of rows, got {describe(X)}.") from error
+
+
+def _strata(X: Any) -> np.ndarray:
+    """Number the domain of each row, from 0; all are of one where there is no such column."""
+    if not (isinstance(X, HandFrames) and "domain" in X.columns and len(X)):
+        return np.zeros(_length(X), dtype=np.intp)
+    return np.unique(X.domain.astype(str), return_inverse=True)[1]
 
 
 def _labelled_rows(y: Any, n_samples: int) -> np.ndarray:

@@ -3,8 +3,9 @@
 Generated hands, seen by a camera turned onto the hand and cropped; all hands of some subjects are held out,
 others for each seed. Given: T, S, H. Every row takes the same number of steps: the epochs of its stages at a
 constant learning rate, and then ``--epochs``' last number with a cosine to zero, in which D1 to D3 are
-refined and the other rows go on with their last stage. Stages that rows have in common are trained once a
-seed. Nothing is chosen on the held-out subjects.
+refined and the other rows go on with their last stage. "refine, no losses" is refined like them, with both
+kinematic losses off: what the losses do is the difference from it. Stages that rows have in common are
+trained once a seed. Nothing is chosen on the held-out subjects.
 
 Checkpoints and results are kept in ``--out``; a second call goes on, and only reads what is there.
 """
@@ -12,13 +13,12 @@ Checkpoints and results are kept in ``--out``; a second call goes on, and only r
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import joblib
 import numpy as np
 import scipy.stats
-from recording import machine, save, save_results
+from recording import begin_or_go_on, machine, save, save_results
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.pipeline import make_pipeline
 
@@ -36,6 +36,7 @@ ROWS = {
     "B": {"stages": ("disentangle",)},
     "C": {"stages": ("vae", "align", "finetune")},
     "D0": {"stages": ALIGNED},
+    "refine, no losses": {"stages": REFINED, "kcs_weight": 0.0, "geo_weight": 0.0},
     "D1": {"stages": REFINED, "geo_weight": 0.0},
     "D2": {"stages": REFINED, "kcs_weight": 0.0},
     "D3": {"stages": REFINED},
@@ -48,6 +49,7 @@ PAPER = {
     "linear, concat": 15.12, "linear, pose": 15.13, "injection, concat": 14.87,
 }  # fmt: skip
 BEFORE = {"A": "Baseline", "B": "A", "C": "A", "D0": "B", "D1": "D0", "D2": "D0", "D3": "D0"}
+BEFORE["refine, no losses"] = "D0"
 BEFORE.update({"linear, pose": "linear, concat", "injection, concat": "linear, concat"})
 
 
@@ -66,7 +68,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--epochs", type=int, nargs=4, default=[16, 4, 10, 10], help="first stage, align, finetune, the last"
     )
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:8])
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:9])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", default="auto")
     return parser.parse_args()
@@ -166,6 +168,11 @@ def measure(
     }
 
 
+def values(args: argparse.Namespace, fits: dict[str, dict], row: str, name: str) -> np.ndarray:
+    """One of a row's figures, by seed."""
+    return np.array([fits[f"seed {seed}, {row}"][name] for seed in args.seeds])
+
+
 def interval(differences: np.ndarray) -> float:
     """Half the width of the 95% interval of a mean of paired differences (Student's t)."""
     n = len(differences)
@@ -177,26 +184,42 @@ def interval(differences: np.ndarray) -> float:
 def report(args: argparse.Namespace, fits: dict[str, dict]) -> None:
     """Print the table: mean error over seeds, paired gains, plausibility, and the paper's figures."""
     print(
-        f"{'EPE mm':>26s} {'over Baseline':>17s} {'over the row before':>23s} {'paper':>7s}  bones mm  angles"
+        f"{'EPE mm':>26s} {'paper':>6s} {'over Baseline':>17s} {'over the row before':>23s} {'paper':>7s}"
+        "  bones mm  angles"
     )
-    errors = {row: np.array([fits[f"seed {s}, {row}"]["epe_mm"] for s in args.seeds]) for row in args.rows}
+    errors = {row: values(args, fits, row, "epe_mm") for row in args.rows}
     for row, error in errors.items():
         gains, papers = [], []
         for other in ("Baseline", BEFORE.get(row)):
             if other in errors and other != row:
                 gain = 1 - error / errors[other]
                 gains.append(f"{gain.mean():7.1%} +- {interval(gain):5.1%}")
-                papers.append(f"{1 - PAPER[row] / PAPER[other]:.1%}")
+                papers.append(f"{1 - PAPER[row] / PAPER[other]:.1%}" if row in PAPER else "")
             else:
                 gains.append("")
         bones, angles = (
-            np.mean([fits[f"seed {s}, {row}"][name] for s in args.seeds])
-            for name in ("bone_length_error_mm", "angle_violations")
+            values(args, fits, row, name).mean() for name in ("bone_length_error_mm", "angle_violations")
         )
         print(
-            f"{row:18s} {error.mean():7.2f} {gains[0]:>17s} {gains[1]:>23s} {papers[0] if papers else '':>7s}"
-            f"  {bones:8.2f}  {angles:.4%}"
+            f"{row:18s} {error.mean():7.2f} {PAPER.get(row, ''):>6} {gains[0]:>17s} {gains[1]:>23s} "
+            f"{papers[0] if papers else '':>7s}  {bones:8.2f}  {angles:.4%}"
         )
+
+
+def report_losses(args: argparse.Namespace, fits: dict[str, dict]) -> None:
+    """Print what the kinematic losses change, paired by seed with the refinement that has none."""
+    without = "refine, no losses"
+    refined = [row for row in ("D1", "D2", "D3") if row in args.rows]
+    if without not in args.rows or not refined:
+        return
+    print(f"{f'over {without!r}':>26s} {'EPE mm':>15s} {'bones mm':>15s} {'angles':>19s}")
+    for row in refined:
+        shown = []
+        for name in ("epe_mm", "bone_length_error_mm", "angle_violations"):
+            change = values(args, fits, row, name) - values(args, fits, without, name)
+            unit = ".3%" if name == "angle_violations" else ".2f"
+            shown.append(f"{change.mean():+{unit}} +- {interval(change):{unit}}")
+        print(f"{row:26s} {shown[0]:>15s} {shown[1]:>15s} {shown[2]:>19s}")
 
 
 def main() -> None:
@@ -207,10 +230,8 @@ def main() -> None:
         name: value for name, value in vars(args).items() if name not in ("out", "rows", "seeds", "device")
     }
     path = args.out / "results.json"
-    done = {"settings": settings, "given": "T, S, H", "machine": machine(), "fits": {}}
-    if path.exists():
-        done = json.loads(path.read_text())
-        assert done["settings"] == settings, f"{path} was made with other settings"
+    done = begin_or_go_on({"settings": settings, "given": "T, S, H", "machine": machine(), "fits": {}}, path)
+    done["paper_mepe_mm"] = PAPER
     data = None
     for seed in args.seeds:
         for row in args.rows:
@@ -220,7 +241,9 @@ def main() -> None:
                 done["fits"][key] = measure(args, seed, row, data)
                 save_results(done, path)
                 print(key, {k: v for k, v in done["fits"][key].items() if k != "gradient_ratios"}, flush=True)
+    save_results(done, path)
     report(args, done["fits"])
+    report_losses(args, done["fits"])
 
 
 if __name__ == "__main__":

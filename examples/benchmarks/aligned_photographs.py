@@ -13,13 +13,11 @@ Results are kept in ``--out``; a second call goes on.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 from pathlib import Path
 
 import numpy as np
-import torch
+from recording import begin_or_go_on, machine, save_results
 
 from skhand import HandFrames
 from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
@@ -82,15 +80,8 @@ def main() -> None:
     args = parse()
     left_out = ("folder", "out", "models", "seeds", "device")
     settings = {name: value for name, value in vars(args).items() if name not in left_out}
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "torch": torch.__version__,
-    }
-    done = {"settings": settings, "given": "T", "root": ROOT, "machine": machine, "fits": {}}
-    if args.out.exists():
-        done = json.loads(args.out.read_text())
-        assert done["settings"] == settings, f"{args.out} was made with other settings"
+    done = {"settings": settings, "given": "T", "root": ROOT, "machine": machine(), "fits": {}}
+    done = begin_or_go_on(done, args.out)
     X, y = read(args.folder, args.image_size)
     folds = list(BlockKFold(n_splits=args.blocks, gap=args.gap).split(X))
     for seed in args.seeds:
@@ -108,7 +99,7 @@ def main() -> None:
                     "seconds": sum(est.history_["seconds"]),
                     "steps": est.n_iter_ * -(-len(train) // args.batch_size),
                 }
-                args.out.write_text(json.dumps(done, indent=1))
+                save_results(done, args.out)
                 print(key, {name: round(value, 4) for name, value in done["fits"][key].items()}, flush=True)
     print(f"{'mean over blocks, +- over seeds':42s} {'EPE mm':>14s} {'bones mm':>9s} {'angles':>8s}")
     for model in args.models:

@@ -9,22 +9,21 @@ with the same batches, augmentation and learning rates. Nothing is chosen on a h
 * ``px``: mean 2D error, in px of the 256 px crop;
 * ``absolute_mm``: mean error in the camera frame, nothing given;
 * ``rooted_mm``: the same predictions and the truth relative to the root;
-* ``given_root_mm``: relative to the root, the root given (T), which both models are fitted with.
+* ``given_root_mm``: relative to the root, the root given (T), which both models are fitted with;
+* ``given_procrustes_mm``: those predictions after the shift, turn and size that fit best.
 
-Results are kept in ``--out``; a second call goes on.
+Results are kept in ``--out``, and fits on generated hands beside them; a second call goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import sys
 from pathlib import Path
 
 import joblib
 import numpy as np
-import torch
+from recording import begin_or_go_on, machine, save, save_results
 
 from skhand import HandFrames
 from skhand.datasets import make_hands
@@ -39,7 +38,7 @@ from fit_photographs import ROOT, read
 
 MODELS = ("CrossModalVAERegressor", "LatentHeatmapRegressor")
 FITS = ("photographs alone", "generated alone", "generated, then photographs")
-ERRORS = ("px", "absolute_mm", "rooted_mm", "given_root_mm")
+ERRORS = ("px", "absolute_mm", "rooted_mm", "given_root_mm", "given_procrustes_mm")
 
 
 def parse() -> argparse.Namespace:
@@ -86,8 +85,10 @@ def estimator(args: argparse.Namespace, model: str, seed: int) -> object:
 
 
 def pretrained(args: argparse.Namespace, model: str, seed: int) -> object:
-    """A model fitted on generated hands, kept in ``--out``."""
-    path = args.out / f"{model}-seed{seed}.joblib"
+    """A model fitted on generated hands, kept in ``--out`` under the settings that it depends on."""
+    network = args.backbone if model == "CrossModalVAERegressor" else args.width
+    names = (network, args.image_size, args.generated, args.generated_epochs, args.batch_size, f"{args.lr:g}")
+    path = args.out / f"{model}-{'-'.join(map(str, names))}-seed{seed}.joblib"
     if not path.exists():
         hands = make_hands(
             args.generated,
@@ -100,14 +101,17 @@ def pretrained(args: argparse.Namespace, model: str, seed: int) -> object:
         )
         data = hands.data.replace(root=root_position(hands.target, ROOT), keypoints2d=None)
         fitted = estimator(args, model, seed).set_params(max_epochs=args.generated_epochs)
-        joblib.dump(fitted.fit(data, hands.target), path.with_suffix(".tmp"))
-        path.with_suffix(".tmp").rename(path)
+        save(fitted.fit(data, hands.target), path)
     return joblib.load(path).set_params(device=args.device)
 
 
 def errors(fitted: object, X: HandFrames, y: np.ndarray, camera: np.ndarray) -> dict[str, float]:
     """Errors on one held-out block; ``camera`` is that of the 256 px crop."""
-    found = {"given_root_mm": mean_epe(y, fitted.predict(X), align="root", root=ROOT)}
+    given = fitted.predict(X)
+    found = {
+        "given_root_mm": mean_epe(y, given, align="root", root=ROOT),
+        "given_procrustes_mm": mean_epe(y, given, align="procrustes"),
+    }
     if isinstance(fitted, LatentHeatmapRegressor):
         joints = fitted.predict_25d(X.replace(root=None)).joints
         found["px"] = mean_epe(project(y, camera), fitted.predict_keypoints(X), n_dims=2)
@@ -122,16 +126,9 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     left_out = ("folder", "out", "models", "seeds", "device")
     settings = {name: value for name, value in vars(args).items() if name not in left_out}
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "torch": torch.__version__,
-    }
     path = args.out / "results.json"
-    done = {"settings": settings, "root": ROOT, "machine": machine, "fits": {}}
-    if path.exists():
-        done = json.loads(path.read_text())
-        assert done["settings"] == settings, f"{path} was made with other settings"
+    done = {"settings": settings, "root": ROOT, "machine": machine(), "fits": {}}
+    done = begin_or_go_on(done, path)
     X, y = read(args.folder, args.image_size)
     X = X.replace(root=root_position(y, ROOT))
     camera = np.load(args.folder / "annotations.npz", allow_pickle=False)["K_crop"]
@@ -154,7 +151,7 @@ def main() -> None:
                     if name != FITS[1]:
                         fitted.fit(X[train], y[train])
                     done["fits"][key] = errors(fitted, X[test], y[test], camera[test])
-                    path.write_text(json.dumps(done, indent=1))
+                    save_results(done, path)
                     print(
                         key, {name: round(value, 2) for name, value in done["fits"][key].items()}, flush=True
                     )

@@ -22,6 +22,22 @@ def save_results(results: dict[str, object], path: Path) -> None:
     path.with_suffix(".tmp").rename(path)
 
 
+def begin_or_go_on(results: dict[str, object], path: Path) -> dict[str, object]:
+    """Return the results that are there, made with the same settings, or write these down for a start.
+
+    Settings are on file before anything is made with them, so that what is kept beside the file is theirs.
+    """
+    if not path.exists():
+        save_results(results, path)
+        return results
+    kept = json.loads(path.read_text())
+    if kept["settings"] != results["settings"]:
+        raise SystemExit(
+            f"{path} was made with other settings: {kept['settings']}, and not {results['settings']}."
+        )
+    return kept
+
+
 def machine() -> dict[str, object]:
     """What the numbers were measured on."""
     return {

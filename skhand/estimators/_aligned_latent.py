@@ -31,7 +31,8 @@ class AlignedLatentRegressor(StagedPoseEstimator):
     Parameters
     ----------
     latent_dim : int, default=64
-        Size of the pose-specific part of X's latent vector, of the pose encoder's and of the aligned one.
+        Size of the pose-specific part of X's latent vector and of the pose encoder's; and of the aligned
+        one, unless all of X's latent vector is decoded (see ``decoded``), which is then as long as that.
     context_dim : int, default=64
         Size of the other part of X's latent vector.
     stages : "auto" or tuple of str, default="auto"
@@ -48,8 +49,9 @@ class AlignedLatentRegressor(StagedPoseEstimator):
         Weight of every KL term: nats, summed over the latent dimensions and averaged over the batch, against
         an MSE that is the mean over batch and coordinates of the standardised target.
     adversarial_weight : float, default=1e-4
-        Weight of the adversarial term of X's encoder in "disentangle". Not published. From 1e-3 on, the
-        latent vectors of pictures moved on faster than batch normalisation's running statistics followed.
+        Weight of the adversarial term of X's encoder in "disentangle". Eq. 4 adds the term as it is, with
+        the weight 1. From 1e-3 on, beside an MSE of the standardised target, the latent vectors of pictures
+        moved on faster than batch normalisation's running statistics followed.
     pose_weight : float, default=0.01
         Weight w of the poses' own loss in "align" and "finetune" (Eq. 5).
     kcs_weight, geo_weight : float, default=0.01, 1e-06
@@ -82,7 +84,8 @@ class AlignedLatentRegressor(StagedPoseEstimator):
         "auto" is the paper's for pictures with poses (rotation within 45 degrees, vertical flips), and none
         otherwise.
     lr_schedule : {"constant", "cosine"}, default="constant"
-        Course of the learning rate within each stage.
+        Course of the learning rate within each stage. Where ``partial_fit`` goes on with a stage whose
+        epochs are all done, the rate is constant.
     early_stopping : bool, default=False
         Whether a stage ends when its validation error no longer improves, and to bring its best weights back.
     validation_fraction : float, default=0.1
@@ -100,7 +103,8 @@ class AlignedLatentRegressor(StagedPoseEstimator):
     warm_start : bool, default=False
         Whether ``fit`` goes on from the last fit: in the stage that was interrupted, with its optimiser and
         the epochs that it lacks, and then with the stages that were not trained yet, ``stages`` being the
-        present ones. Where none is left, the last stage is trained again, with a new optimiser. The
+        present ones. It never goes back to a stage before the last one begun. Where no stage is left, the
+        last one is trained again, with a new optimiser. The
         standardisation of inputs and targets stays as it was first fitted.
     device : str, default="auto"
         "auto" is a GPU if there is one.
@@ -123,15 +127,18 @@ class AlignedLatentRegressor(StagedPoseEstimator):
     stage_ : str
         The stage that was trained last; after an interrupt, the one that was interrupted.
     space_ : str
-        The latent space that predictions are decoded from: "rgb", and "aligned" from "align" on.
+        The latent space that predictions are decoded from, and that `inverse_transform`, `sample` and
+        `interpolate` are about: "rgb", and "aligned" from "align" on.
     history_ : dict of str to list
         One column a loss term and one entry an epoch, NaN where the stage has no such term: ``stage``,
         ``train_loss`` (the sum of the terms), ``mse``, ``kl``, ``mse_pose``, ``kl_pose``, ``adversarial``,
         ``discriminator``, ``kcs``, ``geo`` (all weighted, and averaged over all batches of the epoch, also
         those in which it was not their turn), ``seconds``, and ``valid_epe`` (mm) or ``valid_rmse`` with
-        validation data. ``<term>_gradient`` is the norm of a term's gradient over that of the MSE's, in the
-        epoch's first batch: at the latent distribution for KL and adversarial terms, at the predicted pose
-        for ``kcs`` and ``geo``.
+        validation data. ``<term>_gradient`` is the norm of a weighted term's gradient over that of the
+        MSE's, in the epoch's first batch: for ``kl`` and ``adversarial`` that of ``mse``, at X's latent
+        distribution (the aligned one from "align" on); for ``kl_pose`` that of ``mse_pose``, at the pose's;
+        for ``mse_pose`` that of ``mse``, at the last layer of the decoder that both share from "align" on;
+        for ``kcs`` and ``geo`` that of ``mse``, at the predicted pose.
     source_, target_ : str
         Modality of X, and "pose3d".
     latent_mean_, latent_cov_ : ndarray
@@ -173,8 +180,9 @@ class AlignedLatentRegressor(StagedPoseEstimator):
     ==================  ==============================================================================
 
     With ``given=("root", "scale", "side")``, ``pretrained=True`` and 256 x 256 pictures from `ViewAligner`
-    and `HandCropper` the defaults are the paper's. Without "disentangle" the latent vector of X is one, of
-    ``context_dim + latent_dim`` numbers, and so are aligned ones; the poses' mapper leads there.
+    and `HandCropper` the defaults are the paper's, but for ``adversarial_weight``. Without "disentangle" the
+    latent vector of X is one, of ``context_dim + latent_dim`` numbers, and so are aligned ones; the poses'
+    mapper leads there.
 
     Choices, where the paper is silent or its print is wrong: y centred and divided by one standard deviation,
     for the MSE; poses in metres for the kinematic losses, which are divided by the square of that deviation
@@ -183,7 +191,8 @@ class AlignedLatentRegressor(StagedPoseEstimator):
     Eq. 1, and the pose encoder neither; the decoder ends linear; a mapper reads mean and standard deviation
     and corrects a linear image of the mean; the shared decoder decodes both modalities in one batch; widths
     and numbers of layers and ``adversarial_weight`` (chosen on held-out subjects of generated hands); He's
-    initialisation, and distributions that start narrow. "refine" has no KL term, as printed, so that
+    initialisation, and distributions that start narrow; unknown coordinates (NaN) of a partly labelled pose
+    enter the pose encoder as the mean pose's, and no loss. "refine" has no KL term, as printed, so that
     ``return_std`` and posterior samples grow narrower there.
 
     References
@@ -293,6 +302,8 @@ class AlignedLatentRegressor(StagedPoseEstimator):
         Returns
         -------
         Z : ndarray of shape (n, n_latent), float32
+            As a table, where ``set_output`` asks for one, its columns bear the name of the space if it is
+            not ``space_``.
 
         Raises
         ------
@@ -316,11 +327,9 @@ class AlignedLatentRegressor(StagedPoseEstimator):
         columns = self._read_rows(X, modality, self.target_)
 
         def posterior(x: Any, modality: str, batch: dict[str, Any]) -> Any:
-            side = one_hot_side(batch)
             if space == "context":
-                return [
-                    part[:, : self.module_.n_skipped] for part in self.module_.encoders[modality](x, side)
-                ]
-            return self.module_.posterior(x, modality, side)
+                parts = self.module_.encoders[modality](x, one_hot_side(batch))
+                return [part[:, : self.module_.n_skipped] for part in parts]
+            return self._code(x, modality, batch, aligned=False)
 
         return self._encode(columns, np.arange(len(columns[modality])), modality, posterior)[0]

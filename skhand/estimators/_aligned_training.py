@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from skhand._validation import check_number, check_option
 from skhand.estimators._fitting import Run
-from skhand.estimators._inputs import check_given
+from skhand.estimators._inputs import check_given, rows_of_pairs
 from skhand.estimators._networks import CHANNELS, build_decoder, build_encoder
 from skhand.estimators._stages import by_stage, check_stages, require_begun
 from skhand.estimators._trained import TrainedPoseEstimator, TrainingSetup
@@ -21,6 +23,7 @@ from skhand.training import (
     AutoencoderTask,
     PairBatches,
     RefineTask,
+    encoder_input,
     one_hot_side,
 )
 
@@ -75,6 +78,12 @@ class StagedPoseEstimator(TrainedPoseEstimator):
         return [(source, "pose3d"), ("pose3d", "pose3d")]
 
     # ------------------------------------------------------------------ networks
+
+    def _rows_of_pairs(self, columns: dict[str, Any], rows: np.ndarray) -> list[np.ndarray]:
+        """The rows of both pairs; the pose encoder reads poses that are partly known too."""
+        (of_source,) = rows_of_pairs(columns, rows, self.pairs_[:1], self._rooted)
+        poses = self._rooted(columns["pose3d"][rows]).reshape(len(rows), -1)
+        return [of_source, rows[np.isfinite(poses).any(axis=1)]]
 
     def _architecture(self) -> dict[str, Any]:
         return {
@@ -134,7 +143,11 @@ class StagedPoseEstimator(TrainedPoseEstimator):
         return [self.source_, *(["pose3d"] if self.space_ == "aligned" else [])]
 
     def _posterior(self, x: Any, modality: str, batch: dict[str, Any]) -> tuple[Any, Any]:
-        return self.module_.posterior(x, modality, one_hot_side(batch), aligned=self.space_ == "aligned")
+        return self._code(x, modality, batch, aligned=self.space_ == "aligned")
+
+    def _code(self, x: Any, modality: str, batch: dict[str, Any], *, aligned: bool) -> tuple[Any, Any]:
+        x = encoder_input(x, modality)
+        return self.module_.posterior(x, modality, one_hot_side(batch), aligned=aligned)
 
     # ------------------------------------------------------------------ stages
 
@@ -142,9 +155,8 @@ class StagedPoseEstimator(TrainedPoseEstimator):
         """What a call trains: stages, how many epochs of each, and how many of it were done before."""
         epochs = by_stage(self.max_epochs, "max_epochs", self.stages_)
         done = Counter(self.history_.get("stage", []))
-        waiting = [
-            stage for stage in self.stages_ if stage not in self._finished and done[stage] < epochs[stage]
-        ]
+        left = self.stages_[self.stages_.index(self.stage_) :]  # a stage that was left is not gone back to
+        waiting = [stage for stage in left if stage not in self._finished and done[stage] < epochs[stage]]
         if partial:
             stage = waiting[0] if waiting else self.stages_[-1]
             return [(stage, 1, done[stage])]
@@ -172,6 +184,8 @@ class StagedPoseEstimator(TrainedPoseEstimator):
                 setup.rng,
                 self.device_,
             )
+            if isinstance(task, RefineTask):
+                task.turn = n_done * len(batches)  # where the stage goes on, so do the losses' turns
             whole = by_stage(self.max_epochs, "max_epochs", self.stages_)[stage]
             callbacks = self._own_callbacks(rates[stage], whole, setup.validation, n_done)
             yield Run(task, batches, n_epochs, rates[stage], callbacks, resume=n_done > 0, stage=stage)
@@ -202,6 +216,7 @@ class StagedPoseEstimator(TrainedPoseEstimator):
 
     def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:
         terms = [("kl", "beta", "the KL term"), ("kl_pose", "beta", "the pose encoder's KL term")]
+        terms += [("mse_pose", "pose_weight", "the poses' own MSE")]
         terms += [(name, f"{name}_weight", f"the term {name!r}") for name in ("adversarial", "kcs", "geo")]
         return [
             (f"{column}_gradient", parameter, getattr(self, parameter), term)

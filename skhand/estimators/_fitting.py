@@ -81,16 +81,27 @@ def own_callbacks(
     estimator : estimator
         With ``_error``, which takes what ``validation`` holds.
     lr, epochs, n_done
-        Of `skhand.training.CosineRate`.
+        Of `skhand.training.CosineRate`; where the schedule's epochs are all done the rate is constant.
     validation : tuple or None
         Columns and rows.
     name : str
-        Name of the error in the history.
+        Name of the error in the history, whose last ``n_done`` epochs are those that the training goes on
+        from.
     """
-    callbacks: list[Any] = [CosineRate(lr, epochs, n_done)] if estimator.lr_schedule == "cosine" else []
+    falls = estimator.lr_schedule == "cosine" and n_done < epochs
+    callbacks: list[Any] = [CosineRate(lr, epochs, n_done)] if falls else []
     if validation is not None:
         patience = estimator.n_iter_no_change if estimator.early_stopping else None
-        callbacks.append(KeepBest(lambda: estimator._error(*validation), name, patience, estimator.tol))
+        past = estimator.history_.get(name, [])[-n_done:] if n_done else []
+        callbacks.append(
+            KeepBest(
+                lambda: estimator._error(*validation),
+                name,
+                patience,
+                estimator.tol,
+                [error for error in past if np.isfinite(error)],
+            )
+        )
     return callbacks
 
 

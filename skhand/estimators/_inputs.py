@@ -19,6 +19,7 @@ IMAGES = ("rgb", "depth")
 GIVEN = ("root", "scale", "side")
 _ROW_AXES = {"rgb": 3, "depth": 2, "keypoints2d": 2, "pose3d": 2, "table": 1}
 _SCAN = 256
+_NO_NAME = ("", "None", "nan")  # of a domain, as text
 
 
 def find_source(
@@ -80,7 +81,7 @@ def read_columns(
     Returns
     -------
     columns : dict of str to array-like
-        ``side`` as 0 (left) and 1 (right), ``domain`` as 0 (synthetic) and 1 (any other).
+        ``side`` as 0 (left) and 1 (right), ``domain`` as 0 (synthetic), 1 (any other) and -1 (no name).
 
     Raises
     ------
@@ -95,7 +96,9 @@ def read_columns(
         if "side" in columns:
             columns["side"] = (columns["side"] == "right").astype(np.int64)
         if "domain" in columns:
-            columns["domain"] = (columns["domain"].astype(str) != "synthetic").astype(np.int64)
+            names = columns["domain"].astype(str)
+            columns["domain"] = (names != "synthetic").astype(np.int64)
+            columns["domain"][np.isin(names, _NO_NAME)] = -1
         _check_maps(columns)
         if source not in columns:
             raise InputError(f"source: X has no column {source!r}; its columns are {X.columns}.")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
+from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.validation import check_is_fitted
 
 from skhand._validation import check_number, check_option, describe
@@ -36,6 +40,33 @@ def rows_to_measure(rows: np.ndarray) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), _LATENT_ROWS)).astype(int)]
 
 
+def _columns_by_space(transform: Any) -> Any:
+    """Wrap a ``transform`` with a parameter ``space``: where `set_output` asks for a table, name its columns.
+
+    scikit-learn names them by ``get_feature_names_out``, which knows the latent space of predictions only.
+    Those of another space are its name and a number after the estimator's name.
+    """
+    signature = inspect.signature(transform)
+    default = signature.parameters["space"].default
+
+    @functools.wraps(transform)
+    def wrapped(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        space = signature.bind(self, X, *args, **kwargs).arguments.get("space", default)
+        if space in (default, getattr(self, "space_", default)):
+            return transform(self, X, *args, **kwargs)  # in scikit-learn's own wrapper
+        Z = inspect.unwrap(transform)(self, X, *args, **kwargs)
+        named = SimpleNamespace(
+            _sklearn_output_config=getattr(self, "_sklearn_output_config", {}),
+            _sklearn_auto_wrap_output_keys={"transform"},
+            get_feature_names_out=lambda: [
+                f"{type(self).__name__.lower()}_{space}{i}" for i in range(Z.shape[1])
+            ],
+        )
+        return _wrap_data_with_container("transform", Z, X, named)
+
+    return wrapped
+
+
 class LatentPoseEstimator(
     Pickled, RegressorMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 ):
@@ -49,6 +80,12 @@ class LatentPoseEstimator(
     Networks always see batches of one fixed size, the last one padded, so that a row's prediction does not
     depend on the rows beside it.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("transform")
+        if own is not None and "space" in inspect.signature(own).parameters:
+            cls.transform = _columns_by_space(own)  # type: ignore[method-assign]
 
     # ------------------------------------------------------------------ one modality to another
 
@@ -126,7 +163,8 @@ class LatentPoseEstimator(
         Parameters
         ----------
         Z : array-like of shape (n, latent_dim)
-            Latent vectors.
+            Latent vectors of the space that predictions are decoded from, as `transform` gives them by
+            default. Those of another space would be decoded as if they were of this one.
         target : str or None, default=None
             Modality to decode; None is that of the first pair.
 
@@ -157,7 +195,7 @@ class LatentPoseEstimator(
     def sample(
         self, n_samples: int = 1, target: str | Sequence[str] | None = None, random_state: Any = None
     ) -> Any:
-        """Generate hands.
+        """Generate hands from draws of the latent space that predictions are decoded from.
 
         Parameters
         ----------
@@ -247,7 +285,7 @@ class LatentPoseEstimator(
             root and scale.
         """
         check_number(n_steps, "n_steps", integer=True, low=2)
-        start, end = self.transform(X_start, source), self.transform(X_end, source)
+        start, end = (np.asarray(self.transform(X, source)) for X in (X_start, X_end))
         if start.shape != end.shape:
             raise InputError(f"X_end: expected as many rows as X_start ({len(start)}), got {len(end)}.")
         weights = np.linspace(0.0, 1.0, n_steps)[:, None, None]

@@ -40,13 +40,14 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
         product with the depth map (Sec. 4.2). "direct": Gaussian target maps, argmax (Sec. 4.1).
         "holistic": the 2.5D pose regressed by a ResNet.
     width : int, default=256
-        Channels of every convolution of the encoder-decoder.
+        Channels of every convolution of the encoder-decoder. A holistic head has none; ``n_stages`` and
+        ``fast`` do nothing there either.
     n_stages : int, default=1
         Encoder-decoders one after the other, each with the loss at its end; the paper compares with others
         with 2.
     fast : bool, default=False
-        The small network of the paper: ``width // 2`` channels in the encoder-decoder, and the last three
-        7 x 7 convolutions as 1 x 1, 3 x 3 and 1 x 1.
+        The small encoder-decoder of the paper: ``width // 2`` channels, and the last three 7 x 7 convolutions
+        as 1 x 1, 3 x 3 and 1 x 1.
     backbone : str, default="resnet50"
         Network of the holistic head: one of torchvision's ResNets, or "small" for small pictures.
     alpha : float, default=0.3
@@ -54,7 +55,8 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
     beta : float, default=5.0
         Start of the latent head's learnable factors.
     sigma : float, default=4.0
-        Standard deviation of the direct head's target maps, px.
+        Standard deviation of the direct head's target maps, px. A sixteenth of the picture is a good one: 4
+        at 64 px, 8 at the paper's 128.
     bone : tuple of two str, default=("index_mcp", "wrist")
         Joint names, or "palm": their distance is the unit of depth (C = 1).
     root : str or int, default="palm"
@@ -62,13 +64,14 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
     given : tuple of str, default=()
         What is given to the model beside X, any of "root" (T), "scale" (S) and "side" (H). With "root", the
         root's depth is that of X's column ``root``, and predictions are root-relative where X has none; with
-        "scale", the bone's length follows from X's column ``scale``. Neither changes what is learned. With
-        "side", the network is given X's column ``side``.
+        "scale", the bone's length follows from X's column ``scale``; keypoints, heatmaps and features need
+        neither. Neither changes what is learned. With "side", the network is given X's column ``side``.
     mean_bones : array-like of shape (20,) or None, default=None
         Mean bone lengths for the scale (Eq. 7), mm, in the order of `skhand.skeleton.BONES`; None learns them
         from y.
     camera : array-like of shape (3, 3) or None, default=None
-        Intrinsics of all pictures, px, where X has no column ``camera``.
+        Intrinsics of all pictures, px, where X has no column ``camera``. In that column rows without a pose
+        may be NaN: they train and are answered in the picture, but not in 3D.
     lr : float, default=1e-3
         Learning rate of Adam.
     max_epochs : int, default=100
@@ -81,7 +84,7 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
     lr_schedule : {"constant", "cosine"}, default="constant"
         Course of the learning rate within one fit.
     early_stopping : bool, default=False
-        Whether to stop when the validation error no longer improves, and to bring the best weights back.
+        Whether to stop when ``valid_epe`` no longer improves, and to bring the best weights back.
     validation_fraction : float, default=0.1
         Share of the rows with a pose that is set aside, at random, for early stopping, where ``fit`` gets no
         ``X_val``. Neighbouring frames of a video are near-duplicates: give ``X_val`` then.
@@ -116,14 +119,17 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
     history_ : dict of str to list
         One entry an epoch: ``train_loss``, ``xy`` and ``depth`` (weighted, summed over the stages),
         ``depth_gradient`` (norm of the depth's gradient at the last layer over that of the places', in the
-        epoch's first batch), ``seconds``, and ``valid_epe`` (mm) with validation data.
+        epoch's first batch), ``seconds``, and with validation data ``valid_epe``: the median over rows of the
+        joints' mean error relative to the root, mm. The root's depth magnifies the error of one bone, so that
+        absolute errors rise and fall while all that is learned improves; score those by `skhand.metrics`.
     mean_bones_ : ndarray of shape (20,), mm
         Mean bone lengths.
     n_ambiguous_ : int
         Training rows whose true 2.5D pose has two root depths before the camera; the larger one is taken.
         `predict_25d` says of which predictions the same holds, and which were clamped.
     root_depth_ : float
-        Median root depth of the training rows, in bones; taken where none fits before the camera.
+        Median root depth of the training rows, in bones. Where none fits before the camera, this is the
+        depth of the root or, where joints lie before it, of the nearest of them.
     scale_ratio_ : float
         Length of the bone in units of X's column ``scale``: 1 where it is the bone's own.
     n_iter_ : int
@@ -142,8 +148,8 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
 
     Notes
     -----
-    The paper's networks (17 M and 35 M weights with one and two stages) have 16 991 018 and 34 071 380 here.
-    The fast one has 3 147 946, 5.4 times fewer; the paper's has 3.8 times fewer. A head that is wide enough
+    The paper's networks (17 M and 35 M weights with one and two stages) have 16 991 039 and 34 071 422 here.
+    The fast one has 3 147 967, 5.4 times fewer; the paper's has 3.8 times fewer. A head that is wide enough
     for 3.8 costs more than the speed that the paper reports allows.
 
     The paper's appendix is not at hand. Choices: six resolutions with one 3 x 3 convolution each on the way
@@ -151,9 +157,8 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
     bilinear doubling; later stages read the maps of the one before as they are; losses are mean absolute
     errors in widths of the picture and in bones (better than squared ones), and squared ones for Gaussian
     maps; ``alpha``, ``beta`` and ``sigma`` (chosen with the loss on held-out subjects of generated hands of
-    32 px; a sixteenth of the picture is a good ``sigma``); ``lr`` and the augmentation (not searched). Of the
-    21 joints the wrist stands for the palm that the bone starts from. Of two root depths before the camera
-    the larger one is taken, as in the paper.
+    32 px); Adam, ``lr`` and the augmentation (not searched). Of the 21 joints the wrist stands for the palm
+    that the bone starts from. Of two root depths before the camera the larger one is taken, as in the paper.
 
     References
     ----------
@@ -256,8 +261,8 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
         Raises
         ------
         InputError
-            If X does not fit what was fitted, has no camera, lacks what was given, or spread is asked of a
-            holistic head.
+            If X does not fit what was fitted, a row has no camera or lacks what was given, or spread is asked
+            of a holistic head.
         """
         columns = self._read(X)
         if return_std:
@@ -302,7 +307,7 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
             ``points`` (n, 21, 3): u, v in px of X's pictures, and relative depth in bones. ``scale`` and
             ``root_depth`` (n,), mm. ``joints`` (n, 21, 3), mm, in the frame of X's pictures' cameras.
             ``clamped`` and ``ambiguous`` (n,), bool: rows whose root depth is a makeshift, and rows of which
-            two fit.
+            two fit; their counts are ``clamped.sum()`` and ``ambiguous.sum()``.
         """
         columns = self._read(X)
         return self._place(self._points(columns, np.arange(len(columns["rgb"])))[0], columns)
@@ -382,7 +387,7 @@ class LatentHeatmapRegressor(HeatmapPoseEstimator):
         shape = tuple(columns["rgb"].shape[1:])
         if shape != self.input_shape_:
             raise InputError(f"X: expected rgb of shape {self.input_shape_} a row as fitted, got {shape}.")
-        require_given(columns, self.given_)
+        require_given(columns, tuple(name for name in self.given_ if name == "side"))
         columns["camera"] = cameras_of(columns, self.camera, len(columns["rgb"]))
         return columns
 

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skhand._validation import check_camera
+from skhand._validation import check_camera, some_rows
 from skhand.exceptions import CameraError, InputError, SideInformationError
 from skhand.geometry import backproject, bone_length, decode_25d, encode_25d, recover_scale
+from skhand.skeleton import root_position
 
 
 class Pose25DPrediction(NamedTuple):
@@ -25,10 +26,11 @@ class Pose25DPrediction(NamedTuple):
     joints : ndarray of shape (n_samples, 21, 3), mm
         Joints in the frame of X's pictures' cameras.
     clamped : ndarray of shape (n_samples,), bool
-        No root depth fits: the one that comes nearest was used, or, where even that is not before the camera,
-        the training rows' median.
+        No root depth fits: the one that comes nearest stands in, or, where joints would not be before the
+        camera, one from the training rows' median. Also where a given root leaves joints behind the camera.
     ambiguous : ndarray of shape (n_samples,), bool
-        Two root depths fit: the larger one was used.
+        Two root depths fit: the larger one was taken. Where the root's depth is given, the recovered one
+        serves the recovered scale only.
     """
 
     points: np.ndarray
@@ -61,24 +63,27 @@ def cameras_of(columns: dict[str, Any], camera: Any, n_samples: int) -> np.ndarr
     if camera is None:
         return None
     camera = check_camera(camera)
-    if camera.shape not in ((3, 3), (n_samples, 3, 3)):
+    if camera.shape != (3, 3):
         raise CameraError(f"camera: expected one matrix (3, 3) for all pictures, got shape {camera.shape}.")
     return np.broadcast_to(camera, (n_samples, 3, 3))
 
 
-def require_camera(columns: dict[str, Any]) -> np.ndarray:
-    """Return the cameras.
+def require_camera(columns: dict[str, Any], rows: np.ndarray | None = None) -> np.ndarray:
+    """Return the cameras of some rows (a mask), or of all.
 
     Raises
     ------
     CameraError
-        If there are none.
+        If there are none, or one of these rows has none (NaN).
     """
+    wanted = "camera: expected the intrinsics (px), as X's column or as the parameter camera"
     if columns["camera"] is None:
-        raise CameraError(
-            "camera: expected the intrinsics (px), as X's column or as the parameter camera, got none."
-        )
-    return columns["camera"]
+        raise CameraError(f"{wanted}, got none.")
+    known = np.isfinite(columns["camera"]).all(axis=(1, 2))
+    missing = np.flatnonzero(~known if rows is None else rows & ~known)
+    if len(missing):
+        raise CameraError(f"{wanted}, got NaN in the rows {some_rows(missing)} of X.")
+    return columns["camera"] if rows is None else columns["camera"][rows]
 
 
 def add_labels(columns: dict[str, Any], poses: np.ndarray, root: str | int, bone: tuple[str, str]) -> None:
@@ -107,7 +112,7 @@ def add_labels(columns: dict[str, Any], poses: np.ndarray, root: str | int, bone
         places[~labelled] = np.where(columns["visible"][~labelled, :, None], places[~labelled], np.nan)
     depth = np.full((n, n_joints), np.nan)
     if labelled.any():
-        points = encode_25d(poses[labelled], require_camera(columns)[labelled], root=root, bone=bone).points
+        points = encode_25d(poses[labelled], require_camera(columns, labelled), root=root, bone=bone).points
         before = poses[labelled][..., 2] > 0
         projected = np.where(before[..., None], points[..., :2], np.nan)
         places[labelled] = np.where(np.isnan(places[labelled]), projected, places[labelled])
@@ -121,6 +126,12 @@ def scale_ratio(columns: dict[str, Any], bone: tuple[str, str]) -> float:
     if not np.isfinite(ratio).any():
         raise SideInformationError("scale: X needs lengths (mm) in this column in rows with a pose.")
     return float(np.nanmedian(ratio))
+
+
+def root_distance(columns: dict[str, Any], root: str | int) -> float:
+    """Return how far X's column ``root`` is from that joint, mm: the median over labelled rows, 0 of none."""
+    off = np.linalg.norm(root_position(columns["pose3d"], root) - columns["root"], axis=1)
+    return float(np.nanmedian(off)) if np.isfinite(off).any() else 0.0
 
 
 def root_depth_prior(columns: dict[str, Any], root: str | int, bone: tuple[str, str]) -> tuple[float, int]:
@@ -157,7 +168,7 @@ def place_hands(
     mean_bones : ndarray of shape (20,), mm
         For the scale where it is not given.
     prior : float, bones
-        Root depth where none fits before the camera.
+        Where no root depth fits before the camera: the depth of the root, or of the nearest joint before it.
     root, bone : str or int, tuple of str
         As in `decode_25d`.
     scale, root_depth : ndarray of shape (n,), mm, or None
@@ -179,7 +190,9 @@ def place_hands(
         root_depth = depth * scale
     z = root_depth[:, None] + scale[:, None] * points[..., 2]
     joints = backproject(points[..., :2], z, camera)
-    return Pose25DPrediction(points, scale, root_depth, joints, clamped | behind, decoded.ambiguous)
+    with np.errstate(invalid="ignore"):
+        clamped |= behind | ~(z.min(axis=1) > 0)
+    return Pose25DPrediction(points, scale, root_depth, joints, clamped, decoded.ambiguous)
 
 
 def propagated_std(placed: Pose25DPrediction, covariance: np.ndarray, columns: dict[str, Any]) -> np.ndarray:

@@ -37,6 +37,7 @@ from skhand.estimators._latent_heatmap_labels import (
     place_hands,
     require_camera,
     root_depth_prior,
+    root_distance,
     scale_ratio,
 )
 from skhand.estimators._pickled import Pickled
@@ -81,14 +82,14 @@ class HeatmapPoseEstimator(
         Parameters
         ----------
         X : HandFrames, or array-like of shape (n, height, width, 3)
-            Colour pictures, uint8 or float in 0..1, with their cameras. Several data sets are one table:
-            see `skhand.concat_frames`.
+            Colour pictures, uint8 or float in 0..1, with the cameras of rows with a pose. Several data sets
+            are one table: see `skhand.concat_frames`.
         y : array-like of shape (n, 21, 3) or (n, 63), mm
             Poses in the original camera frame, whatever X's ``rotation``. NaN rows train the places in the
             picture by X's ``keypoints2d``, of which those that ``visible`` leaves out do not count. None
             takes the poses of X's column ``pose3d``, in the rows' own frames.
         X_val, y_val : like X and y, default=None
-            Validation data, for ``history_`` and early stopping.
+            Validation data, for ``history_`` and early stopping. As with y, None takes the poses of X_val.
 
         Returns
         -------
@@ -126,22 +127,22 @@ class HeatmapPoseEstimator(
         augment = self._check_parameters()
         device = resolve_device(self.device)
         dtype = resolve_precision(self.precision, device)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         with unchanged_by_errors(self):
             columns = self._read_training(X, y, fresh)
             if not fresh:
                 self._check_same_architecture()
             validation = self._read_validation(X_val, y_val)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+            if fresh:
+                self._split_seed = seed
+            rows = np.flatnonzero(np.isfinite(columns["keypoints2d"]).any(axis=(1, 2)))
+            if self.early_stopping and not partial and validation is None:
+                labelled = self._measured(columns)
+                rows, held_out = set_aside(labelled, rows, self.validation_fraction, self._split_seed)
+                validation = columns, held_out
+            if fresh or not partial:
+                self._read_priors(columns, rows)
         rng = np.random.default_rng(seed if fresh else [seed, self.n_iter_])
-        if fresh:
-            self._split_seed = seed
-        rows = np.flatnonzero(np.isfinite(columns["keypoints2d"]).any(axis=(1, 2)))
-        if self.early_stopping and not partial and validation is None:
-            labelled = _labelled(columns)
-            rows, held_out = set_aside(labelled, rows, self.validation_fraction, self._split_seed)
-            validation = columns, held_out
-        if fresh or not partial:
-            self._read_priors(columns, rows)
         with seeded(int(rng.integers(2**31)), device):
             if fresh:
                 self._build()
@@ -213,7 +214,7 @@ class HeatmapPoseEstimator(
             )
         if fresh:
             self.y_shape_ = poses.shape[1:]
-        elif poses.shape[1:] != self.y_shape_:
+        elif y is not None and poses.shape[1:] != self.y_shape_:
             raise InputError(
                 f"y: expected targets of shape {self.y_shape_} as first fitted, got {poses.shape[1:]}."
             )
@@ -233,15 +234,15 @@ class HeatmapPoseEstimator(
             if y_val is not None:
                 raise InputError("X_val: expected validation rows beside y_val, got None.")
             return None
-        if y_val is None:
-            raise InputError("y_val: expected targets beside X_val, got None.")
         columns = read_columns(self, X_val, "rgb", self.image_shape, reset=False)
+        if y_val is None and "pose3d" not in columns:
+            raise InputError("y_val: expected targets beside X_val without a column pose3d, got None.")
         self._add_labels(columns, y_val, fresh=False)
-        return columns, _labelled(columns)
+        return columns, self._measured(columns)
 
     def _read_priors(self, columns: dict[str, Any], rows: np.ndarray) -> None:
         """Learn mean bones, the scale column's meaning and a typical root depth from the training rows."""
-        names = ("pose3d", "camera", "relative_depth", *(["scale"] if "scale" in self.given_ else []))
+        names = ["pose3d", "camera", "relative_depth", *self._given_columns(columns)]
         some = {name: np.asarray(columns[name])[rows] for name in names if columns[name] is not None}
         bones = mean_bone_lengths(some["pose3d"]) if self.mean_bones is None else self.mean_bones
         self.mean_bones_ = np.array(bones, dtype=np.float64)
@@ -252,7 +253,15 @@ class HeatmapPoseEstimator(
                 f"scale: X's column is not the length of bone={self.bone_!r}, which is "
                 f"{self.scale_ratio_:.3g} times as long (median); predictions take this for every hand.",
                 TrainingWarning,
-                stacklevel=4,
+                stacklevel=5,
+            )
+        off = root_distance(some, self.root_) if "root" in some else 0.0
+        if off > 1:
+            warnings.warn(
+                f"root: X's column is not the position of root={self.root_!r} in y, but {off:.3g} mm from it "
+                "(median); predictions take its depth for that root's.",
+                TrainingWarning,
+                stacklevel=5,
             )
 
     def _build(self) -> None:
@@ -277,12 +286,34 @@ class HeatmapPoseEstimator(
         fitted = {**self.architecture_, "given": set(self.given_), "root": self.root_, "bone": self.bone_}
         require_same(fitted, wanted)
 
+    def _measured(self, columns: dict[str, Any]) -> np.ndarray:
+        """Rows whose error can be measured: with a pose, and a root where it is given.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        """
+        known = np.isfinite(columns["relative_depth"]).any(axis=1)
+        if "root" in self._given_columns(columns):
+            known &= columns["root"][:, 2] > 0
+        if not known.any():
+            raise InputError("y: expected at least one labelled row, with its root where given, got none.")
+        return np.flatnonzero(known)
+
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
-        """Mean error on validation rows, mm: absolute, or relative to the root where it is given."""
-        some = {name: np.asarray(columns[name])[rows] for name in self._side_columns(columns)}
+        """Median over rows of the joints' mean error relative to the root, mm.
+
+        The root's depth magnifies the error of one bone: absolute errors rise and fall while all that is
+        learned improves. And a few rows would decide a mean.
+        """
+        some = {name: np.asarray(columns[name])[rows] for name in ["camera", *self._given_columns(columns)]}
         joints = self._place(self._points(columns, rows)[0], some).joints
-        off = self._rooted(joints) - self._rooted(columns["pose3d"][rows])
-        return float(np.nanmean(np.linalg.norm(off, axis=2)))
+        found, true = (
+            poses - root_position(poses, self.root_)[:, None] for poses in (joints, columns["pose3d"][rows])
+        )
+        off = np.linalg.norm(found - true, axis=2)
+        return float(np.median(np.nanmean(off[np.isfinite(off).any(axis=1)], axis=1)))
 
     def _warn_if_weak(self) -> None:
         if np.nanmax(self.history_.get("depth_gradient", [1.0])) < _WEAK:
@@ -290,7 +321,7 @@ class HeatmapPoseEstimator(
                 f"alpha={self.alpha:g}: the depths never reached {_WEAK:g} of the gradient of the places; "
                 "they are not learned.",
                 TrainingWarning,
-                stacklevel=3,
+                stacklevel=5,
             )
 
     # ------------------------------------------------------------------ prediction
@@ -323,15 +354,15 @@ class HeatmapPoseEstimator(
 
         return [array.astype(np.float64) for array in self._in_chunks(columns, rows, read)]
 
-    def _side_columns(self, columns: dict[str, Any]) -> list[str]:
-        """Columns that placing a hand reads."""
-        given = [name for name in ("root", "scale") if name in self.given_ and name in columns]
-        return ["camera", *given, *(["rotation"] if "rotation" in columns else [])]
+    def _given_columns(self, columns: dict[str, Any]) -> list[str]:
+        """What is given and there, of the columns that place a hand."""
+        return [name for name in ("root", "scale") if name in self.given_ and name in columns]
 
     def _place(self, points: np.ndarray, columns: dict[str, Any]) -> Pose25DPrediction:
         """Absolute poses in the rows' own frames."""
         scale = root_depth = None
         if "scale" in self.given_:
+            require_given(columns, ("scale",))
             scale = np.asarray(columns["scale"], dtype=np.float64) * self.scale_ratio_
         if "root" in self.given_ and "root" in columns:
             root_depth = np.asarray(columns["root"], dtype=np.float64)[:, 2]
@@ -352,17 +383,3 @@ class HeatmapPoseEstimator(
 
     def _rooted(self, poses: np.ndarray) -> np.ndarray:
         return poses - root_position(poses, self.root_)[:, None] if "root" in self.given_ else poses
-
-
-def _labelled(columns: dict[str, Any]) -> np.ndarray:
-    """Rows with a pose.
-
-    Raises
-    ------
-    InputError
-        If there are none.
-    """
-    rows = np.flatnonzero(np.isfinite(columns["relative_depth"]).any(axis=1))
-    if len(rows) == 0:
-        raise InputError("y: expected at least one labelled row, got none.")
-    return rows

@@ -46,8 +46,9 @@ class SimToRealRegressor(SimToRealPoseEstimator):
         posterior learns from labelled pictures alone (no feature matching), and rows of both domains are
         predicted through the front layers of that domain.
     domain : {"synthetic", "real"}, default="real"
-        What the rows of an X without the column ``domain`` are, in ``fit`` and afterwards. Of that column,
-        "synthetic" is synthetic and any other name is real.
+        What rows without the name of a domain are, in ``fit`` and afterwards: all rows of an X without the
+        column ``domain``, and those where it is empty or None. Of that column, "synthetic" is synthetic and
+        any other name is real; ``fit`` warns where several names leave only one domain.
     pose_kl_weight, pose_weight : float or None, default=None, None
         lambda_0 and lambda_1: KL term and reconstruction of poses.
     kl_weight, reconstruction_weight : float or None, default=None, None
@@ -73,21 +74,25 @@ class SimToRealRegressor(SimToRealPoseEstimator):
         `CrossModalVAERegressor`. The paper gives the root: it knows the centre of the hand's cube. Depth
         pictures are then relative to their own middle, within 150 mm of it.
     root : str or int, default="palm"
-        The root joint: a joint's name or index, or "palm".
+        The root joint: a joint's name or index, or "palm". Poses that have not 21 joints need an index, such
+        as 32 for NYU's 36 (the palm's point among the 14 that are evaluated).
     augment : {"auto", "paper", None} or dict, default="auto"
         Augmentation, in batches on the device; see `skhand.training.check_augment` for the names of a dict.
         "auto" is the paper's for y made of poses (rotation within 180 degrees, 10 mm of translation of a cube
         of 300 mm), and none otherwise.
     lr_schedule : {"constant", "cosine"}, default="constant"
-        Course of the learning rate within each stage.
+        Course of the learning rate within each stage; "cosine" falls from step to step, to 0 at the stage's
+        last. What ``partial_fit`` trains beyond it has the whole rate.
     early_stopping : bool, default=False
         Whether the stage "posterior" ends when its validation error no longer improves, and to bring its best
         weights back. The other stages have no validation error.
     validation_fraction : float, default=0.1
         Share of the labelled rows that is set aside, at random, for early stopping, where ``fit`` gets no
-        ``X_val``. Neighbouring frames of a video are near-duplicates: give ``X_val`` then.
+        ``X_val``: of those of the real domain where there are two or more, and else of all, so that without
+        real labels the error is that of synthetic pictures. Neighbouring frames of a video are
+        near-duplicates: give ``X_val`` then.
     n_iter_no_change : int, default=10
-        Epochs without improvement before the stage ends.
+        Epochs, of 1000 steps, without improvement before the stage ends.
     tol : float, default=1e-3
         What counts as an improvement, relative to the best error.
     image_shape : tuple of int or None, default=None
@@ -139,9 +144,9 @@ class SimToRealRegressor(SimToRealPoseEstimator):
     front_ : dict of str to str
         For each domain of a row the domain whose front layers predict it: its own where they were trained.
     posterior_variance_ : ndarray of shape (latent_dim,)
-        Mean squared distance of the latent vectors found in training pictures from those of their poses. It
-        is the same for all pictures and, measured on training rows, optimistic. ``return_std`` and
-        `sample_posterior` use it: the network itself gives no variance.
+        Mean squared distance of the latent vectors found in training pictures from those of their poses; 1
+        before the stage "posterior" has trained. It is the same for all pictures and, measured on training
+        rows, optimistic. ``return_std`` and `sample_posterior` use it: the network itself gives no variance.
     source_, target_ : str
         Modality of X, and "pose3d".
     latent_mean_, latent_cov_ : ndarray
@@ -172,8 +177,8 @@ class SimToRealRegressor(SimToRealPoseEstimator):
     Sec. 3.3          the defaults, y of some real rows being NaN
     ================  =================================================================================
 
-    With ``given=("root",)`` and 128 x 128 depth pictures from `DepthCropper` the defaults are the paper's.
-    The presets:
+    With ``given=("root",)`` and 128 x 128 depth pictures from `DepthCropper` the defaults are the paper's,
+    but for the choices below. The presets:
 
     =======================================  =====================  =====================
     parameter                                "paper"                "code"
@@ -196,17 +201,26 @@ class SimToRealRegressor(SimToRealPoseEstimator):
     =======================================  =====================  =====================
 
     Choices, where the paper is silent or its print is wrong: poses are centred on the mean training pose, in
-    units of 150 mm, half of the cube; differences of poses and pictures are mean absolute ones, the 2-norms
-    of Eq. 6 and 7 mean squared ones; the KL term of pictures is divided by the number of a picture's values,
-    as a sum beside a mean would leave no latent maps but 0; the second term of Eq. 6 is minimised with a plus
-    before the difference; discriminators minimise their cross entropies and the feature matching, everything
-    else minimises the cross entropy of being taken for real; discriminators step first, on the pictures that
-    the generators then learn from; latent vectors of poses are samples wherever a loss reads them; unknown
-    coordinates (NaN) of a partly labelled pose enter the pose encoder as the mean pose's, and no loss.
-    Where only some rows of a domain are labelled, a step of "depth" and "posterior" reads one batch of all of
-    its rows and another one of the labelled.
+    units of 150 mm, half of the cube; with the root given, a depth picture is centred on the median of its
+    own measured pixels, where the paper takes the centre of the hand's cube: no picture needs a known centre
+    then, but the median lies some 20 mm before the palm and moves where a sensor sees less of the hand;
+    differences of poses and pictures are mean absolute ones, the 2-norms of Eq. 6 and 7 mean squared ones;
+    the feature matching is a mean too, over the 8192 values (at 128 px and width 64) that the norm of Eq. 8
+    would sum; the KL term of pictures is divided by the number of a picture's values, as a sum beside a mean
+    would leave no latent maps but 0; the second term of Eq. 6 is minimised with a plus before the difference;
+    discriminators minimise their cross entropies and the feature matching, everything else minimises the
+    cross entropy of being taken for real; discriminators step first, on the pictures that the generators then
+    learn from; latent vectors of poses are samples wherever a loss reads them; unknown coordinates (NaN) of a
+    partly labelled pose enter the pose encoder as the mean pose's, and no loss. Where only some rows of a
+    domain are labelled, a step of "depth" and "posterior" reads one batch of all of its rows and another one
+    of the labelled.
 
-    An epoch of ``partial_fit`` is one pass through the rows of the present stage, of at most 1000 steps.
+    An epoch of ``partial_fit`` is one pass through the rows of the present stage, of at most 1000 steps. It
+    never goes back to a stage before the one that was begun last, and neither does ``warm_start``.
+
+    A fitted estimator holds the state of each stage's optimiser, and pickles with it. Nothing is written
+    while ``fit`` runs: an interrupt (Ctrl-C) leaves a fitted estimator, a killed process nothing. Long
+    trainings are safer as calls of ``partial_fit`` with a pickle after some of them.
 
     References
     ----------

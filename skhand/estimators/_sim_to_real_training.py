@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 
 from skhand._validation import check_number, check_option
 from skhand.estimators._fitting import Run
-from skhand.estimators._inputs import check_given, find_source, usable_rows
+from skhand.estimators._inputs import check_given, find_source, set_aside, usable_rows
 from skhand.estimators._latent import CPU_ROWS, rows_to_measure
 from skhand.estimators._networks import CHANNELS
 from skhand.estimators._sim_to_real_settings import (
@@ -28,10 +29,12 @@ from skhand.estimators._sim_to_real_settings import (
 )
 from skhand.estimators._stages import by_stage, require_begun
 from skhand.estimators._trained import TrainedPoseEstimator, TrainingSetup
-from skhand.exceptions import InputError
+from skhand.exceptions import InputError, TrainingWarning
+from skhand.frames import HandFrames
 from skhand.nn import DOMAINS, SimToRealNet
 from skhand.training import (
     ABDI,
+    CosineRate,
     DepthTask,
     EpochEnd,
     PairBatches,
@@ -40,6 +43,8 @@ from skhand.training import (
     SignedCodec,
     code_pose,
     other_domain,
+    to_numpy,
+    to_tensors,
 )
 
 _ADAM = {"betas": (0.5, 0.999), "weight_decay": 1e-4}
@@ -50,13 +55,15 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
     """Base of `SimToRealRegressor`: what becomes of the parameters that are documented there.
 
     ``_finished`` lists the stages that ended by themselves: ``fit`` with ``warm_start`` and ``partial_fit``
-    go on with the first one that is not among them.
+    go on with the first one that is not among them. ``_past_optimizers`` has the optimisers of the stages
+    before ``stage_``, whose own is ``_optimizer_state``, as they were left.
     """
 
     _paper_augment = ABDI
     _main_term = "the main term"
     stages_: tuple[str, ...]
     front_: dict[str, str]
+    _past_optimizers: dict[str, Any]
 
     # ------------------------------------------------------------------ parameters
 
@@ -107,6 +114,8 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
         columns = self._with_domain(super()._read_training(X, y, fresh), self.source_)
         domain = columns["domain"]
         self.domains_ = tuple(name for i, name in enumerate(DOMAINS) if (domain == i).any())
+        if fresh and self._has_auto_stages():
+            self._warn_of_one_domain(X)
         if self.supervision != "all":  # labels that are not to be used are not there from here on
             poses = np.array(columns["pose3d"])
             poses[domain != DOMAINS.index(self.supervision)] = np.nan
@@ -130,20 +139,41 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
         return self._with_domain(super()._read_rows(X, source, target), source)
 
     def _with_domain(self, columns: dict[str, Any], source: str) -> dict[str, Any]:
-        if "domain" not in columns:
-            check_option(self.domain, "domain", DOMAINS)
-            columns["domain"] = np.full(len(columns[source]), DOMAINS.index(self.domain))
+        """Rows without the name of a domain are of the one that the parameter says."""
+        check_option(self.domain, "domain", DOMAINS)
+        named = columns.get("domain", np.full(len(columns[source]), -1))
+        columns["domain"] = np.where(named < 0, DOMAINS.index(self.domain), named)
         return columns
 
+    def _warn_of_one_domain(self, X: Any) -> None:
+        """Warn where rows have several names, which are all of one domain: the stage "depth" is left out."""
+        names = (
+            np.unique(X.domain.astype(str)).tolist()
+            if isinstance(X, HandFrames) and "domain" in X.columns
+            else []
+        )
+        if len(self.domains_) == 1 and len(names) > 1:
+            warnings.warn(
+                f"domain: X's rows are named {names}, which are all {self.domains_[0]}: only the name "
+                f"'synthetic' is synthetic, and rows without a name are {self.domain}. The stage 'depth', "
+                "which needs both domains, is left out.",
+                TrainingWarning,
+                stacklevel=5,
+            )
+
     def _split(self, columns: dict[str, Any], rows: np.ndarray, seed: int) -> tuple[np.ndarray, Any]:
-        kept, validation = super()._split(columns, rows, seed)
+        """Set labelled rows of the real domain aside, or of both where it has fewer than two."""
+        labelled = rows[usable_rows(columns, rows, self.pairs_[0], self._rooted)]
+        real = labelled[columns["domain"][labelled] == DOMAINS.index("real")]
+        candidates = real if len(real) > 1 else labelled
+        kept, held_out = set_aside(candidates, rows, self.validation_fraction, seed)
         left = {DOMAINS[i] for i in np.unique(columns["domain"][kept])}
         if left != set(self.domains_):
             raise InputError(
                 f"validation_fraction: expected rows of {self.domains_} left to train on, "
                 f"got only {tuple(left)} with {self.validation_fraction}."
             )
-        return kept, validation
+        return kept, (columns, held_out)
 
     def _check_data(self, fresh: bool) -> None:
         """Settle the stages."""
@@ -170,6 +200,17 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
 
     # ------------------------------------------------------------------ networks
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "_past_optimizers" in state:
+            state["_past_optimizers"] = to_numpy(state["_past_optimizers"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_past_optimizers" in state:
+            self._past_optimizers = to_tensors(state["_past_optimizers"])
+
     def _architecture(self) -> dict[str, Any]:
         return {name: self._setting(name) for name in ("latent_dim", "width", "pose_hidden_units")}
 
@@ -184,6 +225,7 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
         self.front_ = {domain: domain for domain in DOMAINS}
         self.posterior_variance_ = np.ones(self.latent_dim)
         self._finished: list[str] = []
+        self._past_optimizers = {}
 
     def _build_module(self, pretrained: bool) -> SimToRealNet:
         height, width = self.shapes_[self.source_][:2]
@@ -216,6 +258,17 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
         log_var = torch.as_tensor(np.log(self.posterior_variance_), dtype=mean.dtype, device=mean.device)
         return mean, log_var.expand_as(mean)
 
+    def _encode(
+        self, columns: dict[str, Any], rows: np.ndarray, source: str, posterior: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if posterior is None and source != "pose3d" and not self.n_steps_["posterior"]:
+            warnings.warn(
+                "stages: the stage 'posterior' has trained no epoch yet: what it finds is chance.",
+                TrainingWarning,
+                stacklevel=3,
+            )
+        return super()._encode(columns, rows, source, posterior)
+
     def _maps(self, x: Any, modality: str, batch: dict[str, Any]) -> Any:
         """Latent maps of rows: encoded pictures, or mapped poses."""
         if modality == "pose3d":
@@ -228,6 +281,8 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
 
     def _read_latent(self, columns: dict[str, Any], rows: np.ndarray) -> None:
         """Measure how far the posterior is from (some of) the training rows' poses; the prior stays."""
+        if not self.n_steps_["posterior"]:
+            return
         some = rows_to_measure(rows)
         guess, _ = self._encode(columns, some, self.source_)
         true, _ = self._encode(columns, some, "pose3d")
@@ -237,11 +292,14 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
     # ------------------------------------------------------------------ stages
 
     def _ahead(self, partial_fit: bool) -> list[tuple[str, int, int]]:
-        """What a call trains: stages, how many steps of each, and how many of it were done before."""
+        """What a call trains: stages, how many steps of each, and how many of it were done before.
+
+        It never goes back to a stage before the one that was begun last.
+        """
         steps = self._by_stage("max_iter")
         waiting = [
             stage
-            for stage in self.stages_
+            for stage in self.stages_[self.stages_.index(self.stage_) :]
             if stage not in self._finished and self.n_steps_[stage] < steps[stage]
         ]
         if partial_fit:
@@ -257,8 +315,10 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
         return sum(len(epoch_lengths(n)) for _, n, _ in self._ahead(partial))
 
     def _runs(self, setup: TrainingSetup) -> Iterator[Run]:
-        steps, rates, sizes = (self._by_stage(name) for name in ("max_iter", "lr", "batch_size"))
+        rates, sizes = (self._by_stage(name) for name in ("lr", "batch_size"))
         for stage, n_steps, n_done in self._ahead(setup.partial):
+            if stage != self.stage_:
+                self._past_optimizers = {**self._past_optimizers, self.stage_: self._optimizer_state}
             self.stage_ = stage
             task, pair_rows = self._task(stage, setup)
             batches = PairBatches(
@@ -273,13 +333,8 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
             if setup.partial:  # no more than one pass
                 n_steps = min(n_steps, len(batches))
             batches.steps = epoch_lengths(n_steps)
-            callbacks = self._own_callbacks(
-                rates[stage],
-                len(epoch_lengths(steps[stage])),
-                setup.validation if stage == "posterior" else None,
-                n_done // EPOCH_STEPS,
-            )
-            callbacks.append(EpochEnd(partial(self._count, stage, batches)))
+            callbacks: list[Any] = [EpochEnd(partial(self._count, stage, batches))]
+            callbacks += self._stage_callbacks(stage, n_done, setup)
             yield Run(
                 task,
                 batches,
@@ -292,6 +347,17 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
             )
             if not setup.partial:
                 self._finished = [*self._finished, stage]
+
+    def _stage_callbacks(self, stage: str, n_done: int, setup: TrainingSetup) -> list[Any]:
+        """The validation error of the last stage, and the schedule: by step, and constant after its end."""
+        rate, length = (self._by_stage(name)[stage] for name in ("lr", "max_iter"))
+        validation = setup.validation if stage == "posterior" else None
+        n_epochs = self.history_.get("stage", []).count(stage) if n_done else 0
+        own = self._own_callbacks(rate, length, validation, n_epochs)
+        callbacks = [callback for callback in own if not isinstance(callback, CosineRate)]
+        if self.lr_schedule == "cosine" and not (setup.partial and n_done >= length):
+            callbacks.append(CosineRate(rate, length, n_done, by_batch=True))
+        return callbacks
 
     def _count(self, stage: str, batches: PairBatches) -> bool:
         self.n_steps_ = {**self.n_steps_, stage: self.n_steps_[stage] + len(batches)}

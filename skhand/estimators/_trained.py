@@ -135,25 +135,25 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
         device = resolve_device(self.device)
         dtype = resolve_precision(self.precision, device)
         stopping = self.early_stopping and not partial
-        with unchanged_by_errors(self):
-            columns = self._read_training(X, y, fresh)
-            self._check_data(fresh)
-            if not fresh:
-                self._check_same_architecture()
-            validation = self._read_validation(X_val, y_val, stopping)
-            augment = self._check_augmentation(augment)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         rng = np.random.default_rng(seed if fresh else [seed, self.n_iter_])
-        if fresh:
-            self._split_seed = seed
-        rows = np.arange(len(columns[self.source_]))
-        if stopping and validation is None:
-            rows, validation = self._split(columns, rows, self._split_seed)
-        pair_rows = rows_of_pairs(columns, rows, self.pairs_, self._rooted)
         with seeded(int(rng.integers(2**31)), device):
-            if fresh:
-                self._build(columns, rows)
-            self.module_ = self.module_.to(device, memory_format=torch.channels_last)
+            with unchanged_by_errors(self):
+                columns = self._read_training(X, y, fresh)
+                self._check_data(fresh)
+                if not fresh:
+                    self._check_same_architecture()
+                validation = self._read_validation(X_val, y_val, stopping)
+                augment = self._check_augmentation(augment)
+                if fresh:
+                    self._split_seed = seed
+                rows = np.arange(len(columns[self.source_]))
+                if stopping and validation is None:
+                    rows, validation = self._split(columns, rows, self._split_seed)
+                pair_rows = self._rows_of_pairs(columns, rows)
+                if fresh:
+                    self._build(columns, rows)
+                self.module_ = self.module_.to(device, memory_format=torch.channels_last)
             self.device_ = device
             setup = TrainingSetup(
                 columns, rows, pair_rows, rng, augment, dtype, validation, partial, partial and not fresh
@@ -199,6 +199,10 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
         self.latent_cov_ = np.eye(self._n_latent())
         self._optimizer_state: dict[str, Any] = {}
 
+    def _rows_of_pairs(self, columns: dict[str, Any], rows: np.ndarray) -> list[np.ndarray]:
+        """The rows that can train each pair."""
+        return rows_of_pairs(columns, rows, self.pairs_, self._rooted)
+
     def _check_same_architecture(self) -> None:
         """Refuse to go on with networks that the parameters no longer describe."""
         wanted = {**self._architecture(), "given": set(check_given(self.given)), "root": self.root}
@@ -222,12 +226,21 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
         return float(np.nanmean(np.linalg.norm(self._rooted(predicted) - self._rooted(wanted), axis=2)))
 
     def _warn_if_weak(self) -> None:
-        """Warn of a term of the loss whose gradient stayed far below the main term's."""
+        """Warn of a term of the loss whose gradient stayed far below the main term's, in any stage."""
+        stages = np.array(self.history_.get("stage", [""] * self.n_iter_))
         for column, parameter, weight, term in self._weights_of_terms():
-            if weight > 0 and np.nanmax(self.history_.get(column, [1.0])) < _WEAK:
+            ratios = np.array(self.history_.get(column, np.full(self.n_iter_, np.nan)))
+            largest = {
+                stage: ratios[of_stage].max()
+                for stage in dict.fromkeys(stages.tolist())
+                if (of_stage := (stages == stage) & np.isfinite(ratios)).any()
+            }
+            weak = [stage for stage, ratio in largest.items() if ratio < _WEAK]
+            if weight > 0 and weak:
+                where = f" in {', '.join(map(repr, weak))}" if "stage" in self.history_ else ""
                 warnings.warn(
                     f"{parameter}={weight:g}: {term} never reached {_WEAK:g} of {self._main_term}'s "
-                    "gradient; it does nothing.",
+                    f"gradient{where}; it does nothing{' there' if where else ''}.",
                     TrainingWarning,
                     stacklevel=3,
                 )

@@ -22,7 +22,7 @@ from skhand.estimators._inputs import (
 )
 from skhand.estimators._latent import LatentPoseEstimator
 from skhand.exceptions import InputError, TrainingWarning
-from skhand.skeleton import root_position
+from skhand.skeleton import JOINTS, root_position
 
 _ROOT_GAP = 5.0  # mm between y's root and X's column root that is worth a warning
 
@@ -110,6 +110,12 @@ class PairedPoseEstimator(LatentPoseEstimator):
         if self.poses_ and y.ndim == 2 and y.shape[1] % 3:
             raise InputError(f"y: expected flattened poses (n, 3 * n_joints), got shape {y.shape}.")
         poses = self._as_poses(y)
+        n_joints = poses.shape[1]
+        if "root" in self.given_ and isinstance(self.root, str) and n_joints != len(JOINTS):
+            raise InputError(
+                f"root: {self.root!r} needs {len(JOINTS)} joints, y has {n_joints}; "
+                f"expected the index of one of these, 0 to {n_joints - 1}."
+            )
         self._rooted(poses)  # a root that these joints do not have is an error before any work
         return poses
 

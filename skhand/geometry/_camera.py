@@ -191,7 +191,7 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
     Parameters
     ----------
     camera : array-like of shape (3, 3) or (n_samples, 3, 3), px
-        Intrinsics of the picture before the warp.
+        Intrinsics of the picture before the warp. A matrix of NaN, no camera, stays NaN.
     affine : array-like of shape (3, 3) or (n_samples, 3, 3)
         Pixels before to pixels after.
     rotation : array-like of shape (3, 3) or (n_samples, 3, 3), optional
@@ -209,7 +209,7 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
     CameraError
         If the result is no camera, for example after a rotation that the warp does not follow.
     """
-    matrix = check_camera(camera)
+    matrix = check_camera(camera, unknown=True)
     warp = check_shape(affine, "affine", (3, 3), leading=True).astype(np.float64)
     turn = check_shape(np.eye(3) if rotation is None else rotation, "rotation", (3, 3), leading=True)
     try:
@@ -219,4 +219,6 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
             f"affine: expected one matrix a camera {matrix.shape}, got {describe(warp)} "
             f"and a rotation of shape {turn.shape}."
         ) from error
-    return check_camera(changed, "camera after the change")
+    unknown = np.isnan(matrix).all(axis=(-2, -1), keepdims=True)
+    check_camera(np.where(unknown, np.eye(3), changed), "camera after the change")
+    return changed

@@ -157,8 +157,8 @@ def decode_25d(
     discriminant = b**2 - 4 * a * c
     with np.errstate(divide="ignore", invalid="ignore"):
         width = np.sqrt(np.maximum(discriminant, 0.0))
-        # two forms of the larger solution: each where it adds numbers of one sign
-        z = np.where(b > 0, -2 * c / (b + width), (width - b) / (2 * a))
+        # two forms of the larger solution, each where it adds numbers of one sign; -b / 2a if none is real
+        z = np.where((b > 0) & (discriminant >= 0), -2 * c / (b + width), (width - b) / (2 * a))
         z = np.where(np.isfinite(z), z, np.nan)
     joints = rays * ((z[:, None] + depth) * length[:, None])[..., None]
     return Decoded25D(joints, z * length, discriminant < 0, (discriminant > 0) & (b < 0) & (c > 0))

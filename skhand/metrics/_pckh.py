@@ -35,7 +35,8 @@ def pckh(
     y_true, y_pred : array-like of shape (n_samples, n_joints, n_dims) or flattened, px or mm
         True and predicted joints; a true joint that is NaN is not counted.
     head_size : array-like of shape (n_samples,) or float, unit of ``y_true``
-        Length of the head segment of each sample (Andriluka et al. 2014).
+        Length of the head segment of each sample (Andriluka et al. 2014). A sample whose length is NaN is not
+        counted.
     threshold : float or array-like of shape (n_thresholds,), in head sizes, default=0.5
         Largest error of a correct joint: an error equal to it is correct.
     average : {"joints", "frames", "pooled"}, default="joints"
@@ -53,7 +54,8 @@ def pckh(
     Raises
     ------
     InputError
-        As in `joint_errors`, and if a head size is not a number above 0.
+        As in `joint_errors`, and if a head size is neither a number above 0 nor NaN, or no sample that counts
+        has one.
 
     See Also
     --------
@@ -67,6 +69,11 @@ def pckh(
     if isinstance(head_size, numbers.Real):
         head_size = np.full(len(errors), float(head_size))
     sizes = check_shape(head_size, "head_size", (len(errors),))
-    if sizes.dtype.kind not in "iuf" or not ((sizes > 0) & np.isfinite(sizes)).all():
-        raise InputError(f"head_size: expected lengths above 0, got {describe(head_size)}.")
-    return fractions_correct(errors / sizes[:, None], limits, average)
+    if sizes.dtype.kind not in "iuf" or (sizes <= 0).any() or np.isinf(sizes).any():
+        raise InputError(
+            f"head_size: expected lengths above 0, or NaN where unknown, got {describe(head_size)}."
+        )
+    relative = errors / sizes[:, None]
+    if np.isnan(relative).all():
+        raise InputError("head_size: expected the length of at least one sample that counts, got only NaN.")
+    return fractions_correct(relative, limits, average)

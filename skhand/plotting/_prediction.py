@@ -176,7 +176,7 @@ class PredictionDisplay:
         y_pred : array-like of the same shape, mm
             Predicted joints.
         X : HandFrames or array-like of shape (n_samples, height, width, 3), default=None
-            Pictures to draw on. The prediction is drawn where the table has cameras.
+            Pictures to draw on. The prediction is drawn in rows with a camera.
         visible : array-like of shape (n_samples, 21), bool, default=None
             Joints that count in the error; all by default.
         align : {None, "root"}, default=None
@@ -302,8 +302,10 @@ def _picture_parts(X: Any, rows: np.ndarray, y_true: np.ndarray, y_pred: np.ndar
     parts = {"pictures": np.asarray(column)}
     if chosen.camera is not None:
         turn = np.eye(3) if chosen.rotation is None else chosen.rotation  # poses come in the original frame
-        parts["keypoints_true"] = project(rotate_points(y_true, turn), chosen.camera)
-        parts["keypoints_pred"] = project(rotate_points(y_pred, turn), chosen.camera)
+        known = np.isfinite(chosen.camera).all(axis=(1, 2))[:, None, None]
+        camera = np.where(known, chosen.camera, np.eye(3))
+        for name, poses in (("keypoints_true", y_true), ("keypoints_pred", y_pred)):
+            parts[name] = np.where(known, project(rotate_points(poses, turn), camera), np.nan)
     if chosen.keypoints2d is not None and chosen.keypoints2d.shape[1] == len(JOINTS):
         parts["keypoints_true"] = chosen.keypoints2d
     return parts

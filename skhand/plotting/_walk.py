@@ -20,7 +20,7 @@ class LatentWalkDisplay:
     ----------
     walk : dict of str to ndarray of shape (n_steps, ...)
         What each modality's decoder makes of each step: ``rgb`` (n_steps, height, width, 3) uint8,
-        ``depth`` (n_steps, height, width) mm, ``keypoints2d`` (n_steps, 21, 2) px,
+        ``depth`` (n_steps, height, width) mm, 0 where nothing is, ``keypoints2d`` (n_steps, 21, 2) px,
         ``pose3d`` (n_steps, 21, 3) mm.
 
     Attributes
@@ -71,8 +71,11 @@ class LatentWalkDisplay:
                 ax = self.figure_.add_subplot(n_rows, n_steps, i * n_steps + j + 1, projection=projection)
                 self.axes_[i, j] = ax
                 if kind == "picture":
-                    gray = {"cmap": "gray", "vmin": np.nanmin(steps), "vmax": np.nanmax(steps)}
-                    ax.imshow(step, **(gray if step.ndim == 2 else {}))
+                    if steps.ndim == 3:
+                        step = np.where(
+                            step > 0, step, np.nan
+                        )  # where nothing was measured, nothing is drawn
+                    ax.imshow(step, **(_grays(steps) if steps.ndim == 3 else {}))
                     ax.set(xticks=[], yticks=[])
                 elif kind == "keypoints2d":
                     draw_skeleton(ax, step, size=0.8)
@@ -100,7 +103,7 @@ class LatentWalkDisplay:
 
         Parameters
         ----------
-        estimator : CrossModalVAERegressor
+        estimator : CrossModalVAERegressor, AlignedLatentRegressor or SimToRealRegressor
             A fitted estimator with ``interpolate``.
         X_a, X_b : HandFrames or array-like of shape (1, ...)
             The two ends; of several rows the first is drawn.
@@ -116,7 +119,7 @@ class LatentWalkDisplay:
         display : LatentWalkDisplay
         """
         if targets is None:
-            targets = tuple(dict.fromkeys(target for _, target in estimator.pairs_))
+            targets = tuple(estimator._targets())
         walk = estimator.interpolate(X_a, X_b, n_steps=n_steps, source=source, target=list(targets))
         steps = {name: np.asarray(part)[:, 0] for name, part in walk.items()}
         if "pose3d" in steps:
@@ -133,6 +136,13 @@ def _kind(steps: np.ndarray) -> str | None:
     if steps.ndim == 3 or (steps.ndim == 4 and steps.shape[3] == 3):
         return "picture"
     return None
+
+
+def _grays(steps: np.ndarray) -> dict[str, Any]:
+    """Near is dark and far is light, alike in all depth pictures of a row."""
+    seen = steps[steps > 0]
+    limits = {"vmin": seen.min(), "vmax": seen.max()} if seen.size else {}
+    return {"cmap": "gray", **limits}
 
 
 def _frame_keypoints(ax: Any, steps: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_option
+from skhand._validation import check_camera, check_option
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import backproject, rotation_to_axis
@@ -102,6 +102,7 @@ class ViewAligner(FramesTransformer):
         check_option(self.point, "point", ("root", "box", "palm", *JOINTS))
         column = self.point if self.point in ("root", "box") else "keypoints2d"
         check_frames(X, "camera", column, why=f" for point={self.point!r}")
+        check_camera(X.camera)
         if column == "keypoints2d" and X.keypoints2d.shape[1] != len(JOINTS):
             raise InputError(
                 f"point: {self.point!r} needs 21 joints, got {X.keypoints2d.shape[1]} in keypoints2d."

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import check_camera, check_number, check_option, describe
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_crop, backproject, project, warp_images
@@ -150,7 +150,7 @@ class DepthCropper(FramesTransformer):
             needed = [self.within]
         check_frames(X, "depth", "camera", *needed, why=" to cut a cube out")
         one_size(X)
-        if not (X.camera[:, [0, 1], [0, 1]] > 0).all():
+        if not (check_camera(X.camera)[:, [0, 1], [0, 1]] > 0).all():
             raise CameraError("camera: expected focal lengths > 0 (x right, y down), got a negative one.")
 
     def _is(self, name: str) -> bool:

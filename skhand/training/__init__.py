@@ -9,7 +9,7 @@ from skhand.training._pairs import PairTask, one_hot_side
 from skhand.training._runtime import autocast, evaluating, resolve_device, resolve_precision, seeded
 from skhand.training._sim_to_real import DepthTask, PoseTask, PosteriorTask
 from skhand.training._sim_to_real_terms import SignedCodec, code_pose, other_domain
-from skhand.training._staged import AlignTask, AutoencoderTask, RefineTask
+from skhand.training._staged import AlignTask, AutoencoderTask, RefineTask, encoder_input
 from skhand.training._state import to_numpy, to_tensors
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "check_augment",
     "check_callbacks",
     "code_pose",
+    "encoder_input",
     "evaluating",
     "fetch",
     "one_hot_side",

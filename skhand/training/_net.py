@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -152,31 +152,42 @@ def check_callbacks(callbacks: Any) -> list[Any]:
 
 
 class CosineRate(Callback):
-    """Lower the learning rate from its start to zero along half a cosine, epoch by epoch.
+    """Lower the learning rate from its start to zero along half a cosine, and leave it there.
 
     Parameters
     ----------
     lr : float
-        Rate of the first epoch.
-    n_epochs : int
-        Length of the descent.
+        Rate at the start.
+    length : int
+        Epochs of the descent, or batches.
     n_done : int, default=0
-        Epochs of it that an earlier, interrupted training has done.
+        How many of them an earlier, interrupted training has done.
+    by_batch : bool, default=False
+        Whether the rate is set for each batch rather than for each epoch.
     """
 
-    def __init__(self, lr: float, n_epochs: int, n_done: int = 0):
-        self.lr, self.n_epochs, self.n_done = lr, n_epochs, n_done
+    def __init__(self, lr: float, length: int, n_done: int = 0, by_batch: bool = False):
+        self.lr, self.length, self.n_done, self.by_batch = lr, length, n_done, by_batch
 
     def on_train_begin(self, net: NeuralNet, **_: Any) -> None:
         """Start the count."""
-        self.epoch_ = self.n_done
+        self.done_ = self.n_done
 
     def on_epoch_begin(self, net: NeuralNet, **_: Any) -> None:
         """Set this epoch's rate."""
-        rate = 0.5 * self.lr * (1 + math.cos(math.pi * self.epoch_ / self.n_epochs))
+        if not self.by_batch:
+            self._lower(net)
+
+    def on_batch_begin(self, net: NeuralNet, **_: Any) -> None:
+        """Set this batch's rate."""
+        if self.by_batch:
+            self._lower(net)
+
+    def _lower(self, net: NeuralNet) -> None:
+        rate = 0.5 * self.lr * (1 + math.cos(math.pi * min(self.done_, self.length) / self.length))
         for group in net.optimizer_.param_groups:
             group["lr"] = rate
-        self.epoch_ += 1
+        self.done_ += 1
 
 
 class KeepBest(Callback):
@@ -194,15 +205,30 @@ class KeepBest(Callback):
         Epochs without improvement before the training stops; None only records.
     tol : float
         What counts as an improvement, relative to the best.
+    past : sequence of float, default=()
+        Errors of the epochs of an earlier, interrupted training, which brought its best weights back: these
+        are the ones to improve on, and the epochs without improvement go on counting.
     """
 
-    def __init__(self, score: Callable[[], float], name: str, patience: int | None, tol: float):
-        self.score, self.name, self.patience, self.tol = score, name, patience, tol
+    def __init__(
+        self,
+        score: Callable[[], float],
+        name: str,
+        patience: int | None,
+        tol: float,
+        past: Sequence[float] = (),
+    ):
+        self.score, self.name, self.patience, self.tol, self.past = score, name, patience, tol, list(past)
 
     def on_train_begin(self, net: NeuralNet, **_: Any) -> None:
-        """Forget what was best."""
+        """Start with the present weights as the best where a training goes on, and with none otherwise."""
         self.best_, self.waited_ = math.inf, 0
         self.state_: dict[str, torch.Tensor] | None = None
+        if self.patience is not None and self.past:
+            for error in self.past:
+                self._improves(error)
+            self.best_ = self.score()
+            self._remember(net)
 
     def on_epoch_end(self, net: NeuralNet, **_: Any) -> None:
         """Score, remember, and stop when patience is over."""
@@ -210,12 +236,8 @@ class KeepBest(Callback):
         net.history.record(self.name, error)
         if self.patience is None:
             return
-        self.waited_ += 1
-        if error < self.best_:
-            if error < self.best_ * (1 - self.tol):
-                self.waited_ = 0
-            self.best_ = error
-            self.state_ = {key: value.detach().clone() for key, value in net.module_.state_dict().items()}
+        if self._improves(error):
+            self._remember(net)
         if self.waited_ >= self.patience:
             net.stop_ = True
 
@@ -223,6 +245,18 @@ class KeepBest(Callback):
         """Restore the best weights."""
         if self.state_ is not None:
             net.module_.load_state_dict(self.state_)
+
+    def _improves(self, error: float) -> bool:
+        self.waited_ += 1
+        if not error < self.best_:
+            return False
+        if error < self.best_ * (1 - self.tol):
+            self.waited_ = 0
+        self.best_ = error
+        return True
+
+    def _remember(self, net: NeuralNet) -> None:
+        self.state_ = {key: value.detach().clone() for key, value in net.module_.state_dict().items()}
 
 
 class EpochEnd(Callback):

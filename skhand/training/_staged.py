@@ -2,6 +2,7 @@
 
 Every task has the pairs source -> target and pose -> pose. Weights belong to one Adam, which moves those that
 have a gradient: each loss is differentiated with respect to its own networks only and takes its own step.
+Coordinates of a pose that are unknown (NaN) enter the pose encoder as the mean pose's, and no loss.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from skhand.training._pairs import (
 )
 from skhand.training._runtime import autocast
 
-__all__ = ["AlignTask", "AutoencoderTask", "RefineTask"]
+__all__ = ["AlignTask", "AutoencoderTask", "RefineTask", "encoder_input"]
+
+
+def encoder_input(x: Tensor, modality: str) -> Tensor:
+    """What an encoder reads of network input: unknown coordinates (NaN) of a pose are the mean pose's, 0."""
+    return torch.nan_to_num(x, nan=0.0) if modality == "pose3d" else x
 
 
 class StageTask(CodedTask):
@@ -97,7 +103,8 @@ class AutoencoderTask(StageTask):
             posterior = module.encoders[self.source](cross.inputs[self.source], cross.side)
             z = draw_latent(*posterior)
             output = module.decoders["pose3d"](module.decoded(self.source, z))
-            pose_posterior = module.encoders["pose3d"](own.inputs["pose3d"], own.side)
+            poses = encoder_input(own.inputs["pose3d"], "pose3d")
+            pose_posterior = module.encoders["pose3d"](poses, own.side)
             z_true = draw_latent(*pose_posterior)
             pose_output = module.pose_decoder(z_true)
         terms, ratios = self.vae_terms(output, cross.inputs["pose3d"], posterior, "", measure)
@@ -134,8 +141,8 @@ class AlignTask(StageTask):
     """Stage 2: both mappers and the shared decoder, then the encoders too (Eq. 5-7).
 
     The loss is ``MSE + beta KL`` of the source's aligned latent vectors plus ``pose_weight`` times that of
-    the pose's. The decoder decodes both in one batch, so that its batch normalisation treats them alike; through
-    these statistics neither loss reaches the other modality's mapper and encoder.
+    the pose's. The decoder decodes both in one batch, so that its batch normalisation treats them alike;
+    through these statistics neither loss reaches the other modality's mapper and encoder.
 
     Parameters
     ----------
@@ -176,6 +183,9 @@ class AlignTask(StageTask):
             pose_output, own.inputs["pose3d"], pose_posterior, "_pose", measure
         )
         terms.update({name: self.pose_weight * value for name, value in more.items()})
+        if measure:
+            last = (module.get_parameter("decoders.pose3d.end.weight"),)
+            ratios["mse_pose_gradient"] = gradient_ratio(terms["mse_pose"], terms["mse"], last)
         parts = [module.mappers, module.decoders, *([module.encoders] if self.finetune else [])]
         take_step(optimizer, torch.stack(list(terms.values())).sum(), parts, on_gradients)
         return detached(terms, ratios, more_ratios)
@@ -183,7 +193,8 @@ class AlignTask(StageTask):
     def aligned(self, module: AlignedVAE, modality: str, coded: Coded) -> tuple[Tensor, Tensor]:
         """The aligned posterior; without fine-tuning no gradient reaches the encoder."""
         with torch.set_grad_enabled(self.finetune):
-            mean, log_var = module.posterior(coded.inputs[modality], modality, coded.side)
+            x = encoder_input(coded.inputs[modality], modality)
+            mean, log_var = module.posterior(x, modality, coded.side)
         return module.mappers[modality](mean, log_var)
 
 
@@ -192,7 +203,7 @@ class RefineTask(StageTask):
 
     Poses are in metres in both kinematic losses, which are then divided by the square of ``metres``, as the
     standardised MSE is one in metres divided by it: the weights keep their meaning, whatever the data's
-    spread. A loss of weight 0 takes no turn. There is no KL term, as printed.
+    spread. A loss of weight 0 takes no turn. There is no KL term, as printed. ``turn`` counts the batches.
 
     Parameters
     ----------

@@ -1,14 +1,20 @@
 """scikit-learn's checks on LatentHeatmapRegressor.
 
-The suite's tables are no pictures of hands and its targets no poses, so both are drawn: a row of a table
-becomes a picture of bars, and a target moves the fingers of a stiff hand sideways. Every check runs on that,
-and none is excused. Flattened pictures and poses give the same bits as whole ones.
+The suite's tables are no pictures of hands and its targets no poses, so the suite runs on a wrapper that
+draws both: a row of a table becomes a picture of bars, and a target moves the fingers of a stiff hand
+sideways. Every check runs on that, and none is excused. The wrapper reads the table itself; how the estimator
+reads flattened pictures is tested below: the same bits as of whole ones, and the suite's odd inputs.
 """
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import sparse
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import r2_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
@@ -126,3 +132,97 @@ def test_flattened_pictures_and_poses_give_the_same_bits(heatmap):
     np.testing.assert_array_equal(flattened.transform(flat), whole.transform(hands.data.rgb))
     with pytest.raises(ValueError, match="features"):
         flattened.predict(flat[:, :-3])
+
+
+# ---------------------------------------------------------------- the estimator itself, on flattened pictures
+
+
+@pytest.fixture(scope="module")
+def flat():
+    hands = make_hands(12, image_size=SIZE, images=("rgb",), random_state=0)
+    return hands.data.rgb.reshape(12, -1), hands.target.reshape(12, -1)
+
+
+def plain(**options):
+    settings = {"width": 4, "max_epochs": 1, "image_shape": (SIZE, SIZE, 3), **options}
+    return small(LatentHeatmapRegressor, **settings)
+
+
+@pytest.fixture(scope="module")
+def fitted(flat):
+    return plain().fit(*flat)
+
+
+def test_any_type_of_number_gives_the_same_bits(fitted, flat):
+    X, y = flat
+    wanted = fitted.predict(X)
+    for other in (X / 255, (X / 255).tolist(), np.asfortranarray(X)):
+        np.testing.assert_array_equal(plain().fit(other, y).predict(other), wanted)
+    np.testing.assert_array_equal(plain().fit(X, y.astype(object)).predict(X), wanted)
+    single = plain().fit(X, y.astype(np.float32)).predict(X)
+    np.testing.assert_allclose(single, wanted, rtol=1e-3, atol=1e-2)  # y is rounded to 1e-5 mm before
+
+
+BAD = {
+    "sparse": (sparse.csr_matrix, TypeError, "[Ss]parse"),
+    "sparse array": (sparse.csr_array, TypeError, "[Ss]parse"),
+    "complex": (lambda X: X + 1j, ValueError, "Complex data not supported"),
+    "NaN": (lambda X: np.where(np.arange(X.shape[1]) == 3, np.nan, X / 255), ValueError, "NaN"),
+    "infinity": (lambda X: np.where(np.arange(X.shape[1]) == 3, np.inf, X / 255), ValueError, "inf"),
+    "one row without its axis": (lambda X: X[0], ValueError, "Reshape your data"),
+    "int64": (lambda X: X.astype(np.int64), ValueError, "expected rgb as uint8 or float"),
+    "objects": (lambda X: X.astype(object), ValueError, "expected rgb as uint8 or float"),
+    "float up to 255": (lambda X: X.astype(float), ValueError, "expected float pictures in 0 to 1"),
+    "no rows": (lambda X: X[:0], ValueError, "0 sample"),
+    "no columns": (lambda X: X[:, :0], ValueError, "0 feature"),
+    "too few columns": (lambda X: X[:, :-3], ValueError, "features"),
+    "no shape": (lambda X: "pictures", ValueError, "Expected 2D array|[Ss]tring|could not convert"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_odd_tables_are_refused_by_all_methods(fitted, flat, name):
+    change, error, message = BAD[name]
+    X, y = flat
+    with pytest.raises(error, match=message):
+        plain().fit(change(X), y)
+    for method in (fitted.predict, fitted.predict_keypoints, fitted.transform):
+        with pytest.raises(error, match=message):
+            method(change(X))
+
+
+def test_odd_targets_are_refused(flat):
+    X, y = flat
+    for bad in (y[:5], np.where(np.arange(63) == 0, np.inf, y), np.full_like(y, np.nan), y[:, 0], y + 1j):
+        with pytest.raises(ValueError):
+            plain().fit(X, bad)
+    with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
+        plain().fit(X, None)
+    with pytest.raises(NotFittedError):
+        plain().predict(X)
+
+
+def test_names_of_columns_are_kept_and_compared(fitted, flat):
+    X, y = flat
+    frame = pd.DataFrame(X, columns=[f"p{i}" for i in range(X.shape[1])])
+    est = plain().fit(frame, y)
+    assert est.feature_names_in_.tolist() == frame.columns.tolist()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(est.predict(frame), fitted.predict(X))
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        est.predict(X)
+    with pytest.raises(ValueError, match="feature names should match"):
+        est.predict(frame[frame.columns[::-1]])
+    names = est.set_output(transform="pandas").transform(frame).columns
+    assert names.tolist() == est.get_feature_names_out().tolist()
+
+
+def test_one_row_is_enough_and_nothing_given_is_changed(flat):
+    X, y = flat
+    before = X.copy(), y.copy()
+    X.flags.writeable = y.flags.writeable = False
+    est = plain(augment="auto").fit(X[:1], y[:1])
+    assert np.isfinite(est.predict(X)).all() and est.n_features_in_ == X.shape[1]
+    for given, kept in zip((X, y), before, strict=True):
+        np.testing.assert_array_equal(given, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,9 @@ from skhand.datasets import make_hands
 BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
 
+SMALL = ("--n-samples", 60, "--n-subjects", 8, "--image-size", 16, "--epochs", 1, 1, 1, 2, "--seeds", 0)
+
+
 def run(script: str, *arguments: object) -> str:
     command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parents[1])}
@@ -26,8 +30,7 @@ def run(script: str, *arguments: object) -> str:
 
 
 def test_the_ablation_shares_its_stages_and_resumes(tmp_path):
-    small = ("--n-samples", 60, "--n-subjects", 8, "--image-size", 16, "--epochs", 1, 1, 1, 2, "--seeds", 0)
-    arguments = ("--out", tmp_path, *small, "--rows")
+    arguments = ("--out", tmp_path, *SMALL, "--rows")
     run("aligned_ablation.py", *arguments, "A", "D0")
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("seed*.joblib")}
     chain = ["vae1", "vae1-vae2", "disentangle1", "disentangle1-align1", "disentangle1-align1-finetune1"]
@@ -39,8 +42,56 @@ def test_the_ablation_shares_its_stages_and_resumes(tmp_path):
     assert {fit["epochs"] for fit in fits.values()} == {5}
     assert len({fit["epe_mm"] for fit in fits.values()}) == 4
     assert {"kcs_gradient", "geo_gradient"} <= set(fits["seed 0, D3"]["gradient_ratios"])
-    keypoints = ("--out", tmp_path / "keypoints", *small, "--source", "keypoints2d", "--rows", "A")
+    keypoints = ("--out", tmp_path / "keypoints", *SMALL, "--source", "keypoints2d", "--rows", "A")
     assert run("aligned_ablation.py", *keypoints).splitlines()[-1].startswith("A ")
+
+
+def test_a_rows_weights_are_its_own_whichever_row_made_the_shared_stages(tmp_path):
+    """D1 comes first in an empty folder; D3 goes on from its stages with both losses."""
+    rows = ("D1", "D3", "refine, no losses")
+    arguments = ("--out", tmp_path, *SMALL, "--source", "keypoints2d", "--rows", *rows)
+    printed = run("aligned_ablation.py", *arguments)
+    results = json.loads((tmp_path / "results.json").read_text())
+    fits = {row: results["fits"][f"seed 0, {row}"] for row in rows}
+    measured = {
+        row: {name.removesuffix("_gradient") for name in fit["gradient_ratios"]} & {"kcs", "geo"}
+        for row, fit in fits.items()
+    }
+    assert measured == {"D1": {"kcs"}, "D3": {"kcs", "geo"}, "refine, no losses": set()}
+    assert results["paper_mepe_mm"]["D3"] == 13.88
+    assert printed.splitlines()[-5].split()[:3] == ["D3", f"{fits['D3']['epe_mm']:.2f}", "13.88"]
+    # the losses beside the same refinement without them: error, bones and angles
+    last = printed.splitlines()[-1].replace("+-", " ").split()
+    assert last[0] == "D3"
+    shown = {"epe_mm": (last[1], 1), "bone_length_error_mm": (last[3], 1), "angle_violations": (last[5], 100)}
+    for name, (text, unit) in shown.items():
+        change = unit * (fits["D3"][name] - fits["refine, no losses"][name])
+        assert float(text.rstrip("%")) == pytest.approx(change, abs=0.006)
+
+
+@pytest.mark.parametrize("script", ["aligned_ablation.py", "aligned_photographs.py"])
+def test_settings_are_written_first_and_others_are_refused(tmp_path, monkeypatch, script):
+    """What is kept under one setting is never used under another, even if nothing was measured yet."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    if script == "aligned_ablation.py":
+        arguments, results = ["--out", tmp_path], tmp_path / "results.json"
+        data = tmp_path / "hands.joblib"
+    else:
+        arguments, results = [tmp_path, "--out", tmp_path / "r.json"], tmp_path / "r.json"
+        data = tmp_path / "annotations.npz"
+    data.write_bytes(b"no such data")
+
+    def start(lr):
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments), "--lr", lr])
+        runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
+
+    with pytest.raises(Exception):  # noqa: B017 - whatever joblib and numpy make of these bytes
+        start("0.5")
+    kept = results.read_bytes()
+    assert json.loads(kept)["settings"]["lr"] == 0.5
+    with pytest.raises(SystemExit, match="was made with other settings"):
+        start("0.25")
+    assert results.read_bytes() == kept
 
 
 def test_the_photographs_compare_both_estimators(tmp_path):
@@ -52,6 +103,7 @@ def test_the_photographs_compare_both_estimators(tmp_path):
     out = tmp_path / "result.json"
     small = ["--image-size", 16, "--epochs", 1, 1, 1, 1, "--blocks", 2, "--gap", 2, "--seeds", 0]
     printed = run("aligned_photographs.py", tmp_path, "--out", out, *small)
+    assert "threads" in json.loads(out.read_text())["machine"]
     fits = json.loads(out.read_text())["fits"]
     assert len(fits) == 6
     assert len({fit["steps"] for fit in fits.values()}) == 1

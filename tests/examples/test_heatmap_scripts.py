@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,12 +18,13 @@ from skhand.datasets import make_hands
 BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
 
-def run(script: str, *arguments: object) -> list[str]:
+def run(script: str, *arguments: object, fails: bool = False) -> list[str]:
+    """The lines that a script prints, of a failing one those of its error."""
     command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parents[1])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    assert (done.returncode != 0) == fails, done.stderr
+    return (done.stderr if fails else done.stdout).splitlines()
 
 
 def test_the_table_of_heads_resumes_and_averages_over_seeds(tmp_path):
@@ -30,18 +32,38 @@ def test_the_table_of_heads_resumes_and_averages_over_seeds(tmp_path):
     arguments = ("--out", tmp_path, *small, "--backbone", "small", "--seeds", 0, 1, "--rows")
     run("heatmap_heads.py", *arguments, "latent", "holistic")
     first = json.loads((tmp_path / "results.json").read_text())["fits"]
-    printed = run("heatmap_heads.py", *arguments, "latent", "latent + 2D", "latent + 2D, two stages")
+    rows = ("latent", "latent + 2D", "latent + 2D, two stages", "latent, as many steps")
+    printed = run("heatmap_heads.py", *arguments, *rows)
     fits = json.loads((tmp_path / "results.json").read_text())["fits"]
     assert {name: fits[name] for name in first} == first
-    assert len(fits) == 8
+    assert len(fits) == 10
     few, many = fits["seed 0, latent"], fits["seed 0, latent + 2D"]
+    control = fits["seed 0, latent, as many steps"]
+    assert few["steps"] < many["steps"] == control["steps"]
+    assert control["train_rows"] == few["train_rows"]
     assert (
         few["train_rows"] == few["train_rows_with_pose"] == many["train_rows_with_pose"] < many["train_rows"]
     )
     assert fits["seed 0, latent + 2D, two stages"]["n_parameters"] > 1.5 * many["n_parameters"]
     mean = np.mean([fits[f"seed {seed}, latent"]["mean_px"] for seed in (0, 1)])
-    row = next(line for line in printed if line.startswith("latent  "))
-    assert float(row.split()[1]) == pytest.approx(mean, abs=0.006)
+    row = next(line for line in printed if line.startswith("latent  ")).split()
+    assert float(row[1]) == pytest.approx(mean, abs=0.006)
+    rooted = np.mean([fits[f"seed {seed}, latent"]["given_rooted_mm"] for seed in (0, 1)])
+    assert float(row[10]) == pytest.approx(rooted, abs=0.06)
+
+
+def test_settings_are_kept_from_the_start_and_those_of_others_not_taken(tmp_path):
+    small = ("--n-samples", 40, "--n-subjects", 10, "--width", 4, "--backbone", "small")
+    arguments = ("--out", tmp_path, *small, "--rows", "latent", "--seeds", 0)
+    results = tmp_path / "results.json"
+    run("heatmap_heads.py", *arguments, "--image-size", 16, "--epochs", 0, fails=True)  # refused by the fit
+    assert json.loads(results.read_text())["settings"]["epochs"] == 0
+    refused = run("heatmap_heads.py", *arguments, "--image-size", 24, "--epochs", 1, fails=True)
+    assert "other settings" in refused[-1]
+    results.unlink()
+    run("heatmap_heads.py", *arguments, "--image-size", 24, "--epochs", 1)
+    sizes = {joblib.load(path)[0].rgb.shape[1] for path in tmp_path.glob("hands-*.joblib")}
+    assert sizes == {16, 24}
 
 
 def test_the_photographs_compare_both_estimators_before_and_after_fine_tuning(tmp_path):
@@ -56,26 +78,26 @@ def test_the_photographs_compare_both_estimators_before_and_after_fine_tuning(tm
     fits = json.loads((tmp_path / "out" / "results.json").read_text())["fits"]
     assert len(fits) == 2 * 2 * 3
     assert set(fits["seed 0, block 0, LatentHeatmapRegressor, photographs alone"]) == {
-        "px", "absolute_mm", "rooted_mm", "given_root_mm"
+        "px", "absolute_mm", "rooted_mm", "given_root_mm", "given_procrustes_mm"
     }  # fmt: skip
     assert len({fit["given_root_mm"] for fit in fits.values()}) == len(fits)
+    assert all(fit["given_procrustes_mm"] < fit["given_root_mm"] for fit in fits.values())
     again = run("heatmap_photographs.py", tmp_path, *small, *more)
     assert again == printed[-len(again) :]
+    kept = list((tmp_path / "out").glob("*.joblib"))
+    assert len(kept) == 2
+    (tmp_path / "out" / "results.json").unlink()
+    alone = ("--models", "LatentHeatmapRegressor")
+    run("heatmap_photographs.py", tmp_path, *small, *more, "--generated", 40, *alone)
+    assert len(list((tmp_path / "out").glob("*.joblib"))) == 3
 
 
-def test_the_speed_of_both_networks_is_compared():
-    printed = run(
-        "heatmap_speed.py",
-        "--width",
-        8,
-        "--image-size",
-        16,
-        "--batch-size",
-        2,
-        "--rounds",
-        1,
-        "--device",
-        "cpu",
-    )
+def test_the_speed_of_both_networks_is_compared(tmp_path):
+    small = ("--width", 8, "--image-size", 16, "--batch-size", 2, "--rounds", 1, "--device", "cpu")
+    printed = run("heatmap_speed.py", *small, "--out", tmp_path / "speed.json")
     rates = [float(part.split()[1]) for part in printed[1].split(", ")]
     assert float(printed[2].split()[-1]) == pytest.approx(rates[1] / rates[0], rel=0.02)
+    kept = json.loads((tmp_path / "speed.json").read_text())
+    assert list(kept["images_per_second"].values()) == pytest.approx(rates, abs=0.006)
+    assert kept["fast_over_full"] == pytest.approx(rates[1] / rates[0], rel=0.02)
+    assert kept["settings"]["width"] == 8 and kept["machine"]["threads"] >= 1

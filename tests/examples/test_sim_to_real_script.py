@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
+import pytest
+from PIL import Image
+
+from skhand import concat_frames
+from skhand.datasets import make_hands
+from skhand.estimators import SimToRealRegressor
 
 BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
 
-def run(*arguments: object) -> list[str]:
-    command = [sys.executable, str(BENCHMARKS / "sim_to_real.py"), *map(str, arguments)]
+@pytest.fixture
+def script(monkeypatch):
+    """The measuring script as a module."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("sim_to_real")
+
+
+def start(*arguments: object, script: str = "sim_to_real.py") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parents[1])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def run(*arguments: object, **options: str) -> list[str]:
+    done = start(*arguments, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
 
-def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path):
+def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path, script):
     small = ("--n-samples", 40, "--n-subjects", 10, "--image-size", 16, "--width", 2, "--steps", 5, 3, 2)
     arguments = ("--out", tmp_path, *small, "--batch-sizes", 8, 1, 4, "--seeds", 0, "--labels", 0.5)
     table = ("synthetic only", "synthetic only, pretrained", "LSPS-synthetic", "real data, pretrained")
@@ -32,7 +51,7 @@ def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path):
     epe = {name: first[f"seed 0, {name}"]["epe_mm"] for name in table}
     closed = (epe[table[1]] - epe[table[2]]) / (epe[table[1]] - epe[table[3]])
     assert f"{closed:.0%}" in printed[-1]
-    run(*arguments)
+    printed = run(*arguments)
     fits = json.loads((tmp_path / "results.json").read_text())["fits"]
     assert {name: fits[name] for name in first} == first
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
@@ -43,3 +62,82 @@ def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path):
     assert labels == [0, 0, 0, n_train, *[round(0.5 * n_train)] * 2]
     assert np.isfinite([fit["epe_mm"] for fit in fits.values()]).all()
     assert len({fit["mean_pose_mm"] for fit in fits.values()}) == 1
+    ours, alone = (fits[f"seed 0, {name}"]["epe_mm"] for name in list(script.rows_of([0.5]))[-2:])
+    assert f": {(alone - ours) / alone:.0%} +- 0% (paper, Fig. 5" in printed[-1]
+
+
+def test_settings_are_on_file_before_anything_is_made_with_them(tmp_path):
+    """What a call with other settings, or no settings, left behind is not used."""
+    arguments = ("--out", tmp_path, "--seeds", 0)
+    (tmp_path / "hands.joblib").write_bytes(b"of other settings")
+    assert "results.json is missing" in start(*arguments).stderr
+    (tmp_path / "hands.joblib").unlink()
+    assert (
+        start(*arguments, "--n-samples", 4, "--n-subjects", 0).returncode != 0
+    )  # stops while hands are made
+    assert json.loads((tmp_path / "results.json").read_text())["settings"]["n_samples"] == 4
+    refused = start(*arguments, "--n-samples", 5, "--n-subjects", 0)
+    assert refused.returncode == 1 and "was made with other settings" in refused.stderr
+
+
+def test_shares_of_labels_are_rows_of_their_own(script):
+    names = list(script.rows_of([0.004, 0.015, 0.02, 0.07]))[4:]
+    assert [name.split(" ")[1] for name in names[::2]] == ["0.4%", "1.5%", "2%", "7%"]
+    assert names[-1] == "these labels only, 7%" and len(set(names)) == 8
+
+
+def test_validation_measures_on_people_who_train_nothing_and_are_not_held_out(script):
+    people = np.repeat(np.arange(50), 3)
+    for seed in range(3):
+        train, test = script.split(seed, people, False)
+        kept, chosen_on = script.split(seed, people, True)
+        assert sorted([*kept, *chosen_on]) == sorted(train)
+        groups = [set(people[rows]) for rows in (kept, chosen_on, test)]
+        assert [len(group) for group in groups] == [32, 8, 10] and len(set.union(*groups)) == 50
+
+
+@pytest.mark.parametrize("source", ["depth", "rgb"])
+def test_pictures_of_a_fitted_estimator(tmp_path, monkeypatch, source):
+    """Drawn from a file with only the first two stages; rows are what the estimator translates."""
+    pytest.importorskip("matplotlib")
+    parts = [
+        make_hands(4, image_size=16, images=(source,), domain=domain, random_state=0)
+        for domain in ("clean", "sensor")
+    ]
+    X = concat_frames([part.data for part in parts])
+    options = {"width": 1, "max_iter": 1, "batch_size": 2, "given": ("root",), "random_state": 0}
+    fitted = SimToRealRegressor(stages=("pose", "depth"), **options)
+    fitted.fit(X, np.concatenate([part.target for part in parts]))
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    small = ("--n-hands", 3, "--steps", 4)
+    run(tmp_path / "fitted.joblib", "--out", tmp_path, *small, script="../sim_to_real_pictures.py")
+    for name in ("translations.png", "walk.png"):
+        with Image.open(tmp_path / name) as drawn:
+            assert min(drawn.size) > 300 and len(drawn.convert("L").getcolors()) > 16, name
+    monkeypatch.syspath_prepend(BENCHMARKS.parent)
+    drawing = importlib.import_module("sim_to_real_pictures")
+    real, synthetic = (drawing.generated(fitted, 3, domain, 60, 5) for domain in ("real", "synthetic"))
+    rows = drawing.translations(fitted, real, synthetic)
+    there = fitted.translate(real, to="synthetic")
+    returned = fitted.translate(
+        concat_frames([real.replace(domain="synthetic", **{source: there})]), to="real"
+    )
+    np.testing.assert_array_equal(rows["to synthetic"], there)
+    np.testing.assert_array_equal(rows["and back"], returned)
+    np.testing.assert_array_equal(rows["to real"], fitted.translate(synthetic, to="real"))
+    assert rows["real"].shape == rows["synthetic"].shape == there.shape and len(there) == 3
+
+
+def test_speed_records_every_stage_and_the_memory_of_each_setting(tmp_path):
+    out = tmp_path / "speed.json"
+    small = ("--steps", 2, "--settings", "small", "--batch-sizes", 4, 1, 2, "--device", "cpu", "--out", out)
+    printed = run(*small, script="sim_to_real_speed.py")
+    result = json.loads(out.read_text())
+    (row,) = result["rows"]
+    assert row["setting"] == "small" and row["image_size"] == 64 and row["width"] == 8
+    assert row["batch_sizes"] == {"pose": 4, "depth": 1, "posterior": 2}
+    assert list(row["steps_per_s"]) == ["pose", "depth", "posterior"]
+    assert all(0 < speed < 1e5 for speed in row["steps_per_s"].values())
+    # the interpreter and torch alone take more than 100 MiB; the small preset needs no 4 GiB
+    assert 100 < row["peak_memory_mib"] < 4096
+    assert row["n_parameters"] > 1e6 and "small" in printed[-1]

@@ -16,6 +16,7 @@ from skhand.nn import (
     LatentDiscriminator,
     LatentMapper,
     VectorEncoder,
+    geo_loss,
     kcs_loss,
     kl_standard_normal,
 )
@@ -55,14 +56,19 @@ def test_a_mapper_gives_a_proper_distribution(n_inputs, latent_dim):
         assert mean.shape == log_var.shape == (8, latent_dim)
         std = torch.exp(0.5 * log_var)
         assert torch.isfinite(mean).all() and torch.isfinite(std).all() and (std > 0).all()
-    posterior = torch.distributions.Normal(mean[:2].double(), std[:2].double())
+    # the closed form of the KL term is the mean log ratio of the densities, in nats; checked where mean and
+    # variance weigh alike, at a few nats
+    with torch.no_grad():
+        mean, log_var = mapper(torch.randn(2, n_inputs), torch.randn(2, n_inputs))
+    posterior = torch.distributions.Normal(mean.double(), torch.exp(0.5 * log_var).double())
     z = posterior.sample((200_000,))
     prior = torch.distributions.Normal(torch.zeros(()).double(), torch.ones(()).double())
     ratios = (posterior.log_prob(z) - prior.log_prob(z)).sum(dim=2).mean(dim=1)
-    error = ratios.std() / len(z) ** 0.5  # the closed form is the mean log ratio of the densities, in nats
-    assert (
-        abs(kl_standard_normal(posterior.mean, 2 * posterior.stddev.log()) - ratios.mean()) < 4 * error + 1e-9
-    )
+    error = float(ratios.std() / len(z) ** 0.5)
+    closed = kl_standard_normal(posterior.mean, 2 * posterior.stddev.log())
+    assert abs(closed - ratios.mean()) < 4 * error < 0.05
+    without_variance = 0.5 * (posterior.mean.square() + posterior.variance - 1).sum(dim=1).mean()
+    assert abs(without_variance - ratios.mean()) > 40 * error  # so a wrong form would be seen
 
 
 def test_a_mapper_between_spaces_of_one_size_starts_near_the_identity():
@@ -209,6 +215,84 @@ def test_the_pose_encoder_gets_no_adversarial_gradient():
             torch.testing.assert_close(gradients[0.0][name], gradients[100.0][name], rtol=1e-5, atol=1e-8)
     name = "encoders.rgb.head.linear.weight"
     assert (gradients[0.0][name] - gradients[100.0][name]).abs().max() > 0.1
+
+
+class Watched(AlignTask):
+    """Notes the largest gradient of each loss at the networks of each modality."""
+
+    def vae_terms(self, output, wanted, posterior, suffix, measure):
+        terms, ratios = super().vae_terms(output, wanted, posterior, suffix, measure)
+        for part, modality in ((part, m) for part in self.parts for m in ("rgb", "pose3d")):
+            values = torch.autograd.grad(
+                terms[f"mse{suffix}"], list(part[modality].parameters()), retain_graph=True, allow_unused=True
+            )
+            largest = max(0.0 if value is None else value.abs().max().item() for value in values)
+            self.seen.setdefault((f"mse{suffix}", modality), []).append(largest)
+        return terms, ratios
+
+
+@pytest.mark.parametrize("finetune", [False, True])
+def test_neither_mse_reaches_the_other_modalitys_networks(finetune):
+    """Not even through the statistics of the batch that the shared decoder reads."""
+    module = prepared("finetune" if finetune else "align")
+    task = Watched("rgb", BETA, W, finetune, **SETTINGS)
+    task.seen, task.parts = {}, [module.mappers, *([module.encoders] if finetune else [])]
+    task.step(module, torch.optim.SGD(module.parameters(), lr=0.0), [([0, 1], batch())], measure=False)
+    n_parts = 1 + finetune
+    assert task.seen["mse", "pose3d"] == task.seen["mse_pose", "rgb"] == [0.0] * n_parts
+    own = task.seen["mse", "rgb"] + task.seen["mse_pose", "pose3d"]
+    assert len(own) == 2 * n_parts and min(own) > 1e-6
+
+
+def ratios_of_stage(module, stage):
+    """Each term's gradient norm over that of its MSE, and where both are taken."""
+
+    def ratio(term, mse, at):
+        norms = [
+            torch.stack([part.norm() for part in torch.autograd.grad(loss, at, retain_graph=True)]).norm()
+            for loss in (term, mse)
+        ]
+        return (norms[0] / norms[1]).item()
+
+    x, J = inputs()
+    mse = nn.functional.mse_loss
+    rgb = module.encoders["rgb"](x, None)
+    if stage == "disentangle":
+        z = draw(*rgb)
+        cross = mse(module.decoders["pose3d"](z[:, 2:]), J)
+        true = module.encoders["pose3d"](J, None)
+        own = mse(module.pose_decoder(draw(*true)), J)
+        return {
+            "kl_gradient": ratio(BETA * kl(*rgb), cross, rgb),
+            "kl_pose_gradient": ratio(BETA * kl(*true), own, true),
+            "adversarial_gradient": ratio(ADVERSARIAL * said(module, z[:, 2:], 1.0), cross, rgb),
+        }
+    aligned = module.mappers["rgb"](*(part[:, 2:] for part in rgb))
+    if stage == "refine":
+        output = module.decoders["pose3d"](draw(*aligned))
+        metres = [0.04 * part.view(-1, 21, 3) for part in (output, J)]
+        terms = {"kcs": 1e-2 * kcs_loss(*metres) / 0.04**2, "geo": 1e-6 * geo_loss(*metres) / 0.04**2}
+        return {f"{name}_gradient": ratio(term, mse(output, J), [output]) for name, term in terms.items()}
+    true = module.mappers["pose3d"](*module.encoders["pose3d"](J, None))
+    output, own = module.decoders["pose3d"](torch.cat([draw(*aligned), draw(*true)])).chunk(2)
+    cross, own = mse(output, J), W * mse(own, J)
+    return {
+        "kl_gradient": ratio(BETA * kl(*aligned), cross, aligned),
+        "kl_pose_gradient": ratio(W * BETA * kl(*true), own, true),
+        "mse_pose_gradient": ratio(own, cross, [module.decoders["pose3d"].end.weight]),
+    }
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_gradient_ratios_are_those_of_autograd(stage):
+    module, reference = prepared(stage), prepared(stage)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
+    torch.manual_seed(2)
+    shown = TASKS[stage]().step(module, optimizer, [([0, 1], batch())], measure=True)
+    torch.manual_seed(2)
+    expected = ratios_of_stage(reference, stage)
+    shown = {name: value.item() for name, value in shown.items() if "_gradient" in name}
+    assert shown == pytest.approx(expected, rel=1e-3)
 
 
 TRAINED = {

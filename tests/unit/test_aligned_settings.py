@@ -7,6 +7,8 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+from skorch.callbacks import Callback
 
 from skhand.datasets import make_hands
 from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
@@ -37,17 +39,81 @@ def test_unlabelled_rows_and_unknown_joints_train_what_they_can(hands):
     assert np.isfinite(estimator.predict(hands.data)).all()
 
 
+@pytest.mark.parametrize("stages", ["auto", ("vae", "refine")])
+def test_poses_with_an_unknown_joint_train_the_pose_encoder_too(hands, stages):
+    """Unknown joints enter as the mean pose's, 0 when standardised, and no loss has a part in them."""
+    y = hands.target.copy()
+    y[:, 8] = np.nan  # in no row at all
+    y[np.arange(96), 10 + np.arange(96) % 11] = np.nan
+    estimator = lifting(stages=stages, max_epochs=3).fit(hands.data, y)
+    for name in ("train_loss", "mse_pose", "kcs", "geo"):
+        of_stage = np.isin(estimator.history_["stage"], ["refine"]) == (name in ("kcs", "geo"))
+        of_stage |= name == "train_loss"
+        assert np.isfinite(np.array(estimator.history_[name])[of_stage]).all(), name
+    predicted = estimator.predict(hands.data)
+    unknown = np.broadcast_to((np.arange(21) == 8)[None, :, None], predicted.shape)
+    np.testing.assert_array_equal(np.isnan(predicted), unknown)
+    codes = estimator.transform(hands.target[:5], space="pose")
+    moved = hands.target[:5].copy()
+    moved[:, 8] += 30.0  # no row knew this joint, so the pose encoder never saw it
+    np.testing.assert_array_equal(estimator.transform(moved, space="pose"), codes)
+    assert np.isfinite(codes).all()
+
+
+def test_an_unknown_joint_is_the_mean_pose_to_the_pose_encoder(hands):
+    y = hands.target.copy()
+    y[::2, 8] = np.nan
+    seen = []
+
+    def watch(module, inputs, output):
+        seen.append(inputs[0].detach().clone())
+
+    class Watch(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.handle = net.module_.encoders["pose3d"].register_forward_hook(watch)
+
+        def on_train_end(self, net, **kwargs):
+            self.handle.remove()
+
+    lifting(stages=("vae",), max_epochs=1, callbacks=[Watch()]).fit(hands.data, y)
+    joints = torch.cat(seen).reshape(-1, 21, 3)
+    assert len(joints) == 96 and torch.isfinite(joints).all()
+    unknown = (joints[:, 8] == 0).all(dim=1)
+    assert unknown.sum() == 48
+    known = joints[~unknown]
+    assert known[:, 8].mean(dim=0).abs().max() < 1e-5  # so 0 is the mean of the rows that know the joint
+
+
 def test_terms_that_do_nothing_are_warned_of(hands):
     stages = {"stages": ("disentangle", "refine"), "max_epochs": 5, "beta": 0.1}
     with pytest.warns(
         TrainingWarning, match="adversarial_weight=1e-09: the term 'adversarial' never reached"
     ):
         lifting(**stages, adversarial_weight=1e-9).fit(hands.data, hands.target)
+    aligned = {"stages": ("disentangle", "align"), "max_epochs": 5, "beta": 0.1, "adversarial_weight": 0.1}
+    with pytest.warns(TrainingWarning, match="pose_weight=1e-12: the poses' own MSE never reached 0.001 of"):
+        lifting(**aligned, pose_weight=1e-12).fit(hands.data, hands.target)
     with pytest.warns(TrainingWarning, match="kcs_weight=1e-12"):
         lifting(**stages, adversarial_weight=0.1, kcs_weight=1e-12).fit(hands.data, hands.target)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         lifting(**stages, adversarial_weight=0.1).fit(hands.data, hands.target)
+
+
+def test_a_term_that_acts_in_one_stage_only_is_warned_of_in_the_other(hands):
+    """The KL term weighs 100 times less in the second half of the training, which is another stage."""
+
+    class Weaken(Callback):
+        def on_train_begin(self, net, **kwargs):
+            net.task.beta = 1e-12 if type(net.task).__name__ == "AlignTask" else 0.1
+
+    estimator = lifting(
+        stages=("disentangle", "align"), max_epochs=5, beta=0.1, adversarial_weight=0.1, callbacks=[Weaken()]
+    )
+    with pytest.warns(TrainingWarning, match="gradient in 'align'; it does nothing there") as caught:
+        estimator.fit(hands.data, hands.target)
+    assert {str(each.message).split("=")[0] for each in caught} == {"beta"}
+    assert len(caught) == 2 and not any("'disentangle'" in str(each.message) for each in caught)
 
 
 def test_a_training_that_runs_away_is_warned_of(hands):

@@ -175,7 +175,7 @@ def test_a_bad_column_is_named_in_the_error(columns, message):
 
 
 @pytest.mark.parametrize(
-    "camera", [np.eye(4), np.full((3, 3), np.nan), np.diag([0.0, 1.0, 1.0]), np.diag([1.0, 1.0, 2.0])]
+    "camera", [np.eye(4), np.diag([np.nan, 1.0, 1.0]), np.diag([0.0, 1.0, 1.0]), np.diag([1.0, 1.0, 2.0])]
 )
 def test_what_is_no_camera_is_a_camera_error(camera):
     with pytest.raises(CameraError, match="camera: expected"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from skhand.exceptions import CameraError, InputError
 from skhand.geometry import decode_25d, encode_25d, project
@@ -64,19 +64,37 @@ def test_the_root_depth_is_where_the_bone_has_its_length(joints):
 
 
 def test_what_cannot_be_is_counted():
-    points = np.zeros((4, 21, 3))
+    points = np.zeros((5, 21, 3))
     points[..., :2] = CAMERA[:2, 2]
     points[0, 5, :2] += 60.0, 0.0  # the bone across: one depth before, one behind the camera
     points[1, 5] += 60.0, 0.0, 1.4  # longer than it is, whatever the depth
     points[2, 5] += 60.0, 0.0, -0.999  # towards the camera
     points[2, :, 0] += 3000.0
     points[3, 5, 2] = 0.5  # two ends at one pixel: no depth fits
+    points[4, 5] += 60.0, 0.0, -1.4  # longer than it is, and towards the camera
     back = decode_25d(points, CAMERA)
-    np.testing.assert_array_equal(back.clamped, [False, True, False, False])
-    np.testing.assert_array_equal(back.ambiguous, [False, False, True, False])
+    np.testing.assert_array_equal(back.clamped, [False, True, False, False, True])
+    np.testing.assert_array_equal(back.ambiguous, [False, False, True, False, False])
     np.testing.assert_allclose(back.root_depth[0], 600 / 60)
-    assert np.isfinite(back.joints[:3]).all()
+    assert np.isfinite(back.joints[[0, 1, 2, 4]]).all()
     assert np.isnan(back.joints[3]).all()
+
+
+@pytest.mark.parametrize("towards", [-1.4, 1.4])
+def test_where_no_depth_fits_the_bone_comes_as_near_to_its_length_as_it_can(towards):
+    """A bone 0.1 wide in normalised coordinates: (z + 1.4) 0.1 across and 1.4 along, shortest at z = -1.4."""
+    points = np.zeros((1, 21, 3))
+    points[..., :2] = CAMERA[:2, 2]
+    points[0, 5] += 60.0, 0.0, towards
+    back = decode_25d(points, CAMERA)
+    assert back.clamped.all()
+
+    def off(z):
+        return np.hypot(0.1 * (z + towards), towards) - 1
+
+    best = minimize_scalar(off, bracket=(-10.0, 10.0))
+    np.testing.assert_allclose(best.x, -towards, atol=1e-6)
+    np.testing.assert_allclose(back.root_depth, -towards)
 
 
 def test_unknown_joints_stay_unknown(joints):

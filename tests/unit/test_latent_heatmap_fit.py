@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import warnings
+
 import numpy as np
 import pytest
 
 from skhand import HandFrames, concat_frames
 from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
-from skhand.exceptions import TrainingWarning
+from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import bone_length, bone_lengths, project
 from skhand.metrics import mean_epe
 from skhand.skeleton import root_position
@@ -86,8 +89,10 @@ def test_pictures_moved_by_whole_pixels_move_the_places_by_as_much(learned, unse
     before = learned.predict_keypoints(X)
     for du, dv in [(2, 0), (0, -2), (-1, 1)]:
         moved = np.roll(X.rgb, (dv, du), axis=(1, 2))  # the border is black
-        off = learned.predict_keypoints(X.replace(rgb=moved)) - before
-        np.testing.assert_allclose(np.median(off, axis=(0, 1)), [du, dv], atol=0.3)
+        off = learned.predict_keypoints(X.replace(rgb=moved)) - before - [du, dv]
+        np.testing.assert_allclose(np.median(off, axis=(0, 1)), 0, atol=0.3)
+        missed = np.linalg.norm(off, axis=2)  # 0.3 px in the mean, nine in ten within 0.8 px, when measured
+        assert missed.mean() < 0.6 and np.quantile(missed, 0.9) < 1.2
 
 
 def test_rows_with_keypoints_only_improve_the_places(unseen):
@@ -170,12 +175,63 @@ def test_the_history_has_both_terms_and_alpha_zero_learns_no_depth(hands):
     assert set(history) == {"train_loss", "xy", "depth", "depth_gradient", "seconds", "valid_epe"}
     total = np.add(history["xy"], history["depth"])
     np.testing.assert_allclose(history["train_loss"], total, rtol=1e-6)
-    assert history["valid_epe"][-1] == pytest.approx(
-        mean_epe(hands.target, estimator.predict(hands.data), average="pooled"), rel=1e-6
+    y, found = (
+        poses - root_position(poses)[:, None] for poses in (hands.target, estimator.predict(hands.data))
     )
+    per_row = np.linalg.norm(found - y, axis=2).mean(axis=1)
+    assert history["valid_epe"][-1] == pytest.approx(np.median(per_row), rel=1e-6)
     assert small(alpha=0.0).fit(hands.data, hands.target).history_["depth"] == [0.0, 0.0]
     with pytest.warns(TrainingWarning, match="alpha"):
         small(alpha=1e-9, max_epochs=10).fit(hands.data[:4], hands.target[:4])
+
+
+def test_neither_a_few_rows_nor_the_roots_depth_decide_the_validation_error(learned, unseen):
+    X, y = unseen
+
+    def error(poses):
+        return learned._error(learned._read_training(X, poses, fresh=False), np.arange(40))
+
+    plain = error(y)
+    assert 0 < plain < 10
+    assert error(y + [0.0, 0.0, 100.0]) == pytest.approx(plain)
+    odd = np.where(np.arange(40)[:, None, None] < 2, 10 * y, y)  # 27 mm more in a mean
+    assert plain <= error(odd) < 1.2 * plain
+
+
+def test_partly_known_validation_poses_and_a_given_root_enter_the_error(hands):
+    y = hands.target[:12].copy()
+    y[3, 12:] = np.nan
+    y[4] = np.nan
+    estimator = small(given="root").fit(hands.data, hands.target, X_val=hands.data[:12], y_val=y)
+    off = [root_position(poses)[:, None] for poses in (y, estimator.predict(hands.data[:12]))]
+    missed = np.linalg.norm((y - off[0]) - (estimator.predict(hands.data[:12]) - off[1]), axis=2)
+    wanted = np.median([row[np.isfinite(row)].mean() for i, row in enumerate(missed) if i != 4])
+    assert estimator.history_["valid_epe"][-1] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_rows_without_a_given_root_train_and_are_not_validated(hands):
+    """Of two data sets one has roots."""
+    X = concat_frames([hands.data[:24], hands.data[24:].replace(root=None)])
+    estimator = small(given="root", early_stopping=True, validation_fraction=0.25).fit(X, hands.target)
+    rows = np.random.default_rng(estimator._split_seed).permutation(24)[:6]
+    predicted = estimator.predict(X[rows])
+    y, found = (poses - root_position(poses)[:, None] for poses in (hands.target[rows], predicted))
+    wanted = np.median(np.linalg.norm(found - y, axis=2).mean(axis=1))
+    assert min(estimator.history_["valid_epe"]) == pytest.approx(wanted, rel=1e-6)
+    with pytest.raises(InputError, match="expected at least one labelled row, with its root"):
+        small(given="root").fit(X, hands.target, X_val=X[24:], y_val=hands.target[24:])
+
+
+def test_poses_of_the_tables_are_learned_and_validated(hands):
+    X = hands.data.replace(pose3d=hands.target)
+    of_table = small().fit(X[:36], X_val=X[36:])
+    given = small().fit(X[:36], hands.target[:36], X_val=X[36:], y_val=hands.target[36:])
+    for name in ("train_loss", "valid_epe"):
+        assert of_table.history_[name] == given.history_[name]
+    flat = small().fit(X[:36], hands.target[:36].reshape(36, -1), X_val=X[36:])
+    assert flat.history_["valid_epe"] == given.history_["valid_epe"]
+    with pytest.raises(InputError, match="y_val: expected targets beside X_val without a column pose3d"):
+        small().fit(X[:36], X_val=hands.data[36:])
 
 
 # ---------------------------------------------------------------- going on
@@ -213,6 +269,28 @@ def held_out(estimator, hands, y):
     return columns, np.random.default_rng(estimator._split_seed).permutation(24)[:6]
 
 
+def test_a_refused_fit_leaves_what_was_fitted(hands):
+    """Each is refused when the size of the new pictures is known already."""
+    estimator = small().fit(hands.data, hands.target)
+    before = estimator.predict(hands.data)
+    kept = {name: value for name, value in vars(estimator).items() if name.endswith("_")}
+    other = make_hands(6, image_size=24, images=("rgb",), random_state=0)
+    one = np.where(np.arange(6)[:, None, None] < 1, other.target, np.nan)
+    unscaled = other.data.replace(scale=np.where(np.arange(6) == 0, other.data.scale, np.nan))
+    refused = [
+        ({"early_stopping": True}, (other.data, one), "validation_fraction"),
+        ({"early_stopping": True, "given": ("scale",)}, (unscaled, one), "validation_fraction"),
+        ({"early_stopping": False, "given": ("side",), "root": "wrist"}, (other.data, one * np.nan), "y: "),
+    ]
+    for settings, data, message in refused:
+        with pytest.raises(InputError, match=message):
+            estimator.set_params(**settings).fit(*data)
+        estimator.set_params(early_stopping=False, given=(), root="palm")
+        assert all(getattr(estimator, name) is value for name, value in kept.items())
+        np.testing.assert_array_equal(estimator.predict(hands.data), before)
+    estimator.partial_fit(hands.data, hands.target)
+
+
 # ---------------------------------------------------------------- given
 
 
@@ -244,6 +322,50 @@ def test_a_scale_of_another_bone_is_told_and_converted(hands):
     np.testing.assert_allclose(estimator.predict_25d(hands.data).scale, ratio * hands.data.scale)
     same = small(given=("scale",), bone=("middle_mcp", "middle_pip")).fit(hands.data, hands.target)
     assert same.scale_ratio_ == pytest.approx(1.0)
+
+
+def test_keypoints_need_no_scale(hands):
+    """Rows without a pose, and without the given scale, train and are answered in the picture."""
+    some = np.arange(48) < 24
+    X = hands.data.replace(scale=np.where(some, hands.data.scale, np.nan))
+    y = np.where(some[:, None, None], hands.target, np.nan)
+    bone = ("middle_mcp", "middle_pip")  # the column's own
+    estimator = small(given=("scale",), bone=bone).fit(X, y)
+    free = small(bone=bone).fit(X, y)
+    for answer in ("predict_keypoints", "transform"):
+        np.testing.assert_array_equal(getattr(estimator, answer)(X), getattr(free, answer)(X))
+    np.testing.assert_array_equal(estimator.predict_heatmaps(X).joints, free.predict_heatmaps(X).joints)
+    bare = X.replace(scale=None)
+    np.testing.assert_array_equal(estimator.predict_keypoints(bare), free.predict_keypoints(X))
+    np.testing.assert_allclose(estimator.predict_25d(X[:24]).scale, X.scale[:24])
+    for rows in (X, bare):
+        with pytest.raises(SideInformationError, match="scale"):
+            estimator.predict(rows)
+
+
+def test_a_root_column_of_another_joint_is_told(hands):
+    tip = root_position(hands.target, "middle_tip")
+    off = np.median(np.linalg.norm(tip - hands.data.root, axis=1))
+    message = re.escape(f"root: X's column is not the position of root='middle_tip' in y, but {off:.3g} mm")
+    with pytest.warns(TrainingWarning, match=message) as warned:
+        small(given="root", root="middle_tip").fit(hands.data, hands.target)
+    assert warned[0].filename == __file__
+    partly = np.where(np.arange(48)[:, None] < 40, tip, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        small(root="middle_tip").fit(hands.data, hands.target)
+        small(given="root").fit(hands.data, hands.target)
+        small(given="root", root="middle_tip").fit(hands.data.replace(root=partly), hands.target)
+        small(given="root", root="middle_tip").fit(hands.data.replace(root=np.nan * tip), hands.target)
+
+
+def test_a_given_root_nearer_than_the_hand_is_deep_is_marked(hands):
+    estimator = small(given="root").fit(hands.data, hands.target)
+    near = hands.data.replace(root=np.where(np.arange(48)[:, None] % 2, hands.data.root, [0.0, 0.0, 1.0]))
+    plain, placed = estimator.predict_25d(hands.data), estimator.predict_25d(near)
+    behind = (placed.joints[..., 2] <= 0).any(axis=1)
+    assert behind[::2].any() and not behind[1::2].any()
+    np.testing.assert_array_equal(placed.clamped, plain.clamped | behind)
 
 
 @pytest.mark.parametrize("heatmap", ["latent", "holistic"])

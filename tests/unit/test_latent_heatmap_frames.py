@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import pickle
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 
 from skhand import HandFrames, concat_frames
@@ -18,7 +20,7 @@ from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.exceptions import CameraError, InputError, SideInformationError
 from skhand.geometry import apply_affine, project, rotate_points
-from skhand.metrics import evaluate, get_scorer
+from skhand.metrics import evaluate, evaluate_predictions, get_scorer, mean_epe, pckh
 from skhand.preprocessing import HandCropper, HandMirror
 
 N = 24
@@ -132,11 +134,13 @@ def test_points_without_a_depth_get_the_usual_one(fitted, hands):
     """All joints at one pixel: no root depth fits, and the training rows' median stands in."""
     columns = fitted._read(hands.data[:2])
     points = np.zeros((2, 21, 3))
-    points[..., 2] = np.linspace(0, 1, 21)
+    points[0, :, 2] = np.linspace(0, 1, 21)  # no joint before the root
+    points[1, :, 2] = np.linspace(-1, 1, 21)
     placed = fitted._place(points, columns)
     assert placed.clamped.all()
     assert np.isfinite(placed.joints).all()
-    np.testing.assert_allclose(placed.root_depth / placed.scale, fitted.root_depth_)
+    usual = placed.root_depth / placed.scale - [0, 1]  # of the root, and of the joint that is nearest
+    np.testing.assert_allclose(usual, fitted.root_depth_)
 
 
 # ---------------------------------------------------------------- scikit-learn
@@ -168,8 +172,13 @@ def test_a_search_takes_the_heads(hands):
         small(augment="auto"), {"heatmap": ["latent", "holistic"]}, scoring=get_scorer("neg_epe"), cv=2
     )
     search.fit(hands.data, hands.target)
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
-    assert search.best_estimator_.score(hands.data, hands.target) <= 1
+    for i, heatmap in enumerate(("latent", "holistic")):
+        for fold, (train, test) in enumerate(KFold(2).split(hands.target)):
+            est = small(augment="auto", heatmap=heatmap).fit(hands.data[train], hands.target[train])
+            wanted = -mean_epe(hands.target[test], est.predict(hands.data[test]), align="root")
+            assert search.cv_results_[f"split{fold}_test_score"][i] == pytest.approx(wanted, rel=1e-9)
+    best = np.argmax(search.cv_results_["mean_test_score"])
+    assert search.best_estimator_.module_.heatmap == ("latent", "holistic")[best]
 
 
 @pytest.mark.parametrize("protocol", ["iqbal2018_rhp", "iqbal2018_shp", "iqbal2018_do", "iqbal2018_ed"])
@@ -179,6 +188,28 @@ def test_the_papers_protocols_take_the_estimator(fitted, hands, protocol):
     assert found.n_joints == N * (5 if protocol in ("iqbal2018_do", "iqbal2018_ed") else 21)
     told = small(given="root").fit(hands.data, hands.target)
     assert evaluate(told, hands.data, hands.target, protocol=protocol).given == ("root",)
+
+
+def test_places_are_scored_in_the_crop_or_in_the_picture(hands):
+    """The lines of docs/protocols.rst, which compare each in its own pixels."""
+    page = (Path(__file__).parents[2] / "docs" / "protocols.rst").read_text()
+    start = page.index("    crops = HandCropper(")
+    lines = textwrap.dedent(page[start : page.index("\n\n", start)]).replace("64", "16")
+    crops = HandCropper(16, source="box").fit_transform(hands.data)
+    known = {"est": small().fit(crops, hands.target), "X_test": hands.data, "HandCropper": HandCropper}
+    found = []
+    exec(
+        lines, {**known, "evaluate_predictions": lambda *a, **k: found.append(evaluate_predictions(*a, **k))}
+    )
+    off = np.linalg.norm(known["est"].predict_25d(crops).points[..., :2] - crops.keypoints2d, axis=2)
+    zoom = crops.affine[:, 0, 0]
+    assert np.abs(zoom - 1).max() > 0.1
+    in_crop, in_picture = (each.mean_epe for each in found)
+    assert in_crop == pytest.approx(off.mean())
+    assert in_picture == pytest.approx((off / zoom[:, None]).mean())
+    heads = np.where(np.arange(N) < 4, np.nan, 10.0)
+    places = known["est"].predict_keypoints(crops)
+    assert pckh(hands.data.keypoints2d, places, heads) == (off[4:] <= 5 * zoom[4:, None]).mean()
 
 
 def test_the_score_is_weighted_by_variance(fitted, hands):
@@ -205,6 +236,10 @@ BAD = {
     "two cameras": (
         lambda X, y: (X.replace(camera=None), y), {"camera": np.stack([np.eye(3)] * 2)}, CameraError,
         "camera",
+    ),
+    "a camera a row": (
+        lambda X, y: (X.replace(camera=None), y), {"camera": np.stack([np.eye(3)] * N)}, CameraError,
+        r"camera: expected one matrix \(3, 3\)",
     ),
     "no pictures": (lambda X, y: (HandFrames(camera=X.camera), y), {}, InputError, "rgb"),
     "no y": (lambda X, y: (X, None), {}, ValueError, "requires y to be passed"),
@@ -267,7 +302,7 @@ def test_joined_tables_read_their_own_rows_and_fill_what_is_unknown(hands):
     assert set(both.domain[10:]) == {""}
     np.testing.assert_array_equal(both.affine[:10], np.broadcast_to(np.eye(3), (10, 3, 3)))
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(both)).rgb[12:], hands.data.rgb[12:])
-    for column in ("camera", "side", "rgb"):
+    for column in ("side", "rgb"):
         with pytest.raises(InputError, match=f"expected {column} in all tables"):
             concat_frames([one, hands.data.replace(**{column: None})])
     with pytest.raises(InputError, match="rgb of one shape"):

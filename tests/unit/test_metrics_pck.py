@@ -120,6 +120,15 @@ def test_pckh_measures_in_each_samples_own_head(errors, rng):
     )
 
 
+@pytest.mark.parametrize("average", ["joints", "frames", "pooled"])
+def test_pckh_leaves_out_samples_without_a_head(errors, rng, average):
+    y_true, y_pred = line(errors)
+    heads = rng.uniform(20, 90, 40)
+    known = np.arange(40) % 3 > 0
+    wanted = pckh(y_true[known], y_pred[known], heads[known], average=average)
+    assert pckh(y_true, y_pred, np.where(known, heads, np.nan), average=average) == wanted
+
+
 @pytest.mark.parametrize(
     ("metric", "options", "message"),
     [
@@ -137,7 +146,13 @@ def test_pckh_measures_in_each_samples_own_head(errors, rng):
         (pckh, {"head_size": None}, "head_size: expected an array of shape"),
         (pckh, {"head_size": [1.0]}, "head_size: expected an array of shape"),
         (pckh, {"head_size": [1.0, 0.0]}, "head_size: expected lengths above 0"),
-        (pckh, {"head_size": [1.0, np.nan]}, "head_size: expected lengths above 0"),
+        (pckh, {"head_size": [1.0, np.inf]}, "head_size: expected lengths above 0"),
+        (pckh, {"head_size": [np.nan, np.nan]}, "head_size: expected the length of at least one sample"),
+        (
+            pckh,
+            {"head_size": [1.0, np.nan], "visible": [[0, 0], [1, 1]]},
+            "head_size: expected the length of at least one sample",
+        ),
     ],
 )
 def test_bad_options_are_named(metric, options, message):

@@ -84,6 +84,29 @@ def test_groups_are_dealt_by_their_labels_and_not_their_size():
     assert [labelled[test].sum() for _, test in folds] == [7, 7]
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_labels_of_each_domain_are_spread_too(shuffle, grouped):
+    """20 labelled synthetic rows, 4 labelled and 17 unlabelled real ones; groups are of one row each."""
+    X = frames(41).replace(domain=np.repeat(["synthetic", "real"], [20, 21]))
+    labelled = np.arange(41) < 24
+    splitter = LabelledKFold(3, shuffle=shuffle, random_state=0 if shuffle else None)
+    folds = folds_of(splitter, X, poses(labelled), np.arange(41) if grouped else None)
+    for kind in (labelled[:20], labelled[20:]):
+        rows = np.flatnonzero(kind) + (0 if len(kind) == 20 else 20)
+        assert np.ptp([len(set(rows) & set(test)) for _, test in folds]) <= 1
+        assert all(set(rows) & set(train) and set(rows) & set(test) for train, test in folds)
+    for counted in (labelled, np.ones(41, bool)):
+        assert np.ptp([counted[test].sum() for _, test in folds]) <= 1
+
+
+def test_a_domain_with_fewer_labels_than_folds_is_in_as_many():
+    X = frames(12).replace(domain=np.repeat(["synthetic", "real"], [6, 6]))
+    folds = folds_of(LabelledKFold(3), X, poses(np.arange(12) < 8))
+    assert sorted(len({6, 7} & set(test)) for _, test in folds) == [0, 1, 1]
+    assert [(np.array(test) < 8).sum() for _, test in folds] == [3, 3, 2]
+
+
 def test_shuffling_follows_the_seed():
     y = poses(np.arange(30) % 3 == 0)
     tests = [

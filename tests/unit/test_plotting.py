@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skhand import HandFrames
+from skhand import HandFrames, concat_frames
+from skhand.datasets import make_hands
+from skhand.estimators import CrossModalVAERegressor, SimToRealRegressor
 from skhand.exceptions import InputError
 from skhand.plotting import LatentWalkDisplay, PckCurveDisplay, PredictionDisplay, SkeletonDisplay
 from skhand.skeleton import BONES, FINGERS
@@ -191,10 +193,14 @@ def test_a_latent_walk_has_a_row_a_modality_and_a_column_a_step(hands):
         "keypoints2d": poses[:, :, :2],
         "pose3d": poses,
     }
+    walk["depth"][:, :4] = 0  # where nothing was measured
     display = LatentWalkDisplay(walk).plot()
     assert display.axes_.shape == (4, 5)
     np.testing.assert_array_equal(display.axes_[0, 3].images[0].get_array(), walk["rgb"][3])
-    assert display.axes_[1, 0].images[0].get_clim() == display.axes_[1, 4].images[0].get_clim()
+    near, far = walk["depth"][walk["depth"] > 0].min(), walk["depth"].max()
+    assert all(ax.images[0].get_clim() == (near, far) for ax in display.axes_[1])
+    drawn = np.ma.getmaskarray(display.axes_[1, 2].images[0].get_array())
+    np.testing.assert_array_equal(drawn, walk["depth"][2] == 0)
     low, high = display.axes_[2, 0].get_ylim()
     assert low > high and display.axes_[2, 0].get_ylim() == display.axes_[2, 4].get_ylim()
     assert len(lines_of(display.axes_[3, 4])) == 20
@@ -202,7 +208,8 @@ def test_a_latent_walk_has_a_row_a_modality_and_a_column_a_step(hands):
 
 def test_a_latent_walk_asks_the_estimator_for_every_target_once(hands):
     class Walker:
-        pairs_ = (("rgb", "pose3d"), ("rgb", "rgb"), ("pose3d", "pose3d"))
+        def _targets(self):
+            return ["pose3d", "rgb"]
 
         def interpolate(self, X_a, X_b, n_steps, source, target):
             assert (X_a, X_b, n_steps, source, target) == ("a", "b", 4, "rgb", ["pose3d", "rgb"])
@@ -211,6 +218,29 @@ def test_a_latent_walk_asks_the_estimator_for_every_target_once(hands):
     display = LatentWalkDisplay.from_estimator(Walker(), "a", "b", n_steps=4, source="rgb")
     assert list(display.walk) == ["pose3d", "rgb"] and display.axes_.shape == (2, 4)
     np.testing.assert_array_equal(display.walk["pose3d"], hands[0][:4])
+
+
+@pytest.mark.parametrize("stages", [("pose", "depth", "posterior"), ("pose", "posterior")])
+def test_a_latent_walk_of_simulation_shows_the_pose_and_both_domains(stages):
+    settings = {"image_size": 16, "images": ("depth",), "random_state": 0}
+    parts = [make_hands(4, domain=domain, **settings) for domain in ("clean", "sensor")]
+    X = concat_frames([part.data for part in parts])
+    options = {"width": 1, "max_iter": 1, "batch_size": 2, "given": ("root",), "random_state": 0}
+    estimator = SimToRealRegressor(stages=stages, **options).fit(X, np.concatenate([p.target for p in parts]))
+    display = LatentWalkDisplay.from_estimator(estimator, X[[0]], X[[5]], n_steps=3)
+    wanted = ["pose3d", "synthetic", "real"] if "depth" in stages else ["pose3d"]
+    assert list(display.walk) == wanted and display.axes_.shape == (len(wanted), 3)
+    walk = estimator.interpolate(X[[0]], X[[5]], n_steps=3, target=wanted)
+    for name in wanted:
+        np.testing.assert_array_equal(display.walk[name], walk[name][:, 0])
+
+
+def test_a_latent_walk_of_pairs_shows_every_target_in_the_order_of_the_pairs(hands):
+    X = HandFrames(keypoints2d=hands[0][:, :, :2], pose3d=hands[0])
+    pairs = [("keypoints2d", "pose3d"), ("keypoints2d", "keypoints2d"), ("pose3d", "pose3d")]
+    estimator = CrossModalVAERegressor(pairs=pairs, max_epochs=1, hidden_units=4, random_state=0).fit(X)
+    display = LatentWalkDisplay.from_estimator(estimator, X[[0]], X[[1]], n_steps=2)
+    assert list(display.walk) == ["pose3d", "keypoints2d"]
 
 
 def test_bad_input_is_named_in_the_error(hands):

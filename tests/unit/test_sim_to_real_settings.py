@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
 from skhand import HandFrames, concat_frames
 from skhand.datasets import make_hands
 from skhand.estimators import SimToRealRegressor
-from skhand.exceptions import InputError
+from skhand.exceptions import InputError, TrainingWarning
 
 N, SIZE = 8, 16
 
@@ -107,6 +109,54 @@ def test_rows_of_one_domain_are_trained_without_the_depth_stage(hands):
     partly[N:] = np.nan
     alone = small(stages=("pose", "posterior")).fit(X, partly)
     assert set(alone.front_.values()) == {"synthetic"}
+
+
+def test_rows_without_the_name_of_a_domain_are_what_the_parameter_says(hands):
+    X, y = hands
+    unnamed = concat_frames([X[:N].replace(domain=None), X[N:]])
+    assert set(unnamed.domain) == {"", "sensor"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        named = small(domain="synthetic").fit(unnamed, y)
+        whole = small().fit(X, y)
+    assert named.stages_ == ("pose", "depth", "posterior") and named.domains_ == ("synthetic", "real")
+    np.testing.assert_array_equal(named.predict(unnamed), whole.predict(X))
+    for nothing in (None, np.nan, ""):
+        column = np.array([nothing] * N + ["real"] * N, dtype=object)
+        np.testing.assert_array_equal(named.predict(X.replace(domain=column)), whole.predict(X))
+
+
+@pytest.mark.parametrize(("names", "options"), [
+    (("", "real"), {}),
+    (("Synthetic", "real"), {}),
+    (("", "synthetic"), {"domain": "synthetic"}),
+])  # fmt: skip
+def test_names_that_leave_one_domain_only_are_warned_of(hands, names, options):
+    X, y = hands
+    X = X.replace(domain=np.repeat(names, N))
+    with pytest.warns(
+        TrainingWarning, match=f"^domain: X's rows are named {sorted(names)!r}".replace("[", r"\[")
+    ):
+        estimator = small(**options).fit(X, y)
+    assert estimator.stages_ == ("pose", "posterior")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)  # who asks for these stages knows
+        small(**options, stages=("pose", "posterior")).fit(X, y)
+
+
+def test_a_root_that_other_joints_do_not_have_is_named(hands):
+    X, y = hands
+    more = np.concatenate([y, y[:, :15]], axis=1)
+    for root in ("palm", "wrist"):
+        with pytest.raises(
+            InputError, match=f"^root: '{root}' needs 21 joints, y has 36; expected the index"
+        ):
+            small(root=root).fit(X, more)
+        with pytest.raises(
+            InputError, match=f"^root: '{root}' needs 21 joints, y has 36; expected the index"
+        ):
+            small(root=root).fit(X, more.reshape(len(X), -1))
+    assert small(root=32).fit(X, more).predict(X).shape == more.shape
 
 
 def test_unlabelled_rows_need_no_root_and_no_scale(hands):

@@ -79,19 +79,19 @@ def interrupt(net):
 
 
 class Watches(Callback):
-    """Remembers learning rate, betas and moments at the start of each epoch, and counts batches."""
+    """Remembers betas and moments at the start of each epoch, and batches and the rate of each."""
 
     def __init__(self):
         self.rates, self.moments, self.batches, self.groups = [], [], [], []
 
     def on_epoch_begin(self, net, **kwargs):
         self.groups.append(net.optimizer_.param_groups[0])
-        self.rates.append(self.groups[-1]["lr"])
         states = net.optimizer_.state_dict()["state"].values()
         self.moments.append({float(state["step"]) for state in states})
         self.batches.append([])
 
     def on_batch_begin(self, net, batch, **kwargs):
+        self.rates.append(net.optimizer_.param_groups[0]["lr"])
         self.batches[-1].append([len(next(iter(columns.values()))) for _, columns in batch])
 
 
@@ -128,7 +128,7 @@ def test_each_stage_runs_its_own_steps_rates_and_batches(short_epochs, hands):
     assert estimator.history_["stage"] == EPOCHS and estimator.n_iter_ == 7
     assert estimator.n_steps_ == STEPS
     assert [len(batches) for batches in watch.batches] == [3, 3, 1, 3, 2, 3, 3]
-    assert watch.rates == [rates[stage] for stage in EPOCHS]
+    assert watch.rates == [rates[stage] for stage in STAGES for _ in range(STEPS[stage])]
     assert {(group["betas"], group["weight_decay"]) for group in watch.groups} == {((0.5, 0.999), 1e-4)}
     # streams: labelled poses; then synthetic (all labelled), real, labelled real (three rows)
     first = [batches[0] for batches in watch.batches]
@@ -179,7 +179,9 @@ def test_an_interrupted_fit_is_usable_and_resumes_at_its_stage(short_epochs, han
     estimator.set_params(callbacks=[watch]).fit(X, y)
     assert estimator.history_["stage"] == EPOCHS and estimator.n_steps_ == STEPS
     small(**options, callbacks=[whole]).fit(X, y)
-    np.testing.assert_allclose(watch.rates, whole.rates[n_epochs:])
+    np.testing.assert_allclose(watch.rates, whole.rates[-len(watch.rates) :])
+    cosines = [1 + np.cos(np.pi * step / STEPS[stage]) for stage in STAGES for step in range(STEPS[stage])]
+    np.testing.assert_allclose(whole.rates, 2e-3 / 2 * np.array(cosines))  # from step to step, not by epoch
     assert watch.moments == whole.moments[n_epochs:]
 
 
@@ -233,6 +235,90 @@ def test_partial_fit_is_at_most_an_epoch_and_at_most_a_pass(short_epochs, hands)
     assert small(max_iter=1).fit(X, y).partial_fit(*later).n_steps_["posterior"] == 2
 
 
+def test_after_a_finished_descent_partial_fit_goes_on_with_the_whole_rate(short_epochs, hands):
+    watch = Watches()
+    estimator = small(lr_schedule="cosine").fit(*hands)
+    for _ in range(3):
+        before = weights(estimator)
+        estimator.set_params(callbacks=[watch]).partial_fit(*hands)
+        moved = [name for name, value in weights(estimator).items() if not torch.equal(value, before[name])]
+        assert {name.split(".")[0] for name in moved} == {"fronts", "trunk", "posterior_end"}
+    assert estimator.n_steps_["posterior"] == 15 and watch.rates == [2e-3] * 9
+    within = Watches()  # and within a stage it follows the descent
+    estimator = small(lr_schedule="cosine", callbacks=[within])
+    for _ in range(2):
+        estimator.partial_fit(*hands)
+    np.testing.assert_allclose(within.rates, [1e-3 * (1 + np.cos(np.pi * step / 7)) for step in range(6)])
+
+
+def test_nothing_goes_back_to_a_stage_before_the_one_begun_last(short_epochs, hands):
+    estimator = small(max_iter=1)
+    for _ in range(2):
+        estimator.partial_fit(*hands)
+    assert estimator.history_["stage"] == ["pose", "depth"]
+    estimator.set_params(max_iter=2).partial_fit(*hands)
+    assert estimator.n_steps_ == {"pose": 1, "depth": 2, "posterior": 0}
+    estimator.set_params(max_iter=3, warm_start=True).fit(*hands)
+    assert estimator.history_["stage"] == ["pose", *["depth"] * 3, "posterior"]
+    assert estimator.n_steps_ == {"pose": 1, "depth": 3, "posterior": 3}
+
+
+def test_every_stages_optimiser_is_kept(short_epochs, hands):
+    """Each has the steps of its own stage, and moments of the networks that it moves."""
+    fitted = small().fit(*hands)
+    for estimator in (fitted, pickle.loads(pickle.dumps(fitted)), copy.copy(fitted)):
+        states = {**estimator._past_optimizers, estimator.stage_: estimator._optimizer_state}
+        assert list(states) == list(STAGES)
+        for stage, moved in zip(STAGES, (2, 8, 3), strict=True):
+            moments = states[stage]["state"]
+            assert {float(moment["step"]) for moment in moments.values()} == {float(STEPS[stage])}
+            names = [name for name, _ in estimator.module_.named_parameters()]
+            assert len({names[i].split(".")[0] for i in moments}) == moved, stage
+    for stage, state in fitted._past_optimizers.items():
+        copied = pickle.loads(pickle.dumps(fitted))._past_optimizers[stage]["state"]
+        for i, moment in state["state"].items():
+            assert torch.equal(copied[i]["exp_avg_sq"], moment["exp_avg_sq"])
+
+
+def test_before_the_posterior_is_trained_its_answers_are_warned_of(short_epochs, hands):
+    X, y = hands
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)  # what needs no posterior needs no warning
+        estimator = small(stages=STAGES[:2], warm_start=True, max_iter=2).fit(X, y)
+        estimator.translate(X, "real"), estimator.transform(X, space="depth"), estimator.sample(2)
+        estimator.predict(y[:N], source="pose3d", target="real")
+    np.testing.assert_array_equal(estimator.posterior_variance_, np.ones(20))  # random: not measured
+    for answer in (
+        lambda: estimator.predict(X, return_std=True),
+        lambda: estimator.transform(X),
+        lambda: estimator.score(X, y),
+        lambda: estimator.sample_posterior(X),
+        lambda: estimator.interpolate(X[:1], X[1:2]),
+    ):
+        with pytest.warns(TrainingWarning, match="'posterior' has trained no epoch yet"):
+            answer()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        estimator.set_params(stages=STAGES).fit(X, y, X_val=X[:N], y_val=y[:N]).predict(X)
+    assert (estimator.posterior_variance_ != 1).all()
+
+
+def test_early_stopping_looks_at_real_rows_where_they_have_labels(short_epochs, hands):
+    class Watched(SimToRealRegressor):
+        def _error(self, columns, rows):
+            self.seen = columns["domain"][rows].tolist(), rows.tolist()
+            return super()._error(columns, rows)
+
+    X, y = hands  # 12 labelled synthetic rows, 3 labelled real ones from row 12 on
+    settings = small(max_iter=2, early_stopping=True, validation_fraction=0.34).get_params()
+    partly = y.copy()
+    for n_real, wanted in ((3, {1}), (2, {1}), (0, {0})):
+        partly[N + n_real :] = np.nan
+        domains, rows = Watched(**settings).fit(X, partly).seen
+        assert set(domains) == wanted and len(rows) == (4 if wanted == {0} else 1)
+        assert np.isfinite(partly[rows]).all()
+
+
 def test_early_stopping_is_of_the_posterior_alone_and_brings_the_best_weights_back(short_epochs, hands):
     X, y = hands
     seen = []
@@ -265,13 +351,26 @@ def test_validation_rows_have_their_own_domains(short_epochs, hands):
 # ---------------------------------------------------------------- seeds, searches, warnings
 
 
-def test_a_search_with_few_labels_keeps_some_in_every_fold(short_epochs, hands):
-    X, y = hands
+def test_a_search_with_few_labels_has_some_of_each_domain_in_every_fold_and_scores_real_rows(
+    short_epochs, hands
+):
+    X, y = hands  # the three real labels are in neighbouring rows
+    labelled = np.isfinite(y).all(axis=(1, 2))
+    cv, seen = LabelledKFold(3), []
+    for train, test in cv.split(X, y):
+        for rows in (train, test):
+            assert set(X.domain[rows][labelled[rows]]) == {"synthetic", "sensor"}
+
+    def real_rows(estimator, X, y):
+        real = X.domain != "synthetic"
+        seen.append(int(np.isfinite(y[real]).all(axis=(1, 2)).sum()))
+        return get_scorer("neg_epe")(estimator, X[real], y[real])
+
     search = GridSearchCV(
-        small(), {"posterior_feature_weight": [0.0, 1.0], "latent_dim": [3]},
-        cv=LabelledKFold(3, shuffle=True, random_state=0), scoring=get_scorer("neg_epe"), error_score="raise",
+        small(max_iter=2), {"supervision": ["all", "real"], "latent_dim": [3]},
+        cv=cv, scoring=real_rows, error_score="raise",
     ).fit(X, y)  # fmt: skip
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all() and seen == [1] * 6
     assert search.best_estimator_.transform(X).shape == (2 * N, 3)
 
 

@@ -329,6 +329,30 @@ def test_the_rate_descends_along_half_a_cosine():
     assert rates.seen == pytest.approx([0.4, 0.4 * (2 + 2**0.5) / 4, 0.2, 0.4 * (2 - 2**0.5) / 4])
 
 
+def test_the_rate_stays_at_zero_after_its_descent_and_never_climbs():
+    rates = Rates()
+    counting_net([CosineRate(0.4, 4, 3), rates]).partial_fit([None])
+    assert rates.seen == pytest.approx([0.4 * (2 - 2**0.5) / 4, 0, 0, 0])
+
+
+class Batches(Callback):
+    """Remember every batch's learning rate."""
+
+    seen = ()
+
+    def on_batch_begin(self, net, **kwargs):
+        self.seen = (*self.seen, net.optimizer_.param_groups[0]["lr"])
+
+
+def test_the_rate_may_descend_from_batch_to_batch():
+    rates = Batches()
+    counting_net([CosineRate(0.4, 8, by_batch=True), rates]).partial_fit([None, None])  # 4 epochs of 2
+    assert rates.seen == pytest.approx([0.2 * (1 + np.cos(np.pi * step / 8)) for step in range(8)])
+    halves = Batches()
+    counting_net([CosineRate(0.4, 16, 8, by_batch=True), halves]).partial_fit([None, None])
+    assert halves.seen == pytest.approx([0.2 * (1 + np.cos(np.pi * step / 16)) for step in range(8, 16)])
+
+
 # ---------------------------------------------------------------- surroundings
 
 
