@@ -156,6 +156,7 @@ def measure(
     }
     return {
         "epe_mm": mean_epe(y[test], predicted, align="root"),
+        "train_epe_mm": mean_epe(y[train], estimator.predict(X[train]), align="root"),
         "bone_length_error_mm": bone_length_error(y[test], predicted),
         "angle_violations": angle_violations(predicted, X[test].side),
         "train_rows": len(train),
