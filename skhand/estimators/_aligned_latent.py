@@ -189,11 +189,12 @@ class AlignedLatentRegressor(StagedPoseEstimator):
     in metres, so that their weights mean what they mean beside an MSE in metres; all KL terms added; the
     encoder of X minimises the cross entropy of its pose part being taken for a pose's, the discriminator
     Eq. 1, and the pose encoder neither; the decoder ends linear; a mapper reads mean and standard deviation
-    and corrects a linear image of the mean; the shared decoder decodes both modalities in one batch; widths
-    and numbers of layers and ``adversarial_weight`` (chosen on held-out subjects of generated hands); He's
-    initialisation, and distributions that start narrow; unknown coordinates (NaN) of a partly labelled pose
-    enter the pose encoder as the mean pose's, and no loss. "refine" has no KL term, as printed, so that
-    ``return_std`` and posterior samples grow narrower there.
+    and corrects a linear image of the mean; the shared decoder's batch normalisation takes its statistics
+    from X alone, and decodes the poses' latent vectors with the running ones; widths and numbers of layers
+    and ``adversarial_weight`` (chosen on held-out subjects of generated hands); He's initialisation, and
+    distributions that start narrow; unknown coordinates (NaN) of a partly labelled pose enter the pose
+    encoder as the mean pose's, and no loss. "refine" has no KL term, as printed, so that ``return_std`` and
+    posterior samples grow narrower there.
 
     References
     ----------

@@ -141,8 +141,9 @@ class AlignTask(StageTask):
     """Stage 2: both mappers and the shared decoder, then the encoders too (Eq. 5-7).
 
     The loss is ``MSE + beta KL`` of the source's aligned latent vectors plus ``pose_weight`` times that of
-    the pose's. The decoder decodes both in one batch, so that its batch normalisation treats them alike;
-    through these statistics neither loss reaches the other modality's mapper and encoder.
+    the pose's. The decoder's batch normalisation takes its statistics from the source alone; the pose's
+    latent vectors are decoded with the running ones, as they will be at prediction, and so are drawn to where
+    the source's lie. In a common batch they would disturb the source's, whose loss would reach their mapper.
 
     Parameters
     ----------
@@ -176,8 +177,10 @@ class AlignTask(StageTask):
             pose_posterior = self.aligned(module, "pose3d", own)
             z, z_pose = draw_latent(*posterior), draw_latent(*pose_posterior)
             decoder = module.decoders["pose3d"]
-            output = decoder(torch.cat([z, z_pose.detach()]))[: len(z)]
-            pose_output = decoder(torch.cat([z.detach(), z_pose]))[len(z) :]
+            output = decoder(z)
+            decoder.eval()
+            pose_output = decoder(z_pose)
+            decoder.train()
         terms, ratios = self.vae_terms(output, cross.inputs["pose3d"], posterior, "", measure)
         more, more_ratios = self.vae_terms(
             pose_output, own.inputs["pose3d"], pose_posterior, "_pose", measure
