@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,21 +19,13 @@ BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 SMALL = ("--n-samples", 60, "--n-subjects", 8, "--image-size", 16, "--epochs", 1, 1, 1, 2, "--seeds", 0)
 
 
-def run(script: str, *arguments: object) -> str:
-    command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parents[1])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_the_ablation_shares_its_stages_and_resumes(tmp_path):
+def test_the_ablation_shares_its_stages_and_resumes(tmp_path, run):
     arguments = ("--out", tmp_path, *SMALL, "--rows")
-    run("aligned_ablation.py", *arguments, "A", "D0")
+    run("benchmarks/aligned_ablation.py", *arguments, "A", "D0")
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("seed*.joblib")}
     chain = ["vae1", "vae1-vae2", "disentangle1", "disentangle1-align1", "disentangle1-align1-finetune1"]
     assert set(kept) == {f"seed0-injection-pose-{steps}.joblib" for steps in chain}
-    table = run("aligned_ablation.py", *arguments, "A", "D0", "D1", "D3").splitlines()[-4:]
+    table = run("benchmarks/aligned_ablation.py", *arguments, "A", "D0", "D1", "D3")[-4:]
     assert [line.split()[0] for line in table] == ["A", "D0", "D1", "D3"]
     assert {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("seed*.joblib")} == kept
     fits = json.loads((tmp_path / "results.json").read_text())["fits"]
@@ -43,14 +33,14 @@ def test_the_ablation_shares_its_stages_and_resumes(tmp_path):
     assert len({fit["epe_mm"] for fit in fits.values()}) == 4
     assert {"kcs_gradient", "geo_gradient"} <= set(fits["seed 0, D3"]["gradient_ratios"])
     keypoints = ("--out", tmp_path / "keypoints", *SMALL, "--source", "keypoints2d", "--rows", "A")
-    assert run("aligned_ablation.py", *keypoints).splitlines()[-1].startswith("A ")
+    assert run("benchmarks/aligned_ablation.py", *keypoints)[-1].startswith("A ")
 
 
-def test_a_rows_weights_are_its_own_whichever_row_made_the_shared_stages(tmp_path):
+def test_a_rows_weights_are_its_own_whichever_row_made_the_shared_stages(tmp_path, run):
     """D1 comes first in an empty folder; D3 goes on from its stages with both losses."""
     rows = ("D1", "D3", "refine, no losses")
     arguments = ("--out", tmp_path, *SMALL, "--source", "keypoints2d", "--rows", *rows)
-    printed = run("aligned_ablation.py", *arguments)
+    printed = run("benchmarks/aligned_ablation.py", *arguments)
     results = json.loads((tmp_path / "results.json").read_text())
     fits = {row: results["fits"][f"seed 0, {row}"] for row in rows}
     measured = {
@@ -59,9 +49,9 @@ def test_a_rows_weights_are_its_own_whichever_row_made_the_shared_stages(tmp_pat
     }
     assert measured == {"D1": {"kcs"}, "D3": {"kcs", "geo"}, "refine, no losses": set()}
     assert results["paper_mepe_mm"]["D3"] == 13.88
-    assert printed.splitlines()[-5].split()[:3] == ["D3", f"{fits['D3']['epe_mm']:.2f}", "13.88"]
+    assert printed[-5].split()[:3] == ["D3", f"{fits['D3']['epe_mm']:.2f}", "13.88"]
     # the losses beside the same refinement without them: error, bones and angles
-    last = printed.splitlines()[-1].replace("+-", " ").split()
+    last = printed[-1].replace("+-", " ").split()
     assert last[0] == "D3"
     shown = {"epe_mm": (last[1], 1), "bone_length_error_mm": (last[3], 1), "angle_violations": (last[5], 100)}
     for name, (text, unit) in shown.items():
@@ -94,7 +84,7 @@ def test_settings_are_written_first_and_others_are_refused(tmp_path, monkeypatch
     assert results.read_bytes() == kept
 
 
-def test_the_photographs_compare_both_estimators(tmp_path):
+def test_the_photographs_compare_both_estimators(tmp_path, run):
     hands = make_hands(24, image_size=32, side="left", rotation=30, images=("rgb",), random_state=0)
     (tmp_path / "images").mkdir()
     for i, picture in enumerate(hands.data.rgb):
@@ -102,12 +92,12 @@ def test_the_photographs_compare_both_estimators(tmp_path):
     np.savez(tmp_path / "annotations.npz", joints_mm=hands.target, K_crop=hands.data.camera)
     out = tmp_path / "result.json"
     small = ["--image-size", 16, "--epochs", 1, 1, 1, 1, "--blocks", 2, "--gap", 2, "--seeds", 0]
-    printed = run("aligned_photographs.py", tmp_path, "--out", out, *small)
+    printed = run("benchmarks/aligned_photographs.py", tmp_path, "--out", out, *small)
     assert "threads" in json.loads(out.read_text())["machine"]
     fits = json.loads(out.read_text())["fits"]
     assert len(fits) == 6
     assert len({fit["steps"] for fit in fits.values()}) == 1
-    again = run("aligned_photographs.py", tmp_path, "--out", out, *small)
-    assert again.splitlines() == printed.splitlines()[-4:]
+    again = run("benchmarks/aligned_photographs.py", tmp_path, "--out", out, *small)
+    assert again == printed[-4:]
     mean = np.mean([fits[f"seed 0, block {fold}, CrossModalVAERegressor"]["epe_mm"] for fold in (0, 1)])
-    assert float(again.splitlines()[1].split()[1]) == pytest.approx(mean, abs=0.006)
+    assert float(again[1].split()[1]) == pytest.approx(mean, abs=0.006)

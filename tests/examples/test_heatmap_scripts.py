@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import joblib
 import numpy as np
@@ -15,25 +11,14 @@ from PIL import Image
 
 from skhand.datasets import make_hands
 
-BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
-
-def run(script: str, *arguments: object, fails: bool = False) -> list[str]:
-    """The lines that a script prints, of a failing one those of its error."""
-    command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(BENCHMARKS.parents[1])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode != 0) == fails, done.stderr
-    return (done.stderr if fails else done.stdout).splitlines()
-
-
-def test_the_table_of_heads_resumes_and_averages_over_seeds(tmp_path):
+def test_the_table_of_heads_resumes_and_averages_over_seeds(tmp_path, run):
     small = ("--n-samples", 60, "--n-subjects", 10, "--image-size", 16, "--width", 4, "--epochs", 1)
     arguments = ("--out", tmp_path, *small, "--backbone", "small", "--seeds", 0, 1, "--rows")
-    run("heatmap_heads.py", *arguments, "latent", "holistic")
+    run("benchmarks/heatmap_heads.py", *arguments, "latent", "holistic")
     first = json.loads((tmp_path / "results.json").read_text())["fits"]
     rows = ("latent", "latent + 2D", "latent + 2D, two stages", "latent, as many steps")
-    printed = run("heatmap_heads.py", *arguments, *rows)
+    printed = run("benchmarks/heatmap_heads.py", *arguments, *rows)
     fits = json.loads((tmp_path / "results.json").read_text())["fits"]
     assert {name: fits[name] for name in first} == first
     assert len(fits) == 10
@@ -52,21 +37,23 @@ def test_the_table_of_heads_resumes_and_averages_over_seeds(tmp_path):
     assert float(row[10]) == pytest.approx(rooted, abs=0.06)
 
 
-def test_settings_are_kept_from_the_start_and_those_of_others_not_taken(tmp_path):
+def test_settings_are_kept_from_the_start_and_those_of_others_not_taken(tmp_path, run):
     small = ("--n-samples", 40, "--n-subjects", 10, "--width", 4, "--backbone", "small")
     arguments = ("--out", tmp_path, *small, "--rows", "latent", "--seeds", 0)
     results = tmp_path / "results.json"
-    run("heatmap_heads.py", *arguments, "--image-size", 16, "--epochs", 0, fails=True)  # refused by the fit
+    run(
+        "benchmarks/heatmap_heads.py", *arguments, "--image-size", 16, "--epochs", 0, fails=True
+    )  # refused by the fit
     assert json.loads(results.read_text())["settings"]["epochs"] == 0
-    refused = run("heatmap_heads.py", *arguments, "--image-size", 24, "--epochs", 1, fails=True)
+    refused = run("benchmarks/heatmap_heads.py", *arguments, "--image-size", 24, "--epochs", 1, fails=True)
     assert "other settings" in refused[-1]
     results.unlink()
-    run("heatmap_heads.py", *arguments, "--image-size", 24, "--epochs", 1)
+    run("benchmarks/heatmap_heads.py", *arguments, "--image-size", 24, "--epochs", 1)
     sizes = {joblib.load(path)[0].rgb.shape[1] for path in tmp_path.glob("hands-*.joblib")}
     assert sizes == {16, 24}
 
 
-def test_the_photographs_compare_both_estimators_before_and_after_fine_tuning(tmp_path):
+def test_the_photographs_compare_both_estimators_before_and_after_fine_tuning(tmp_path, run):
     hands = make_hands(24, image_size=32, side="left", rotation=30, images=("rgb",), random_state=0)
     (tmp_path / "images").mkdir()
     for i, picture in enumerate(hands.data.rgb):
@@ -74,7 +61,7 @@ def test_the_photographs_compare_both_estimators_before_and_after_fine_tuning(tm
     np.savez(tmp_path / "annotations.npz", joints_mm=hands.target, K_crop=hands.data.camera)
     small = ("--image-size", 16, "--width", 4, "--epochs", 1, "--blocks", 2, "--gap", 2, "--seeds", 0)
     more = ("--generated", 32, "--generated-epochs", 1, "--finetune-epochs", 1, "--out", tmp_path / "out")
-    printed = run("heatmap_photographs.py", tmp_path, *small, *more)
+    printed = run("benchmarks/heatmap_photographs.py", tmp_path, *small, *more)
     fits = json.loads((tmp_path / "out" / "results.json").read_text())["fits"]
     assert len(fits) == 2 * 2 * 3
     assert set(fits["seed 0, block 0, LatentHeatmapRegressor, photographs alone"]) == {
@@ -82,19 +69,19 @@ def test_the_photographs_compare_both_estimators_before_and_after_fine_tuning(tm
     }  # fmt: skip
     assert len({fit["given_root_mm"] for fit in fits.values()}) == len(fits)
     assert all(fit["given_procrustes_mm"] < fit["given_root_mm"] for fit in fits.values())
-    again = run("heatmap_photographs.py", tmp_path, *small, *more)
+    again = run("benchmarks/heatmap_photographs.py", tmp_path, *small, *more)
     assert again == printed[-len(again) :]
     kept = list((tmp_path / "out").glob("*.joblib"))
     assert len(kept) == 2
     (tmp_path / "out" / "results.json").unlink()
     alone = ("--models", "LatentHeatmapRegressor")
-    run("heatmap_photographs.py", tmp_path, *small, *more, "--generated", 40, *alone)
+    run("benchmarks/heatmap_photographs.py", tmp_path, *small, *more, "--generated", 40, *alone)
     assert len(list((tmp_path / "out").glob("*.joblib"))) == 3
 
 
-def test_the_speed_of_both_networks_is_compared(tmp_path):
+def test_the_speed_of_both_networks_is_compared(tmp_path, run):
     small = ("--width", 8, "--image-size", 16, "--batch-size", 2, "--rounds", 1, "--device", "cpu")
-    printed = run("heatmap_speed.py", *small, "--out", tmp_path / "speed.json")
+    printed = run("benchmarks/heatmap_speed.py", *small, "--out", tmp_path / "speed.json")
     rates = [float(part.split()[1]) for part in printed[1].split(", ")]
     assert float(printed[2].split()[-1]) == pytest.approx(rates[1] / rates[0], rel=0.02)
     kept = json.loads((tmp_path / "speed.json").read_text())

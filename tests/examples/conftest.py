@@ -1,0 +1,42 @@
+"""How the examples' tests run a script."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import runpy
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Run a script of ``examples`` as the main module, in this process, which has imported torch already.
+
+    Gives the lines that it prints; with ``fails=True`` it must raise, and gives those of its traceback.
+    """
+
+    def run_script(script: str, *arguments: object, fails: bool = False) -> list[str]:
+        path = EXAMPLES / script
+        n_threads = torch.get_num_threads()
+        printed, error = io.StringIO(), None
+        with monkeypatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+            patch.syspath_prepend(path.parent)
+            try:
+                runpy.run_path(str(path), run_name="__main__")
+            except (Exception, SystemExit):
+                error = traceback.format_exc()
+            finally:
+                torch.set_num_threads(n_threads)
+        assert (error is not None) == fails, error
+        return (error if fails else printed.getvalue()).splitlines()
+
+    return run_script
