@@ -9,10 +9,10 @@ are kept in ``--out``; a second call goes on.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
+from recording import begin_or_go_on, machine, save_results
 from sklearn.model_selection import GroupShuffleSplit
 
 from skhand.datasets import make_hands
@@ -87,16 +87,14 @@ def main() -> None:
     """Run the fits that are not done yet and print the table."""
     args = parse()
     settings = {name: value for name, value in vars(args).items() if name not in ("out", "seeds", "labels")}
-    done = json.loads(args.out.read_text()) if args.out.exists() else {"settings": settings, "fits": {}}
-    if done["settings"] != settings:
-        raise SystemExit(f"{args.out} holds fits with other settings: {done['settings']}")
+    done = begin_or_go_on({"settings": settings, "machine": machine(), "fits": {}}, args.out)
     for seed in args.seeds:
         for share in args.labels:
             for variant in (1, 3):
                 key = f"seed {seed}, {share:.0%} labels, variant {variant}"
                 if key not in done["fits"]:
                     done["fits"][key] = run(args, seed, share, variant)
-                    args.out.write_text(json.dumps(done, indent=1))
+                    save_results(done, args.out)
                     print(key, {k: round(v, 2) for k, v in done["fits"][key].items()}, flush=True)
     print(f"{'labels':>8} {'variant 1':>12} {'variant 3':>12} {'gain':>16}   median EPE, mm, mean over seeds")
     for share in args.labels:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import check_number, check_option
-from skhand.estimators._fitting import Run
+from skhand.estimators._fitting import Run, falling_rate, keep_best
 from skhand.estimators._inputs import check_given, rows_of_pairs
 from skhand.estimators._networks import CHANNELS, build_decoder, build_encoder
 from skhand.estimators._stages import by_stage, check_stages, require_begun
@@ -187,7 +187,8 @@ class StagedPoseEstimator(TrainedPoseEstimator):
             if isinstance(task, RefineTask):
                 task.turn = n_done * len(batches)  # where the stage goes on, so do the losses' turns
             whole = by_stage(self.max_epochs, "max_epochs", self.stages_)[stage]
-            callbacks = self._own_callbacks(rates[stage], whole, setup.validation, n_done)
+            callbacks = falling_rate(self, rates[stage], whole, n_done)
+            callbacks += keep_best(self, setup.validation, n_done)
             yield Run(task, batches, n_epochs, rates[stage], callbacks, resume=n_done > 0, stage=stage)
             if not setup.partial:
                 self._finished.append(stage)

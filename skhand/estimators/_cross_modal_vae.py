@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import check_number
-from skhand.estimators._fitting import Run
+from skhand.estimators._fitting import Run, falling_rate, keep_best
 from skhand.estimators._inputs import check_given
 from skhand.estimators._networks import build_networks, pairs_of
 from skhand.estimators._trained import TrainedPoseEstimator, TrainingSetup
@@ -262,7 +262,7 @@ class CrossModalVAERegressor(TrainedPoseEstimator):
         names = [task.columns(pair) for pair in range(len(self.pairs_))]
         batches = PairBatches(setup.columns, setup.pair_rows, names, self.batch_size, setup.rng, self.device_)
         epochs = self._n_epochs(setup.partial)
-        callbacks = self._own_callbacks(self.lr, epochs, setup.validation)
+        callbacks = [*falling_rate(self, self.lr, epochs), *keep_best(self, setup.validation)]
         yield Run(task, batches, epochs, self.lr, callbacks, resume=setup.resume)
 
     def _pair_weights(self) -> list[float]:

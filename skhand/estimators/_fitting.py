@@ -21,7 +21,8 @@ from skhand.training import CosineRate, EpochEnd, KeepBest, TaskNet, check_callb
 __all__ = [
     "Run",
     "check_training",
-    "own_callbacks",
+    "falling_rate",
+    "keep_best",
     "require_same",
     "train",
     "unchanged_by_errors",
@@ -71,38 +72,40 @@ def unchanged_by_errors(estimator: Any) -> Iterator[None]:
         raise
 
 
-def own_callbacks(
-    estimator: Any, lr: float, epochs: int, validation: Any, name: str, n_done: int = 0
+def falling_rate(
+    estimator: Any, lr: float, length: int, n_done: int = 0, by_batch: bool = False
 ) -> list[Any]:
-    """The schedule, and the validation error with early stopping.
+    """The schedule as a list of callbacks: none where the rate is constant.
 
     Parameters
     ----------
     estimator : estimator
-        With ``_error``, which takes what ``validation`` holds.
-    lr, epochs, n_done
-        Of `skhand.training.CosineRate`; where the schedule's epochs are all done the rate is constant.
+        With ``lr_schedule``.
+    lr, length, n_done, by_batch
+        Of `skhand.training.CosineRate`; where all of ``length`` is done the rate is constant.
+    """
+    falls = estimator.lr_schedule == "cosine" and n_done < length
+    return [CosineRate(lr, length, n_done, by_batch)] if falls else []
+
+
+def keep_best(estimator: Any, validation: Any, n_done: int = 0) -> list[Any]:
+    """The validation error with early stopping as a list of callbacks: none without validation data.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``_error``, which takes what ``validation`` holds, and ``_error_name``, its name in the history.
     validation : tuple or None
         Columns and rows.
-    name : str
-        Name of the error in the history, whose last ``n_done`` epochs are those that the training goes on
-        from.
+    n_done : int
+        How many of the history's last epochs are those that the training goes on from.
     """
-    falls = estimator.lr_schedule == "cosine" and n_done < epochs
-    callbacks: list[Any] = [CosineRate(lr, epochs, n_done)] if falls else []
-    if validation is not None:
-        patience = estimator.n_iter_no_change if estimator.early_stopping else None
-        past = estimator.history_.get(name, [])[-n_done:] if n_done else []
-        callbacks.append(
-            KeepBest(
-                lambda: estimator._error(*validation),
-                name,
-                patience,
-                estimator.tol,
-                [error for error in past if np.isfinite(error)],
-            )
-        )
-    return callbacks
+    if validation is None:
+        return []
+    name, patience = estimator._error_name, estimator.n_iter_no_change if estimator.early_stopping else None
+    past = estimator.history_.get(name, [])[-n_done:] if n_done else []
+    past = [error for error in past if np.isfinite(error)]
+    return [KeepBest(lambda: estimator._error(*validation), name, patience, estimator.tol, past)]
 
 
 @dataclass

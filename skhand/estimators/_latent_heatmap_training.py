@@ -16,7 +16,8 @@ from skhand._validation import check_number, check_option, check_shape
 from skhand.estimators._fitting import (
     Run,
     check_training,
-    own_callbacks,
+    falling_rate,
+    keep_best,
     require_same,
     train,
     unchanged_by_errors,
@@ -74,6 +75,8 @@ class HeatmapPoseEstimator(
     BaseEstimator,
 ):
     """Base of `LatentHeatmapRegressor`: what becomes of the parameters that are documented there."""
+
+    _error_name = "valid_epe"
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None, *, X_val: Any = None, y_val: Any = None) -> Self:
@@ -151,7 +154,7 @@ class HeatmapPoseEstimator(
             task = HeatmapTask(self.alpha, self.sigma, augment, "side" in self.given_, dtype)
             batches = PairBatches(columns, [rows], [task.columns()], self.batch_size, rng, device)
             epochs = 1 if partial else self.max_epochs
-            callbacks = own_callbacks(self, self.lr, epochs, validation, "valid_epe")
+            callbacks = [*falling_rate(self, self.lr, epochs), *keep_best(self, validation)]
             run = Run(task, batches, epochs, self.lr, callbacks, resume=partial and not fresh)
             interrupted = train(self, [run], epochs, data=(X, y))
         if interrupted:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from skhand._validation import check_number, check_option
-from skhand.estimators._fitting import Run
+from skhand.estimators._fitting import Run, falling_rate, keep_best
 from skhand.estimators._inputs import check_given, find_source, set_aside, usable_rows
 from skhand.estimators._latent import CPU_ROWS, rows_to_measure
 from skhand.estimators._networks import CHANNELS
@@ -34,7 +34,6 @@ from skhand.frames import HandFrames
 from skhand.nn import DOMAINS, SimToRealNet
 from skhand.training import (
     ABDI,
-    CosineRate,
     DepthTask,
     EpochEnd,
     PairBatches,
@@ -353,11 +352,8 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
         rate, length = (self._by_stage(name)[stage] for name in ("lr", "max_iter"))
         validation = setup.validation if stage == "posterior" else None
         n_epochs = self.history_.get("stage", []).count(stage) if n_done else 0
-        own = self._own_callbacks(rate, length, validation, n_epochs)
-        callbacks = [callback for callback in own if not isinstance(callback, CosineRate)]
-        if self.lr_schedule == "cosine" and not (setup.partial and n_done >= length):
-            callbacks.append(CosineRate(rate, length, n_done, by_batch=True))
-        return callbacks
+        schedule = falling_rate(self, rate, length, n_done, by_batch=True)
+        return [*schedule, *keep_best(self, validation, n_epochs)]
 
     def _count(self, stage: str, batches: PairBatches) -> bool:
         self.n_steps_ = {**self.n_steps_, stage: self.n_steps_[stage] + len(batches)}

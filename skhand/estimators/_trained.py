@@ -16,7 +16,6 @@ from skhand._validation import check_number, check_option
 from skhand.estimators._fitting import (
     Run,
     check_training,
-    own_callbacks,
     require_same,
     train,
     unchanged_by_errors,
@@ -212,9 +211,9 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
         fitted["pairs"] = self.pairs_
         require_same(fitted, wanted)
 
-    def _own_callbacks(self, lr: float, epochs: int, validation: Any, n_done: int = 0) -> list[Any]:
-        name = "valid_epe" if self.poses_ else "valid_rmse"
-        return own_callbacks(self, lr, epochs, validation, name, n_done)
+    @property
+    def _error_name(self) -> str:
+        return "valid_epe" if self.poses_ else "valid_rmse"
 
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
         """Validation error: mean EPE in mm for poses, root mean squared error otherwise."""

@@ -71,11 +71,10 @@ class LatentWalkDisplay:
                 ax = self.figure_.add_subplot(n_rows, n_steps, i * n_steps + j + 1, projection=projection)
                 self.axes_[i, j] = ax
                 if kind == "picture":
-                    if steps.ndim == 3:
-                        step = np.where(
-                            step > 0, step, np.nan
-                        )  # where nothing was measured, nothing is drawn
-                    ax.imshow(step, **(_grays(steps) if steps.ndim == 3 else {}))
+                    if steps.ndim == 3:  # depth: where nothing was measured, nothing is drawn
+                        ax.imshow(np.where(step > 0, step, np.nan), **_grays(steps))
+                    else:
+                        ax.imshow(step)
                     ax.set(xticks=[], yticks=[])
                 elif kind == "keypoints2d":
                     draw_skeleton(ax, step, size=0.8)

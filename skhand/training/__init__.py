@@ -5,11 +5,11 @@ from skhand.training._batches import PairBatches, fetch
 from skhand.training._codecs import DepthCodec, PoseCodec, RGBCodec, VectorCodec
 from skhand.training._heatmap_task import IQBAL, HeatmapTask
 from skhand.training._net import CosineRate, EpochEnd, KeepBest, TaskNet, check_callbacks
-from skhand.training._pairs import PairTask, one_hot_side
+from skhand.training._pairs import PairTask, encoder_input, one_hot_side
 from skhand.training._runtime import autocast, evaluating, resolve_device, resolve_precision, seeded
 from skhand.training._sim_to_real import DepthTask, PoseTask, PosteriorTask
 from skhand.training._sim_to_real_terms import SignedCodec, code_pose, other_domain
-from skhand.training._staged import AlignTask, AutoencoderTask, RefineTask, encoder_input
+from skhand.training._staged import AlignTask, AutoencoderTask, RefineTask
 from skhand.training._state import to_numpy, to_tensors
 
 __all__ = [

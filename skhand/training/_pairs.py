@@ -18,6 +18,7 @@ __all__ = [
     "OnGradients",
     "PairTask",
     "detached",
+    "encoder_input",
     "gradient_ratio",
     "one_hot_side",
     "take_step",
@@ -29,6 +30,11 @@ OnGradients = Callable[[], None] | None
 def one_hot_side(batch: dict[str, Tensor]) -> Tensor | None:
     """The two-number side that encoders take, (n, 2), or None where no side is given."""
     return None if "side" not in batch else nn.functional.one_hot(batch["side"].long(), 2).float()
+
+
+def encoder_input(x: Tensor, modality: str) -> Tensor:
+    """What an encoder reads of network input: unknown coordinates (NaN) of a pose are the mean pose's, 0."""
+    return torch.nan_to_num(x, nan=0.0) if modality == "pose3d" else x
 
 
 class Coded(NamedTuple):

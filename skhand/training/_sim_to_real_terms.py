@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from skhand.nn import DOMAINS, SimToRealNet, kl_standard_normal
+from skhand.training._pairs import encoder_input
 
 __all__ = ["SignedCodec", "code_pose", "other_domain"]
 
@@ -55,7 +56,7 @@ def other_domain(domain: str) -> str:
 
 def code_pose(module: SimToRealNet, poses: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and log-variance of poses (n, k); unknown coordinates (NaN) enter as those of the mean pose, 0."""
-    return module.pose_encoder(torch.nan_to_num(poses, nan=0.0))
+    return module.pose_encoder(encoder_input(poses, "pose3d"))
 
 
 def pose_divergence(mean: Tensor, log_var: Tensor, preset: str) -> Tensor:

@@ -19,17 +19,13 @@ from skhand.training._pairs import (
     CodedTask,
     OnGradients,
     detached,
+    encoder_input,
     gradient_ratio,
     take_step,
 )
 from skhand.training._runtime import autocast
 
-__all__ = ["AlignTask", "AutoencoderTask", "RefineTask", "encoder_input"]
-
-
-def encoder_input(x: Tensor, modality: str) -> Tensor:
-    """What an encoder reads of network input: unknown coordinates (NaN) of a pose are the mean pose's, 0."""
-    return torch.nan_to_num(x, nan=0.0) if modality == "pose3d" else x
+__all__ = ["AlignTask", "AutoencoderTask", "RefineTask"]
 
 
 class StageTask(CodedTask):
