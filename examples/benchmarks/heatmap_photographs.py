@@ -48,6 +48,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("heatmap_photographs"))
     parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
     parser.add_argument("--width", type=int, default=32, help="of the heatmap network (default: 32)")
+    parser.add_argument("--fast", action="store_true", help="the fast heatmap network")
     parser.add_argument("--backbone", default="small", help="of CrossModalVAERegressor")
     parser.add_argument("--epochs", type=int, default=60, help="on the photographs alone (default: 60)")
     parser.add_argument("--generated", type=int, default=0, help="hands to fit on first (default: 0, none)")
@@ -81,12 +82,13 @@ def estimator(args: argparse.Namespace, model: str, seed: int) -> object:
     }
     if model == "CrossModalVAERegressor":
         return CrossModalVAERegressor(variant=2, backbone=args.backbone, **settings)
-    return LatentHeatmapRegressor(width=args.width, **settings)
+    return LatentHeatmapRegressor(width=args.width, fast=args.fast, **settings)
 
 
 def pretrained(args: argparse.Namespace, model: str, seed: int) -> object:
     """A model fitted on generated hands, kept in ``--out`` under the settings that it depends on."""
-    network = args.backbone if model == "CrossModalVAERegressor" else args.width
+    heatmaps = f"{args.width}{'fast' if args.fast else ''}"
+    network = args.backbone if model == "CrossModalVAERegressor" else heatmaps
     names = (network, args.image_size, args.generated, args.generated_epochs, args.batch_size, f"{args.lr:g}")
     path = args.out / f"{model}-{'-'.join(map(str, names))}-seed{seed}.joblib"
     if not path.exists():

@@ -149,7 +149,7 @@ class HeatmapPoseEstimator(
         with seeded(int(rng.integers(2**31)), device):
             if fresh:
                 self._build()
-            self.module_ = self.module_.to(device, memory_format=torch.channels_last)
+            self.module_ = self.module_.to(device, memory_format=self._memory_format)
             self.device_ = device
             task = HeatmapTask(self.alpha, self.sigma, augment, "side" in self.given_, dtype)
             batches = PairBatches(columns, [rows], [task.columns()], self.batch_size, rng, device)

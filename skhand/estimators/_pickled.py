@@ -18,6 +18,7 @@ class Pickled(BaseEstimator):
     device_: torch.device
     module_: Any
     _optimizer_state: dict[str, Any]
+    _memory_format = torch.channels_last
 
     def _build_module(self, pretrained: bool) -> Any:
         """Return new networks of the fitted architecture."""
@@ -50,5 +51,5 @@ class Pickled(BaseEstimator):
             with torch.device("meta"):  # without a random draw: a copy may be made in the middle of a fit
                 module = self._build_module(pretrained=False)
             module.load_state_dict(to_tensors(weights), assign=True)
-            self.module_ = module.to(self.device_, memory_format=torch.channels_last).eval()
+            self.module_ = module.to(self.device_, memory_format=self._memory_format).eval()
             self._optimizer_state = to_tensors(self._optimizer_state)

@@ -60,6 +60,7 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
 
     _paper_augment = ABDI
     _main_term = "the main term"
+    _memory_format = torch.contiguous_format  # instance normalisation would copy every map there and back
     stages_: tuple[str, ...]
     front_: dict[str, str]
     _past_optimizers: dict[str, Any]

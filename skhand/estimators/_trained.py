@@ -152,7 +152,7 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
                 pair_rows = self._rows_of_pairs(columns, rows)
                 if fresh:
                     self._build(columns, rows)
-                self.module_ = self.module_.to(device, memory_format=torch.channels_last)
+                self.module_ = self.module_.to(device, memory_format=self._memory_format)
             self.device_ = device
             setup = TrainingSetup(
                 columns, rows, pair_rows, rng, augment, dtype, validation, partial, partial and not fresh
