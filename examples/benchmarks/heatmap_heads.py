@@ -170,7 +170,8 @@ def report(args: argparse.Namespace, fits: dict[str, dict]) -> None:
             + "".join(f"{each[name].mean():13.1f}" for name in means)
             + f"   {paper}"
         )
-    mean = np.mean([fits[f"seed {seed}, {row}"]["mean_keypoints_px"] for seed in args.seeds])
+    all_fits = [fits[f"seed {seed}, {row}"] for row in args.rows for seed in args.seeds]
+    mean = np.mean([fit["mean_keypoints_px"] for fit in all_fits])
     print(f"{'training rows, mean keypoints':24s} {mean:.2f} px")
 
 

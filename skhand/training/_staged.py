@@ -23,7 +23,7 @@ from skhand.training._pairs import (
     gradient_ratio,
     take_step,
 )
-from skhand.training._runtime import autocast
+from skhand.training._runtime import autocast, evaluating
 
 __all__ = ["AlignTask", "AutoencoderTask", "RefineTask"]
 
@@ -174,9 +174,8 @@ class AlignTask(StageTask):
             z, z_pose = draw_latent(*posterior), draw_latent(*pose_posterior)
             decoder = module.decoders["pose3d"]
             output = decoder(z)
-            decoder.eval()
-            pose_output = decoder(z_pose)
-            decoder.train()
+            with evaluating(decoder):
+                pose_output = decoder(z_pose)
         terms, ratios = self.vae_terms(output, cross.inputs["pose3d"], posterior, "", measure)
         more, more_ratios = self.vae_terms(
             pose_output, own.inputs["pose3d"], pose_posterior, "_pose", measure
