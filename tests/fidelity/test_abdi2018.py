@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy
+from trainings import RecordingSGD
 
 from skhand import concat_frames
 from skhand.datasets import make_hands
@@ -179,20 +180,12 @@ def posterior_losses(module, preset, matched=True):
 LOSSES = {"pose": pose_losses, "depth": depth_losses, "posterior": posterior_losses}
 
 
-class RecordingSGD(torch.optim.SGD):
-    """Remembers the gradients of each step and moves nothing."""
-
-    def step(self, closure=None):
-        self.seen.append([None if p.grad is None else p.grad.clone() for p in self.param_groups[0]["params"]])
-
-
 @pytest.mark.parametrize("preset", ["paper", "code"])
 @pytest.mark.parametrize("stage", ["pose", "depth", "posterior", "posterior alone"])
 def test_each_steps_gradient_is_that_of_its_own_loss_alone(stage, preset):
     matched, stage = stage != "posterior alone", stage.split()[0]
     module, reference = networks(), networks()
-    optimizer = RecordingSGD(module.parameters(), lr=0.1)
-    optimizer.seen = []
+    optimizer = RecordingSGD(module.parameters(), lr=0.0)
     task = task_of(stage, preset, matched=matched)
     torch.manual_seed(2)
     terms = task.step(module, optimizer, streams(task, stage), measure=True)
@@ -303,8 +296,7 @@ def test_a_step_on_each_term_alone_lowers_that_term(stage, term):
 def test_unknown_coordinates_are_the_mean_pose_to_the_encoder_and_nothing_to_the_loss():
     module, data = networks(), batch(0)
     data["pose3d"][0, 3, 1] = torch.nan
-    optimizer = RecordingSGD(module.parameters(), lr=0.1)
-    optimizer.seen = []
+    optimizer = RecordingSGD(module.parameters(), lr=0.0)
     torch.manual_seed(2)
     terms = task_of("pose").step(module, optimizer, [([0], data)], measure=False)
     assert all(torch.isfinite(g).all() for g in optimizer.seen[0] if g is not None)

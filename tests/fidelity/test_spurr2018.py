@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from trainings import RecordingSGD
 
 from skhand import HandFrames
 from skhand.estimators import CrossModalVAERegressor
@@ -111,18 +112,9 @@ def test_a_pair_changes_its_own_encoder_and_decoder_only(index):
     assert changed == {name for name, _ in module.named_parameters() if of_pair(name, pair)}
 
 
-class RecordingSGD(torch.optim.SGD):
-    """Remembers the gradients of each step."""
-
-    def step(self, closure=None):
-        self.seen.append([None if p.grad is None else p.grad.clone() for p in self.param_groups[0]["params"]])
-        return super().step(closure)
-
-
 def test_gradients_are_those_of_each_pairs_own_loss_in_the_pairs_order():
     module, reference = networks(), networks()
     optimizer = RecordingSGD(module.parameters(), lr=0.1)
-    optimizer.seen = []
     torch.manual_seed(2)
     task().step(module, optimizer, [([0, 2], batch()), ([1], batch())], measure=False)
     torch.manual_seed(2)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
+from trainings import interrupt
 
 from skhand.datasets import make_hands
 from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
@@ -56,10 +57,6 @@ class InterruptAt(Callback):
         self.epoch -= 1
         if self.epoch == 0:
             interrupt()
-
-
-def interrupt():
-    raise KeyboardInterrupt  # raised in ``on_epoch_end`` itself it would be skorch's way to end a training
 
 
 def weights(estimator):

@@ -11,6 +11,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
+from trainings import AtEpoch, assert_same_weights, interrupt, weights
 
 from skhand.datasets import make_hands
 from skhand.estimators import AlignedLatentRegressor
@@ -32,32 +33,6 @@ def lifting(**options):
         "lr": 2e-3, "max_epochs": 2, "batch_size": 32, "given": ("root",), "random_state": 0,
     }  # fmt: skip
     return AlignedLatentRegressor(**{**settings, **options})
-
-
-def weights(estimator):
-    return {name: value.clone() for name, value in estimator.module_.state_dict().items()}
-
-
-def assert_same_weights(one, other):
-    assert list(one) == list(other)
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
-
-
-class AtEpoch(Callback):
-    """Do something at the end of one epoch of all stages together (1 is the first)."""
-
-    def __init__(self, epoch, function):
-        self.epoch, self.function, self.count = epoch, function, 0
-
-    def on_epoch_end(self, net, **kwargs):
-        self.count += 1
-        if self.count == self.epoch:
-            self.function(net)
-
-
-def interrupt(net):
-    raise KeyboardInterrupt
 
 
 # ---------------------------------------------------------------- stages

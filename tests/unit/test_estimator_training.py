@@ -12,6 +12,7 @@ import torch
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
+from trainings import AtEpoch, assert_same_weights, interrupt, weights
 
 from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor
@@ -30,31 +31,6 @@ def lifting(**options):
         "max_epochs": 3, "batch_size": 32, "given": ("root",), "random_state": 0,
     }  # fmt: skip
     return CrossModalVAERegressor(**{**settings, **options})
-
-
-def weights(estimator):
-    return {name: value.clone() for name, value in estimator.module_.state_dict().items()}
-
-
-def assert_same_weights(one, other):
-    assert list(one) == list(other)
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
-
-
-class AtEpoch(Callback):
-    """Do something at the end of one epoch (1 is the first)."""
-
-    def __init__(self, epoch, function):
-        self.epoch, self.function = epoch, function
-
-    def on_train_begin(self, net, **kwargs):
-        self.count = 0
-
-    def on_epoch_end(self, net, **kwargs):
-        self.count += 1
-        if self.count == self.epoch:
-            self.function(net)
 
 
 # ---------------------------------------------------------------- validation and stopping
@@ -221,9 +197,6 @@ def test_the_global_random_state_is_left_alone(hands, fails):
 
 
 def test_an_interrupt_leaves_a_fitted_estimator_and_is_passed_on(hands):
-    def interrupt(net):
-        raise KeyboardInterrupt
-
     estimator = lifting(max_epochs=9, callbacks=[AtEpoch(2, interrupt)])
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(hands.data, hands.target)

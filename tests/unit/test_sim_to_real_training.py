@@ -12,6 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
+from trainings import AtEpoch, assert_same_weights, interrupt, weights
 
 from skhand import concat_frames
 from skhand.datasets import make_hands
@@ -50,32 +51,6 @@ def small(**options):
         "random_state": 0,
     }  # fmt: skip
     return SimToRealRegressor(**{**settings, **options})
-
-
-def weights(estimator):
-    return {name: value.clone() for name, value in estimator.module_.state_dict().items()}
-
-
-def assert_same_weights(one, other):
-    assert list(one) == list(other)
-    for name in one:
-        assert torch.equal(one[name], other[name]), name
-
-
-class AtEpoch(Callback):
-    """Do something at the end of one epoch of all stages together (1 is the first)."""
-
-    def __init__(self, epoch, function):
-        self.epoch, self.function, self.count = epoch, function, 0
-
-    def on_epoch_end(self, net, **kwargs):
-        self.count += 1
-        if self.count == self.epoch:
-            self.function(net)
-
-
-def interrupt(net):
-    raise KeyboardInterrupt
 
 
 class Watches(Callback):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
+from trainings import interrupt
 
 from skhand.exceptions import InputError
 from skhand.nn import masked_mse
@@ -265,10 +266,6 @@ def test_a_stop_ends_after_the_epoch_and_every_callback_hears_of_it():
     )
     net = counting_net(callbacks).partial_fit([None])
     assert len(net.history) == len(ended) == len(trained) == 2
-
-
-def interrupt(net):
-    raise KeyboardInterrupt
 
 
 def test_an_interrupt_is_remembered_and_drops_the_unfinished_epoch():

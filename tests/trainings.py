@@ -1,0 +1,53 @@
+"""What tests of trainings share: weights, and callbacks and optimisers that look on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+
+
+def weights(estimator: Any) -> dict[str, torch.Tensor]:
+    """A copy of a fitted estimator's weights and buffers."""
+    return {name: value.clone() for name, value in estimator.module_.state_dict().items()}
+
+
+def assert_same_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """The same names in the same order, and the same values to the last bit."""
+    assert list(one) == list(other)
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+class AtEpoch(Callback):
+    """Do something with the net at the end of one epoch of all stages together (1 is the first)."""
+
+    def __init__(self, epoch: int, function: Callable[[Any], None]):
+        self.epoch, self.function, self.count = epoch, function, 0
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Count the epoch."""
+        self.count += 1
+        if self.count == self.epoch:
+            self.function(net)
+
+
+def interrupt(net: Any = None) -> None:
+    """What Ctrl-C raises."""
+    raise KeyboardInterrupt
+
+
+class RecordingSGD(torch.optim.SGD):
+    """Remembers the gradients of each step in ``seen`` and takes it; with ``lr=0`` it moves nothing."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.seen: list[list[torch.Tensor | None]] = []
+
+    def step(self, closure: Any = None) -> Any:
+        """Remember, then step."""
+        grads = [p.grad for p in self.param_groups[0]["params"]]
+        self.seen.append([None if grad is None else grad.clone() for grad in grads])
+        return super().step(closure)
