@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numbers
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +13,15 @@ import numpy as np
 from skhand.exceptions import CameraError, InputError
 
 SIDES = ("left", "right")
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, pointing at the user's line, however deep below it in skhand or scikit-learn this is called."""
+    frame, level = sys._getframe(1), 2
+    inside = ("skhand.", "sklearn.", "skorch.")
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(inside):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 def describe(value: Any) -> str:

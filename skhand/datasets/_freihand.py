@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from skhand._validation import check_option
+from skhand._validation import check_option, warn_user
 from skhand.datasets._files import (
     check_choices,
     check_root,
@@ -128,9 +127,8 @@ def load_freihand(
     wanted = check_choices(versions, "versions", _VERSIONS)
     labels = _label_files(folder, split)
     if "xyz" not in labels:
-        warnings.warn(
+        warn_user(
             f"{_json(folder, split, 'xyz')} is not there: the target is NaN throughout.",
-            stacklevel=2,
         )
     return finish(
         "freihand",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import numbers
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skhand._validation import check_number, check_option
+from skhand._validation import check_number, check_option, warn_user
 from skhand.estimators._inputs import check_given
 from skhand.exceptions import InputError, TrainingWarning
 from skhand.training import CosineRate, EpochEnd, KeepBest, TaskNet, check_callbacks
@@ -237,11 +236,10 @@ def warn_if_diverged(estimator: Any) -> None:
     """Warn of a training loss that is not a finite number."""
     losses = estimator.history_.get("train_loss", [])
     if losses and not np.isfinite(losses[-1]):
-        warnings.warn(
+        warn_user(
             f"lr={estimator.lr!r}: the training loss is no longer a finite number; predictions will be NaN. "
             "Try a smaller lr, and look for NaN in lazily read pictures.",
             TrainingWarning,
-            stacklevel=3,
         )
 
 

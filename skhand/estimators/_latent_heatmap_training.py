@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -12,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Regress
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
-from skhand._validation import check_number, check_option, check_shape
+from skhand._validation import check_number, check_option, check_shape, warn_user
 from skhand.estimators._fitting import (
     Run,
     check_training,
@@ -252,19 +251,17 @@ class HeatmapPoseEstimator(
         self.root_depth_, self.n_ambiguous_ = root_depth_prior(some, self.root_, self.bone_)
         self.scale_ratio_ = scale_ratio(some, self.bone_) if "scale" in self.given_ else 1.0
         if abs(self.scale_ratio_ - 1) > 0.01:
-            warnings.warn(
+            warn_user(
                 f"scale: X's column is not the length of bone={self.bone_!r}, which is "
                 f"{self.scale_ratio_:.3g} times as long (median); predictions take this for every hand.",
                 TrainingWarning,
-                stacklevel=5,
             )
         off = root_distance(some, self.root_) if "root" in some else 0.0
         if off > 1:
-            warnings.warn(
+            warn_user(
                 f"root: X's column is not the position of root={self.root_!r} in y, but {off:.3g} mm from it "
                 "(median); predictions take its depth for that root's.",
                 TrainingWarning,
-                stacklevel=5,
             )
 
     def _build(self) -> None:
@@ -320,11 +317,10 @@ class HeatmapPoseEstimator(
 
     def _warn_if_weak(self) -> None:
         if np.nanmax(self.history_.get("depth_gradient", [1.0])) < _WEAK:
-            warnings.warn(
+            warn_user(
                 f"alpha={self.alpha:g}: the depths never reached {_WEAK:g} of the gradient of the places; "
                 "they are not learned.",
                 TrainingWarning,
-                stacklevel=5,
             )
 
     # ------------------------------------------------------------------ prediction

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from skhand._validation import check_number, check_option
+from skhand._validation import check_number, check_option, warn_user
 from skhand.estimators._fitting import Run, falling_rate, keep_best
 from skhand.estimators._inputs import check_given, find_source, set_aside, usable_rows
 from skhand.estimators._latent import CPU_ROWS, rows_to_measure
@@ -153,12 +152,11 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
             else []
         )
         if len(self.domains_) == 1 and len(names) > 1:
-            warnings.warn(
+            warn_user(
                 f"domain: X's rows are named {names}, which are all {self.domains_[0]}: only the name "
                 f"'synthetic' is synthetic, and rows without a name are {self.domain}. The stage 'depth', "
                 "which needs both domains, is left out.",
                 TrainingWarning,
-                stacklevel=5,
             )
 
     def _split(self, columns: dict[str, Any], rows: np.ndarray, seed: int) -> tuple[np.ndarray, Any]:
@@ -262,10 +260,9 @@ class SimToRealPoseEstimator(TrainedPoseEstimator):
         self, columns: dict[str, Any], rows: np.ndarray, source: str, posterior: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         if posterior is None and source != "pose3d" and not self.n_steps_["posterior"]:
-            warnings.warn(
+            warn_user(
                 "stages: the stage 'posterior' has trained no epoch yet: what it finds is chance.",
                 TrainingWarning,
-                stacklevel=3,
             )
         return super()._encode(columns, rows, source, posterior)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,7 +11,7 @@ import torch
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
-from skhand._validation import check_number, check_option
+from skhand._validation import check_number, check_option, warn_user
 from skhand.estimators._fitting import (
     Run,
     check_training,
@@ -237,11 +236,10 @@ class TrainedPoseEstimator(CallbackSupportMixin, PairedPoseEstimator):
             weak = [stage for stage, ratio in largest.items() if ratio < _WEAK]
             if weight > 0 and weak:
                 where = f" in {', '.join(map(repr, weak))}" if "stage" in self.history_ else ""
-                warnings.warn(
+                warn_user(
                     f"{parameter}={weight:g}: {term} never reached {_WEAK:g} of {self._main_term}'s "
                     f"gradient{where}; it does nothing{' there' if where else ''}.",
                     TrainingWarning,
-                    stacklevel=3,
                 )
 
     def _check_data(self, fresh: bool) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
+from skhand._validation import warn_user
 from skhand.estimators._inputs import (
     IMAGES,
     check_given,
@@ -173,12 +173,11 @@ class PairedPoseEstimator(LatentPoseEstimator):
         """Warn where the column ``root``, at which predictions are put, is not y's root."""
         off = np.linalg.norm(columns["root"] - root_position(columns["pose3d"], self.root), axis=1)
         if np.isfinite(off).any() and np.nanmedian(off) > _ROOT_GAP:
-            warnings.warn(
+            warn_user(
                 f"root: X's column root is {np.nanmedian(off):.0f} mm (median) from y's own ({self.root!r}); "
                 "predictions will be put at that column, and be wrong by as much. Use the same root, or "
                 "X.replace(root=None) for root-relative predictions.",
                 TrainingWarning,
-                stacklevel=5,
             )
 
 

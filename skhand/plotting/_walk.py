@@ -66,13 +66,14 @@ class LatentWalkDisplay:
         self.axes_ = np.empty((n_rows, n_steps), dtype=object)
         for i, (name, steps) in enumerate(self.walk.items()):
             kind = _kind(steps)
+            grays = _grays(steps) if kind == "picture" else {}
             for j, step in enumerate(steps):
                 projection = "3d" if kind == "pose3d" else None
                 ax = self.figure_.add_subplot(n_rows, n_steps, i * n_steps + j + 1, projection=projection)
                 self.axes_[i, j] = ax
                 if kind == "picture":
                     if steps.ndim == 3:  # depth: where nothing was measured, nothing is drawn
-                        ax.imshow(np.where(step > 0, step, np.nan), **_grays(steps))
+                        ax.imshow(np.where(step > 0, step, np.nan), **grays)
                     else:
                         ax.imshow(step)
                     ax.set(xticks=[], yticks=[])

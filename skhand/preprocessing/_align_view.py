@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_camera, check_option
+from skhand._validation import check_camera, check_option, warn_user
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import backproject, rotation_to_axis
@@ -128,12 +127,10 @@ class ViewAligner(FramesTransformer):
         if bad.any():
             by_box = np.isfinite(middle_of_box).all(axis=1, keepdims=True)
             centres[bad] = backproject(np.where(by_box, middle_of_box, middle), 1.0, X.camera)[bad]
-            warnings.warn(
+            warn_user(
                 f"point={self.point!r} is NaN in {unknown.sum()} and not in front of the camera in "
                 f"{(bad & ~unknown).sum()} of {len(X)} rows: {(bad & by_box[:, 0]).sum()} look at the middle "
                 f"of their box instead, {(bad & ~by_box[:, 0]).sum()} at that of the picture.",
-                UserWarning,
-                stacklevel=3,
             )
         return centres
 

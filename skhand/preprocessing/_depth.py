@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_camera, check_number, check_option, describe
+from skhand._validation import check_camera, check_number, check_option, describe, warn_user
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_crop, backproject, project, warp_images
@@ -179,11 +178,9 @@ class DepthCropper(FramesTransformer):
         bad = unknown | ~(centre[:, 2] > 0)
         if bad.any():
             centre[bad] = self._masses(X[bad])
-            warnings.warn(
+            warn_user(
                 f"root is NaN in {unknown.sum()} and not in front of the camera in {(bad & ~unknown).sum()} "
                 f"of {len(X)} rows: the cube lies around the centre of mass there.",
-                UserWarning,
-                stacklevel=3,
             )
         return centre
 

@@ -156,8 +156,9 @@ def test_what_is_no_list_of_callbacks_is_refused(callbacks):
 def test_another_root_than_the_column_is_warned_of():
     y = Y + [0, 0, 500.0]
     X = HandFrames(rgb=RGB, root=root_position(y, "palm"))
-    with pytest.warns(TrainingWarning, match="root: X's column root is"):
+    with pytest.warns(TrainingWarning, match="root: X's column root is") as warned:
         small(given=("root",), root="wrist").fit(X, y)
+    assert warned[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error", TrainingWarning)
         small(given=("root",)).fit(X, y)

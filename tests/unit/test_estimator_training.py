@@ -332,8 +332,9 @@ def test_the_progress_bar_counts_epochs_alone_and_inside_a_search(hands, capsys)
 
 
 def test_a_beta_that_does_nothing_is_warned_of(hands):
-    with pytest.warns(TrainingWarning, match="beta=1e-12"):
+    with pytest.warns(TrainingWarning, match="beta=1e-12") as warned:
         lifting(beta=1e-12, max_epochs=10).fit(hands.data, hands.target)
+    assert warned[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         lifting(beta=0.0, max_epochs=10).fit(hands.data, hands.target)
@@ -342,5 +343,6 @@ def test_a_beta_that_does_nothing_is_warned_of(hands):
 
 
 def test_a_training_that_runs_away_is_warned_of(hands):
-    with pytest.warns(TrainingWarning, match="lr=1e"):
+    with pytest.warns(TrainingWarning, match="lr=1e") as warned:
         lifting(lr=1e30, max_epochs=4).fit(hands.data, hands.target)
+    assert {warning.filename for warning in warned if warning.category is TrainingWarning} == {__file__}

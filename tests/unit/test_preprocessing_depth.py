@@ -109,8 +109,10 @@ def test_the_whole_picture_is_the_default(frames):
 def test_roots_that_are_not_known_give_way_to_the_centre_of_mass(frames):
     root = frames.root.copy()
     root[1], root[2] = np.nan, -root[2]
-    with pytest.warns(UserWarning, match="root is NaN in 1 and not in front of the camera in 1 of 8 rows"):
+    told = "root is NaN in 1 and not in front of the camera in 1 of 8 rows"
+    with pytest.warns(UserWarning, match=told) as warned:
         crops = DepthCropper(size=9, centre="root", within="mask").fit_transform(frames.replace(root=root))
+    assert warned[0].filename == __file__  # not scikit-learn's ``fit_transform``
     rooted = DepthCropper(size=9, centre="root").fit_transform(frames)
     mass = DepthCropper(size=9, within="mask").fit_transform(frames)
     np.testing.assert_array_equal(crops.depth[[1, 2]], mass.depth[[1, 2]])

@@ -270,8 +270,9 @@ def test_before_the_posterior_is_trained_its_answers_are_warned_of(short_epochs,
         lambda: estimator.sample_posterior(X),
         lambda: estimator.interpolate(X[:1], X[1:2]),
     ):
-        with pytest.warns(TrainingWarning, match="'posterior' has trained no epoch yet"):
+        with pytest.warns(TrainingWarning, match="'posterior' has trained no epoch yet") as warned:
             answer()
+        assert warned[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error", TrainingWarning)
         estimator.set_params(stages=STAGES).fit(X, y, X_val=X[:N], y_val=y[:N]).predict(X)
