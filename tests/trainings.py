@@ -34,7 +34,7 @@ class AtEpoch(Callback):
             self.function(net)
 
 
-def interrupt(net: Any = None) -> None:
+def interrupt(net: Any) -> None:
     """What Ctrl-C raises."""
     raise KeyboardInterrupt
 

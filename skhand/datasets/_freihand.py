@@ -127,9 +127,7 @@ def load_freihand(
     wanted = check_choices(versions, "versions", _VERSIONS)
     labels = _label_files(folder, split)
     if "xyz" not in labels:
-        warn_user(
-            f"{_json(folder, split, 'xyz')} is not there: the target is NaN throughout.",
-        )
+        warn_user(f"{_json(folder, split, 'xyz')} is not there: the target is NaN throughout.")
     return finish(
         "freihand",
         lambda: _read(folder, split, wanted),

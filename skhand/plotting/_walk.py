@@ -65,17 +65,15 @@ class LatentWalkDisplay:
         self.figure_ = plt.figure(figsize=(1.5 * n_steps + 0.4, 1.6 * n_rows), layout="constrained")
         self.axes_ = np.empty((n_rows, n_steps), dtype=object)
         for i, (name, steps) in enumerate(self.walk.items()):
-            kind = _kind(steps)
-            grays = _grays(steps) if kind == "picture" else {}
+            kind, grays = _kind(steps), {}
+            if kind == "picture" and steps.ndim == 3:  # depth: where nothing was measured, nothing is drawn
+                steps, grays = np.where(steps > 0, steps, np.nan), _grays(steps)
             for j, step in enumerate(steps):
                 projection = "3d" if kind == "pose3d" else None
                 ax = self.figure_.add_subplot(n_rows, n_steps, i * n_steps + j + 1, projection=projection)
                 self.axes_[i, j] = ax
                 if kind == "picture":
-                    if steps.ndim == 3:  # depth: where nothing was measured, nothing is drawn
-                        ax.imshow(np.where(step > 0, step, np.nan), **grays)
-                    else:
-                        ax.imshow(step)
+                    ax.imshow(step, **grays)
                     ax.set(xticks=[], yticks=[])
                 elif kind == "keypoints2d":
                     draw_skeleton(ax, step, size=0.8)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
-from trainings import interrupt
+from trainings import AtEpoch, interrupt
 
 from skhand.datasets import make_hands
 from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
@@ -45,18 +45,6 @@ class Seen(Callback):
         self.rates.append(net.optimizer_.param_groups[0]["lr"])
         state = net.optimizer_.state_dict()["state"].values()
         self.steps.append({float(moments["step"]) for moments in state})
-
-
-class InterruptAt(Callback):
-    """Press Ctrl-C at the end of some epoch, 1 being the first."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_epoch_end(self, net, **kwargs):
-        self.epoch -= 1
-        if self.epoch == 0:
-            interrupt()
 
 
 def weights(estimator):
@@ -113,7 +101,7 @@ def test_kinematic_losses_take_turns_from_call_to_call_as_within_one_fit(hands, 
     parts = lifting(**options)
     for _ in range(5):
         parts.partial_fit(hands.data, hands.target)
-    interrupted = lifting(**options, warm_start=True, callbacks=[InterruptAt(2)])
+    interrupted = lifting(**options, warm_start=True, callbacks=[AtEpoch(2, interrupt)])
     with pytest.raises(KeyboardInterrupt):
         interrupted.fit(hands.data, hands.target)
     interrupted.set_params(callbacks=None).fit(hands.data, hands.target)
@@ -138,7 +126,7 @@ def test_a_resumed_stage_keeps_the_best_weights_from_before_the_interrupt(hands,
     validation = {"X_val": others.data, "y_val": others.target}
     estimator = lifting(
         stages=("vae",), lr=0.05, early_stopping=True, max_epochs=12, n_iter_no_change=20, warm_start=True,
-        callbacks=[InterruptAt(10)], random_state=1,
+        callbacks=[AtEpoch(10, interrupt)], random_state=1,
     )  # fmt: skip
     with pytest.raises(KeyboardInterrupt):
         estimator.fit(hands.data, hands.target, **validation)
@@ -157,7 +145,7 @@ def test_patience_goes_on_counting_after_an_interrupt(hands, others):
         stages=("vae",), early_stopping=True, max_epochs=30, n_iter_no_change=4, warm_start=True,
     )  # fmt: skip
     for lr, n_epochs in ((2e-3, 2), (3.0, 2)):  # nothing good comes of the second rate
-        estimator.set_params(lr=lr, callbacks=[InterruptAt(n_epochs)])
+        estimator.set_params(lr=lr, callbacks=[AtEpoch(n_epochs, interrupt)])
         with pytest.raises(KeyboardInterrupt):
             estimator.fit(hands.data, hands.target, **validation)
     errors = estimator.history_["valid_epe"]

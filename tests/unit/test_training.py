@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
-from trainings import interrupt
+from trainings import AtEpoch, interrupt
 
 from skhand.exceptions import InputError
 from skhand.nn import masked_mse
@@ -239,17 +239,6 @@ def counting_net(callbacks=(), max_epochs=4):
     ).initialize()  # fmt: skip
 
 
-class At(Callback):
-    """Do something at the end of an epoch."""
-
-    def __init__(self, epoch, function):
-        self.epoch, self.function = epoch, function
-
-    def on_epoch_end(self, net, **kwargs):
-        if len(net.history) == self.epoch:
-            self.function(net)
-
-
 def test_an_epochs_row_holds_the_mean_of_its_steps():
     net = counting_net().partial_fit([None] * 3)
     assert [row["mse_a"] for row in net.history] == [2, 5, 8, 11]
@@ -260,7 +249,7 @@ def test_an_epochs_row_holds_the_mean_of_its_steps():
 
 def test_a_stop_ends_after_the_epoch_and_every_callback_hears_of_it():
     ended, trained = [], []
-    callbacks = [At(2, lambda net: setattr(net, "stop_", True)), EpochEnd(lambda: ended.append(1))]
+    callbacks = [AtEpoch(2, lambda net: setattr(net, "stop_", True)), EpochEnd(lambda: ended.append(1))]
     callbacks.append(
         type("Count", (Callback,), {"on_epoch_begin": lambda self, net, **_: trained.append(1)})()
     )
@@ -269,7 +258,7 @@ def test_a_stop_ends_after_the_epoch_and_every_callback_hears_of_it():
 
 
 def test_an_interrupt_is_remembered_and_drops_the_unfinished_epoch():
-    net = counting_net([At(2, interrupt)]).partial_fit([None])
+    net = counting_net([AtEpoch(2, interrupt)]).partial_fit([None])
     assert net.interrupted_
     assert len(net.history) == 2
 
