@@ -6,6 +6,7 @@ from skhand.training._codecs import DepthCodec, PoseCodec, RGBCodec, VectorCodec
 from skhand.training._heatmap_task import IQBAL, HeatmapTask
 from skhand.training._net import CosineRate, EpochEnd, KeepBest, TaskNet, check_callbacks
 from skhand.training._pairs import PairTask, encoder_input, one_hot_side
+from skhand.training._replay import ReplayedStep
 from skhand.training._runtime import autocast, evaluating, resolve_device, resolve_precision, seeded
 from skhand.training._sim_to_real import DepthTask, PoseTask, PosteriorTask
 from skhand.training._sim_to_real_terms import SignedCodec, code_pose, other_domain
@@ -32,6 +33,7 @@ __all__ = [
     "PosteriorTask",
     "RGBCodec",
     "RefineTask",
+    "ReplayedStep",
     "SignedCodec",
     "TaskNet",
     "VectorCodec",

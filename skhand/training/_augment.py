@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
+from skhand.training._runtime import constant
 
 __all__ = ["ABDI", "PAPER", "STERGIOULAS", "augment_batch", "check_augment"]
 
@@ -140,7 +142,7 @@ def _frame_of(batch: Mapping[str, Tensor], device: torch.device) -> tuple[Tensor
     for name in ("rgb", "depth"):
         if name in batch:
             height, width = batch[name].shape[1:3]
-            size = torch.tensor([float(width), float(height)], device=device)
+            size = constant(np.array([width, height]), torch.float32, device)
             return (size - 1) / 2, size
     if "keypoints2d" in batch:
         points = batch["keypoints2d"].float()
@@ -178,13 +180,18 @@ def _draw(
 
 
 def _warp(images: Tensor, affine: Tensor, mode: str) -> Tensor:
-    """Sample pictures (n, c, h, w) so that their content moves by ``affine``; 0 where nothing reaches."""
+    """Sample pictures (n, c, h, w) so that their content moves by ``affine``, maps that keep angles.
+
+    Where nothing reaches, they are 0.
+    """
     height, width = images.shape[2:]
-    device = images.device
-    to_unit = torch.tensor(
-        [[2.0 / width, 0, 1.0 / width - 1], [0, 2.0 / height, 1.0 / height - 1], [0, 0, 1]], device=device
-    )
-    theta = to_unit @ torch.linalg.inv(affine) @ torch.linalg.inv(to_unit)
+    to_unit = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+    there, back = (constant(map_, affine.dtype, affine.device) for map_ in (to_unit, np.linalg.inv(to_unit)))
+    plane, shift = affine[:, :2, :2], affine[:, :2, 2:]
+    turned_back = plane.mT / plane[:, :, 0].square().sum(dim=1)[:, None, None]
+    inverse = affine.clone()
+    inverse[:, :2, :2], inverse[:, :2, 2:] = turned_back, -turned_back @ shift
+    theta = there @ inverse @ back
     grid = functional.affine_grid(theta[:, :2], list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from skhand.skeleton import root_position
+from skhand.training._runtime import constant
 
 __all__ = ["DepthCodec", "PoseCodec", "RGBCodec", "VectorCodec"]
 
@@ -194,7 +195,8 @@ class PoseCodec(VectorCodec):
     def _root(self, poses: Tensor) -> Tensor:
         used = np.flatnonzero(self.root_weights)  # a NaN elsewhere in the hand must not reach the root
         weights = _like(self.root_weights[used], poses)
-        return torch.einsum("j,njd->nd", weights, poses[:, used])[:, None]
+        joints = poses.index_select(1, constant(used, torch.long, poses.device))
+        return torch.einsum("j,njd->nd", weights, joints)[:, None]
 
 
 def _statistics(rows: np.ndarray, isotropic: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -216,4 +218,4 @@ def _statistics(rows: np.ndarray, isotropic: bool) -> tuple[np.ndarray, np.ndarr
 
 
 def _like(array: np.ndarray, rows: Tensor) -> Tensor:
-    return torch.as_tensor(array, dtype=rows.dtype, device=rows.device)
+    return constant(array, rows.dtype, rows.device)

@@ -6,6 +6,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skhand.exceptions import InputError
+from skhand.training._replay import ReplayedStep
 
 __all__ = ["CosineRate", "EpochEnd", "KeepBest", "StopTraining", "TaskNet", "check_callbacks"]
 
@@ -63,20 +65,10 @@ class TaskNet(NeuralNet):
         start = time.perf_counter()
         totals: dict[str, torch.Tensor] = {}
         self._set_training(True)
-        watched = any(
-            type(callback).on_grad_computed is not Callback.on_grad_computed
-            for _, callback in self.callbacks_
-        )
         for i, streams in enumerate(iterator):
             self.history.new_batch()
             self.notify("on_batch_begin", batch=streams, training=True)
-            terms = self.task.step(
-                self.module_,
-                self.optimizer_,
-                streams,
-                measure=i == 0,
-                on_gradients=self._gradients_ready if watched else None,
-            )
+            terms = self.step_(streams, measure=i == 0)
             for name, value in terms.items():
                 totals[name] = totals[name] + value if name in totals else value
             self.notify("on_batch_end", batch=streams, training=True)
@@ -84,8 +76,20 @@ class TaskNet(NeuralNet):
         counts = {name: 1 if "_gradient" in name else len(iterator) for name in totals}
         means = {name: float(total) / counts[name] for name, total in totals.items()}
         loss = sum(value for name, value in means.items() if "_gradient" not in name)
-        for name, value in {"train_loss": loss, **means, "seconds": time.perf_counter() - start}.items():
-            self.history.record(name, value)
+        for name, number in {"train_loss": loss, **means, "seconds": time.perf_counter() - start}.items():
+            self.history.record(name, number)
+
+    def _training_step(self) -> Callable[..., dict[str, torch.Tensor]]:
+        """The task's step, replayed on a GPU where the task allows it and no callback waits for gradients."""
+        watched = any(
+            type(callback).on_grad_computed is not Callback.on_grad_computed
+            for _, callback in self.callbacks_
+        )
+        on_gpu = torch.device(self.device).type == "cuda"
+        if on_gpu and getattr(self.task, "replayable", False) and not watched:
+            return ReplayedStep(self.task, self.module_, self.optimizer_)
+        on_gradients = self._gradients_ready if watched else None
+        return partial(self.task.step, self.module_, self.optimizer_, on_gradients=on_gradients)
 
     def _gradients_ready(self) -> None:
         """Let the callbacks see, and clip, the gradients."""
@@ -109,6 +113,7 @@ class TaskNet(NeuralNet):
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **params: Any) -> TaskNet:
         """Run the epochs; an interrupt, or a callback that sets ``stop_``, ends them."""
         self.interrupted_, self.stop_ = False, False
+        self.step_ = self._training_step()
         try:
             super().fit_loop(X, y, epochs, **params)
         except StopTraining:
@@ -116,6 +121,7 @@ class TaskNet(NeuralNet):
         except KeyboardInterrupt:
             self.interrupted_ = True
         finally:
+            del self.step_  # a recording holds a step's memory
             self._set_training(False)
             if self.history and "train_loss" not in self.history[-1]:  # an epoch that was not finished
                 del self.history[-1]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from skhand._device import resolve_device
 from skhand._validation import check_option
 
-__all__ = ["autocast", "evaluating", "resolve_device", "resolve_precision", "seeded"]
+__all__ = ["autocast", "constant", "evaluating", "resolve_device", "resolve_precision", "seeded"]
 
 _SEED_LOCK = threading.RLock()
 
@@ -58,6 +61,22 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype)
+
+
+def constant(array: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """An array's numbers as a tensor that is made once and shared: no copy to the device in every step.
+
+    Nobody may write to it.
+    """
+    return _kept(array.tobytes(), array.dtype.str, array.shape, dtype, device)
+
+
+@functools.lru_cache(maxsize=256)
+def _kept(
+    content: bytes, kind: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    with torch.inference_mode(False):  # one that was made for a prediction serves a training too
+        return torch.tensor(np.frombuffer(content, kind).reshape(shape), dtype=dtype, device=device)
 
 
 @contextlib.contextmanager

@@ -60,6 +60,8 @@ class SimToRealTask(CodedTask):
         ``codecs``, ``augment``, ``use_side`` and ``dtype`` of `CodedTask`.
     """
 
+    replayable = True  # as a CUDA graph: see `ReplayedStep`
+
     def __init__(
         self,
         source: str,
