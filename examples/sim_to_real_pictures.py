@@ -28,11 +28,14 @@ from skhand.estimators import SimToRealRegressor
 from skhand.plotting import LatentWalkDisplay
 
 
-def generated(estimator: SimToRealRegressor, n: int, domain: str, rotation: float, seed: int) -> HandFrames:
+def generated(
+    estimator: SimToRealRegressor, n: int, domain: str, *, rotation: float, distance: list[float], seed: int
+) -> HandFrames:
     """Right hands with their poses, "real" or "synthetic", in pictures of the size that was fitted."""
     settings = {**HAND_PRESETS["nyu"], "domain": {"real": "sensor", "synthetic": "clean"}[domain]}
     settings |= {"image_size": estimator.input_shape_[0], "images": (estimator.source_,), "side": "right"}
-    hands = make_hands(n, **settings, rotation=rotation, random_state=seed)
+    settings |= {"rotation": rotation, "distance": distance}
+    hands = make_hands(n, **settings, random_state=seed)
     return hands.data.replace(domain=domain, pose3d=hands.target)
 
 
@@ -82,6 +85,9 @@ def main() -> None:
     parser.add_argument("--n-hands", type=int, default=6, help="pictures a row (default: 6)")
     parser.add_argument("--steps", type=int, default=7, help="of the walk, both ends included (default: 7)")
     parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
+    parser.add_argument(
+        "--distance", type=float, nargs=2, default=[710, 1040], help="from the camera, mm (default: NYU's)"
+    )
     parser.add_argument("--seed", type=int, default=1000, help="of the hands; not that of training hands")
     args = parser.parse_args()
     estimator = joblib.load(args.fitted)
@@ -89,7 +95,14 @@ def main() -> None:
         parser.error(f"expected an estimator of square pictures, got {estimator.input_shape_}")
     args.out.mkdir(parents=True, exist_ok=True)
     real, synthetic = (
-        generated(estimator, args.n_hands, domain, args.rotation, args.seed + i)
+        generated(
+            estimator,
+            args.n_hands,
+            domain,
+            rotation=args.rotation,
+            distance=args.distance,
+            seed=args.seed + i,
+        )
         for i, domain in enumerate(("real", "synthetic"))
     )
     draw(translations(estimator, real, synthetic), args.out / "translations.png")

@@ -36,6 +36,7 @@ from skhand import HandFrames, concat_frames
 from skhand.datasets import HAND_PRESETS, make_hands
 from skhand.estimators import SimToRealRegressor
 from skhand.metrics import mean_epe, pcf
+from skhand.training import ABDI
 
 FIRST = {"pose": ("pose",), "depth": ("pose", "depth")}
 PAPER = {  # Table 1: mean error (mm) and frames within 40 mm (%) on NYU, on ICVL
@@ -86,8 +87,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--n-samples", type=int, default=8000, help="hands of each domain (default: 8000)")
     parser.add_argument("--n-subjects", type=int, default=200, help="people of each domain")
     parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
+    parser.add_argument(
+        "--distance", type=float, nargs=2, default=[710, 1040], help="from the camera, mm (default: NYU's)"
+    )
+    parser.add_argument("--turn", type=float, default=180, help="augmentation's largest rotation, degrees")
     parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
     parser.add_argument("--preset", default="code", help="of the weights (default: the published code's)")
+    parser.add_argument(
+        "--weights", nargs="*", default=[], metavar="NAME=VALUE", help="weights that are not the preset's"
+    )
     parser.add_argument("--width", type=int, default=8, help="the paper's is 64 (default: 8)")
     parser.add_argument(
         "--steps", type=int, nargs=3, default=[20000, 10000, 4000], help="pose, depth, posterior"
@@ -108,7 +116,7 @@ def read(args: argparse.Namespace) -> Hands:
     """Both domains, rendered once."""
     path = args.out / "hands.joblib"
     if not path.exists():
-        sensor = {**HAND_PRESETS["nyu"], "images": ("depth",)}
+        sensor = {**HAND_PRESETS["nyu"], "images": ("depth",), "distance": args.distance}
         common = {
             "image_size": args.image_size,
             "n_subjects": args.n_subjects,
@@ -121,32 +129,34 @@ def read(args: argparse.Namespace) -> Hands:
     return joblib.load(path)
 
 
-def fit(
-    args: argparse.Namespace, seed: int, row: Row, X: HandFrames, y: np.ndarray, unlabelled: np.ndarray
+def begin(
+    args: argparse.Namespace, seed: int, after: str, X: HandFrames, unlabelled: np.ndarray
 ) -> SimToRealRegressor:
-    """Fit one row from its first stages, which are fitted where they are not kept yet."""
+    """Return an estimator with its first stages, which are fitted where they are not kept yet."""
     stages = ("pose", "depth", "posterior")
-    estimator = SimToRealRegressor(
-        preset=args.preset,
-        width=args.width,
-        given=("root",),
-        max_iter=dict(zip(stages, args.steps, strict=True)),
-        batch_size=dict(zip(stages, args.batch_sizes, strict=True)),
-        lr=dict(zip(stages, args.lr, strict=True)),
-        lr_schedule="cosine",
-        warm_start=True,
-        device=args.device,
-        random_state=seed,
-    )
+    settings = {
+        "preset": args.preset,
+        **{name: float(value) for name, value in (each.split("=") for each in args.weights)},
+        "width": args.width,
+        "given": ("root",),
+        "max_iter": dict(zip(stages, args.steps, strict=True)),
+        "batch_size": dict(zip(stages, args.batch_sizes, strict=True)),
+        "lr": dict(zip(stages, args.lr, strict=True)),
+        "lr_schedule": "cosine",
+        "augment": {**ABDI, "rotate": args.turn},
+        "warm_start": True,
+        "device": args.device,
+        "random_state": seed,
+    }
+    estimator = SimToRealRegressor(**settings)
     for name, first in FIRST.items():
         path = args.out / f"seed{seed}-{name}.joblib"
         if not path.exists():
             save(estimator.set_params(stages=first).fit(X, unlabelled), path)
-        estimator = joblib.load(path).set_params(device=args.device)
-        if name == row.after:
+        estimator = joblib.load(path).set_params(**settings)
+        if name == after:
             break
-    estimator.set_params(stages=(*FIRST[row.after], "posterior"), supervision=row.supervision)
-    return estimator.fit(X, y)
+    return estimator
 
 
 def split(seed: int, people: np.ndarray, validate: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -167,7 +177,9 @@ def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict
     unlabelled = np.concatenate([hands.y_synthetic, y])
     y[known] = hands.y_real[train][known]
     X = concat_frames([hands.synthetic, hands.real[train]])
-    fitted = fit(args, seed, row, X, np.concatenate([hands.y_synthetic, y]), unlabelled)
+    fitted = begin(args, seed, row.after, X, unlabelled)
+    fitted.set_params(stages=(*FIRST[row.after], "posterior"), supervision=row.supervision)
+    fitted.fit(X, np.concatenate([hands.y_synthetic, y]))
     wanted, predicted = hands.y_real[test], fitted.predict(hands.real[test])
     mean_pose = np.broadcast_to((hands.y_real[train] - hands.real[train].root[:, None]).mean(0), wanted.shape)
     return {

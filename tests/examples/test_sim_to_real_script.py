@@ -116,7 +116,8 @@ def test_pictures_of_a_fitted_estimator(tmp_path, monkeypatch, source):
             assert min(drawn.size) > 300 and len(drawn.convert("L").getcolors()) > 16, name
     monkeypatch.syspath_prepend(BENCHMARKS.parent)
     drawing = importlib.import_module("sim_to_real_pictures")
-    real, synthetic = (drawing.generated(fitted, 3, domain, 60, 5) for domain in ("real", "synthetic"))
+    views = {"rotation": 60, "distance": [800, 900], "seed": 5}
+    real, synthetic = (drawing.generated(fitted, 3, domain, **views) for domain in ("real", "synthetic"))
     rows = drawing.translations(fitted, real, synthetic)
     there = fitted.translate(real, to="synthetic")
     returned = fitted.translate(
