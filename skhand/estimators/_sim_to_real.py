@@ -219,7 +219,8 @@ class SimToRealRegressor(SimToRealPoseEstimator):
     never goes back to a stage before the one that was begun last, and neither does ``warm_start``.
 
     On a GPU a training step is recorded as a CUDA graph and replayed, in the stage "depth" five to nine
-    times as fast as its kernels one by one; not so where a callback asks for the gradients of each step (``on_grad_computed``).
+    times as fast as its kernels one by one; not so where a callback asks for the gradients of each step
+    (``on_grad_computed``).
 
     A fitted estimator holds the state of each stage's optimiser, and pickles with it. Nothing is written
     while ``fit`` runs: an interrupt (Ctrl-C) leaves a fitted estimator, a killed process nothing. Long
