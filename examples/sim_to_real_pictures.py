@@ -86,7 +86,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=7, help="of the walk, both ends included (default: 7)")
     parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
     parser.add_argument(
-        "--distance", type=float, nargs=2, default=[710, 1040], help="from the camera, mm (default: NYU's)"
+        "--distance",
+        type=float,
+        nargs=2,
+        default=list(HAND_PRESETS["nyu"]["distance"]),
+        help="mm (default: NYU's)",
     )
     parser.add_argument("--seed", type=int, default=1000, help="of the hands; not that of training hands")
     args = parser.parse_args()

@@ -88,7 +88,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--n-subjects", type=int, default=200, help="people of each domain")
     parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
     parser.add_argument(
-        "--distance", type=float, nargs=2, default=[710, 1040], help="from the camera, mm (default: NYU's)"
+        "--distance",
+        type=float,
+        nargs=2,
+        default=list(HAND_PRESETS["nyu"]["distance"]),
+        help="mm (default: NYU's)",
     )
     parser.add_argument("--turn", type=float, default=180, help="augmentation's largest rotation, degrees")
     parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
