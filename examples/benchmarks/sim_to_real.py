@@ -38,6 +38,7 @@ from skhand.estimators import SimToRealRegressor
 from skhand.metrics import mean_epe, pcf
 from skhand.training import ABDI
 
+TRANSLATED = 500  # held-out pictures that are translated to the synthetic domain
 FIRST = {"pose": ("pose",), "depth": ("pose", "depth")}
 PAPER = {  # Table 1: mean error (mm) and frames within 40 mm (%) on NYU, on ICVL
     "synthetic only": (25.24, 36.57, 23.96, 51.07),
@@ -173,6 +174,16 @@ def split(seed: int, people: np.ndarray, validate: bool) -> tuple[np.ndarray, np
     return train, test
 
 
+def relief_kept(pictures: np.ndarray, translated: np.ndarray) -> float:
+    """Mean correlation of a hand's depth before and after, where both have a hand: -1 if near becomes far."""
+    each = []
+    for before, after in zip(pictures, translated, strict=True):
+        both = (before > 0) & (after > 0)
+        if both.sum() > 1 and before[both].std() > 0 and after[both].std() > 0:
+            each.append(np.corrcoef(before[both], after[both])[0, 1])
+    return float(np.mean(each)) if each else 0.0
+
+
 def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict[str, object]:
     """Errors of one row on held-out people of the real domain."""
     train, test = split(seed, hands.people, args.validate)
@@ -185,11 +196,14 @@ def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict
     fitted.set_params(stages=(*FIRST[row.after], "posterior"), supervision=row.supervision)
     fitted.fit(X, np.concatenate([hands.y_synthetic, y]))
     wanted, predicted = hands.y_real[test], fitted.predict(hands.real[test])
+    shown = hands.real[test[:TRANSLATED]]
+    kept = relief_kept(shown.depth, fitted.translate(shown, to="synthetic")) if row.after == "depth" else None
     mean_pose = np.broadcast_to((hands.y_real[train] - hands.real[train].root[:, None]).mean(0), wanted.shape)
     return {
         "epe_mm": mean_epe(wanted, predicted, align="root"),
         "frames_within_40mm": pcf(wanted, predicted, 40.0, align="root"),
         "mean_pose_mm": mean_epe(wanted, mean_pose, align="root"),
+        "relief_kept": kept,
         "real_labels": len(known),
         "train_rows": len(X),
         "test_rows": len(test),

@@ -62,8 +62,17 @@ def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path, script):
     assert labels == [0, 0, 0, n_train, *[round(0.5 * n_train)] * 2]
     assert np.isfinite([fit["epe_mm"] for fit in fits.values()]).all()
     assert len({fit["mean_pose_mm"] for fit in fits.values()}) == 1
+    assert fits["seed 0, synthetic only"]["relief_kept"] is None
+    assert -1 <= fits["seed 0, LSPS-synthetic"]["relief_kept"] <= 1
     ours, alone = (fits[f"seed 0, {name}"]["epe_mm"] for name in list(script.rows_of([0.5]))[-2:])
     assert f": {(alone - ours) / alone:.0%} +- 0% (paper, Fig. 5" in printed[-1]
+
+
+def test_relief_is_kept_turned_over_or_not_there(script):
+    near = np.where(np.eye(4) > 0, 0.0, np.arange(16.0).reshape(4, 4) + 500.0)[None]  # 0: nothing there
+    assert script.relief_kept(near, np.where(near > 0, near + 30.0, 0.0)) == pytest.approx(1.0)
+    assert script.relief_kept(near, np.where(near > 0, 1000.0 - near, 0.0)) == pytest.approx(-1.0)
+    assert script.relief_kept(near, np.zeros_like(near)) == 0.0
 
 
 def test_settings_are_on_file_before_anything_is_made_with_them(tmp_path):

@@ -22,7 +22,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def hands():
-    return make_hands(2000, image_size=32, rotation=30, side="right", images=("rgb",), random_state=0)
+    return make_hands(2000, image_size=32, rotation=30, side="right", images=("depth",), random_state=0)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def fitted(hands):
             n_hidden_layers=2,
             given=("root",),
             lr=1e-3,
-            max_epochs=10,
+            max_epochs=30,
             random_state=0,
             **options,
         )
