@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["CameraError", "DataFileError", "InputError", "SideInformationError", "TrainingWarning"]
+__all__ = [
+    "CameraError",
+    "DataFileError",
+    "DivergenceError",
+    "InputError",
+    "SideInformationError",
+    "TrainingWarning",
+]
 
 
 class InputError(ValueError):
@@ -19,6 +26,10 @@ class CameraError(InputError):
 
 class DataFileError(InputError):
     """A file of a data set is missing or not as its publisher describes; the message names file and line."""
+
+
+class DivergenceError(FloatingPointError):
+    """A loss is no longer a number or grows without bound; the message names epoch, batch and term."""
 
 
 class TrainingWarning(UserWarning):

@@ -1,9 +1,9 @@
-"""scikit-learn-style estimators for 3D hand pose."""
+"""scikit-learn-style estimators for 3D hand pose, one folder a paper."""
 
-from skhand.estimators._aligned_latent import AlignedLatentRegressor
-from skhand.estimators._cross_modal_vae import CrossModalVAERegressor
-from skhand.estimators._latent_heatmap import LatentHeatmapRegressor
-from skhand.estimators._sim_to_real import SimToRealRegressor
+from skhand.estimators.aligned_latent import AlignedLatentRegressor
+from skhand.estimators.cross_modal_vae import CrossModalVAERegressor
+from skhand.estimators.latent_heatmap import LatentHeatmapRegressor
+from skhand.estimators.sim_to_real import SimToRealRegressor
 
 __all__ = [
     "AlignedLatentRegressor",

@@ -8,29 +8,23 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, validate_data
 
-from skhand._columns import in_memory
-from skhand._validation import check_option, check_shape, describe
+from skhand._validation import check_option, check_shape
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
-from skhand.geometry import apply_affine, rotate_points
+from skhand.geometry import rotate_points
+from skhand.training import MODALITIES
 
-MODALITIES = ("rgb", "depth", "keypoints2d", "pose3d", "table")
-IMAGES = ("rgb", "depth")
 GIVEN = ("root", "scale", "side")
-_ROW_AXES = {"rgb": 3, "depth": 2, "keypoints2d": 2, "pose3d": 2, "table": 1}
-_SCAN = 256
 _NO_NAME = ("", "None", "nan")  # of a domain, as text
 
 
 def find_source(
-    X: Any,
-    source: str,
-    image_shape: tuple[int, ...] | None,
-    order: Sequence[str] = ("rgb", "depth", "keypoints2d", "table"),
+    X: Any, source: str, image_shape: tuple[int, ...] | None, allowed: Sequence[str] | None = None
 ) -> str:
     """Return the modality of ``X``, read off its columns or its shape where ``source`` is "auto".
 
-    Of a HandFrames' columns the first of ``order`` is taken.
+    Of a HandFrames' columns the first in the order of ``allowed`` is taken, or else of `MODALITIES`, poses
+    left out.
 
     Raises
     ------
@@ -41,22 +35,24 @@ def find_source(
     if source != "auto":
         return source
     if isinstance(X, HandFrames):
+        order = allowed or [name for name in MODALITIES if name != "pose3d"]
         for name in order:
             if name in X.columns:
                 return name
         raise InputError(f"X: expected a HandFrames with {' or '.join(order)}, got the columns {X.columns}.")
-    shape = getattr(X, "shape", None)
+    shape, dtype = getattr(X, "shape", None), getattr(X, "dtype", None)
     if shape is None:
         try:
-            shape = np.asarray(X).shape
+            array = np.asarray(X)
+            shape, dtype = array.shape, array.dtype
         except ValueError:  # ragged rows; scikit-learn's own check says so below
             shape = ()
     if len(shape) == 2 and image_shape is not None:
         shape = (shape[0], *image_shape)
-    if len(shape) == 4:
-        return "rgb"
-    if len(shape) == 3:
-        return {2: "keypoints2d", 3: "pose3d"}.get(shape[2], "depth")
+    kind = dtype if isinstance(dtype, np.dtype) else None
+    for name, record in MODALITIES.items():
+        if record.matches(tuple(shape), kind or np.float64):
+            return name
     return "table"
 
 
@@ -88,11 +84,12 @@ def read_columns(
     InputError
         If X has no rows, no such column, or a column is not what it should be.
     """
+    record = MODALITIES[source]
     if isinstance(X, HandFrames):
         columns = {name: getattr(X, name) for name in X.columns}
-        for name in ("keypoints2d", "pose3d", "table"):
-            if name in columns and np.isinf(columns[name]).any():
-                raise InputError(f"X: expected finite {name}, got infinity.")
+        for name, each in MODALITIES.items():
+            if name in columns and not each.is_image:
+                each.check_values(columns[name])
         if "side" in columns:
             columns["side"] = (columns["side"] == "right").astype(np.int64)
         if "domain" in columns:
@@ -103,11 +100,11 @@ def read_columns(
         if source not in columns:
             raise InputError(f"source: X has no column {source!r}; its columns are {X.columns}.")
     else:
-        columns = {source: _plain_column(estimator, X, source, image_shape, reset)}
+        columns = {source: _read_array(estimator, X, source, image_shape, reset)}
     if len(columns[source]) == 0:
         raise InputError(f"X: expected at least 1 sample, got 0 sample(s) (shape={np.shape(X)}).")
-    if source in IMAGES:
-        check_pictures(columns[source], source)
+    if record.is_image:
+        record.check_values(columns[source])
     elif not reset and not np.isfinite(columns[source]).all():
         raise InputError(f"X: expected finite {source}, got NaN or infinity.")
     return columns
@@ -123,12 +120,11 @@ def _check_maps(columns: dict[str, Any]) -> None:
         raise InputError("affine: expected matrices that can be inverted, got a singular one or NaN.")
 
 
-def _plain_column(
-    estimator: Any, X: Any, source: str, image_shape: tuple[int, ...] | None, reset: bool
-) -> Any:
+def _read_array(estimator: Any, X: Any, source: str, image_shape: Any, reset: bool) -> Any:
+    """Return a plain array as a checked column."""
     if source == "table":
         return validate_data(estimator, X, dtype=np.float64, reset=reset)
-    axes = _ROW_AXES[source]
+    record = MODALITIES[source]
     if isinstance(X, list | tuple) or hasattr(X, "detach"):  # a torch tensor
         X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)
     if getattr(X, "ndim", 2) <= 2:
@@ -136,67 +132,13 @@ def _plain_column(
         flat = validate_data(estimator, X, dtype=None, reset=reset) if own else check_array(X, dtype=None)
         if source == "pose3d" and not reset and not estimator.poses_:
             return np.asarray(flat, dtype=np.float64)  # numbers that are no poses
-        X = _unflatten(flat, source, image_shape, type(estimator).__name__)
-    if X.ndim == 4 and source == "depth" and X.shape[-1] == 1:
-        X = X[..., 0]
-    if X.ndim != axes + 1 or (source == "rgb" and X.shape[-1] != 3):
-        wanted = {
-            "rgb": "(n, height, width, 3)",
-            "depth": "(n, height, width)",
-            "keypoints2d": "(n, n_joints, 2)",
-            "pose3d": "(n, n_joints, 3)",
-        }[source]
-        raise InputError(f"X: expected {source} of shape {wanted}, got {describe(X)}.")
-    if source in IMAGES:
+        X = record.unflatten(flat, image_shape, type(estimator).__name__)
+    X = record.as_rows(X)
+    if record.is_image:
         return X
     array = np.asarray(X, dtype=np.float64)
-    if np.isinf(array).any():
-        raise InputError(f"X: expected finite {source}, got infinity.")
+    record.check_values(array)
     return array
-
-
-def _unflatten(flat: np.ndarray, source: str, image_shape: tuple[int, ...] | None, name: str) -> np.ndarray:
-    if source in IMAGES:
-        if image_shape is None:
-            raise InputError(f"X: flattened pictures of shape {flat.shape} need image_shape=, got None.")
-        size = int(np.prod(image_shape))
-        if size != flat.shape[1]:
-            raise InputError(
-                f"X has {flat.shape[1]} features, but {name} is expecting {size} features as input "
-                f"(image_shape={tuple(image_shape)})."
-            )
-        return flat.reshape(len(flat), *image_shape)
-    n_dims = 2 if source == "keypoints2d" else 3
-    if flat.shape[1] % n_dims:
-        raise InputError(f"X: expected rows of flattened {source}, got {flat.shape[1]} columns.")
-    return flat.reshape(len(flat), -1, n_dims)
-
-
-def check_pictures(column: Any, name: str) -> None:
-    """Refuse NaN, and colours outside 0..1; uint8 needs no look. Files are judged by the first few.
-
-    Raises
-    ------
-    InputError
-    """
-    kind = np.dtype(column.dtype)
-    if kind == np.uint8 or (name == "depth" and kind.kind in "ui"):
-        return
-    if kind.kind != "f":
-        raise InputError(f"X: expected {name} as uint8 or float, got dtype {kind}.")
-    n = len(column) if in_memory(column) else min(len(column), 16)
-    for start in range(0, n, _SCAN):
-        part = np.asarray(column[start : min(start + _SCAN, n)])
-        if not np.isfinite(part).all():
-            raise InputError(f"X: expected finite pictures, got NaN or infinity in {name}.")
-        low, high = float(part.min()), float(part.max())
-        if name == "rgb" and (low < -1e-6 or high > 1 + 1e-6):
-            raise InputError(
-                "X: expected float pictures in 0 to 1 (or uint8 in 0 to 255), "
-                f"got values from {low:g} to {high:g}."
-            )
-        if name == "depth" and low < 0:
-            raise InputError(f"X: expected depth in mm, 0 or more, got {low:g}.")
 
 
 def read_target(y: Any, n_samples: int) -> np.ndarray:
@@ -231,11 +173,7 @@ def to_row_frame(poses: np.ndarray, columns: dict[str, Any]) -> np.ndarray:
 
 def to_original_frame(decoded: np.ndarray, target: str, columns: dict[str, Any]) -> np.ndarray:
     """Bring decoded poses, mm, to the original camera frame, and keypoints, px, to the original picture."""
-    if target == "pose3d" and "rotation" in columns:
-        return rotate_points(decoded, np.swapaxes(columns["rotation"], -1, -2))
-    if target == "keypoints2d" and "affine" in columns:
-        return apply_affine(np.linalg.inv(columns["affine"]), decoded)
-    return decoded
+    return MODALITIES[target].to_original(decoded, columns) if target in MODALITIES else decoded
 
 
 def require_poses(columns: dict[str, Any], poses: bool) -> None:
@@ -248,8 +186,8 @@ def require_poses(columns: dict[str, Any], poses: bool) -> None:
     """
     if "rotation" in columns and not poses:
         raise InputError(
-            "rotation: X has this column, which turns poses; expected y of shape (n, n_joints, 3) or "
-            "(n, 63). For other targets take it away: X.replace(rotation=None)."
+            "rotation: X has this column, which turns poses; expected y of shape (n, n_joints, 3), or "
+            "flat_poses=True. For other targets take it away: X.replace(rotation=None)."
         )
 
 
@@ -285,23 +223,25 @@ def require_given(
                 f"X: given={given} needs a HandFrames with the column {name!r}, "
                 f"got the columns {sorted(columns)}."
             )
-    if "scale" in given and not (columns["scale"][slice(None) if labelled is None else labelled] > 0).all():
-        raise SideInformationError("X: given 'scale' needs positive lengths (mm) in the column scale.")
+    if "scale" in given:
+        scale = np.asarray(columns["scale"])[slice(None) if labelled is None else labelled]
+        if not ((scale > 0) & np.isfinite(scale)).all():
+            raise SideInformationError("X: given 'scale' needs positive lengths (mm) in the column scale.")
 
 
-def usable_rows(
+def find_usable_rows(
     columns: dict[str, Any],
     rows: np.ndarray,
     pair: tuple[str, str],
     rooted: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """Which rows have both modalities of a pair: an input without NaN, a target that is partly known.
+    """Return which rows have both modalities of a pair: an input without NaN, a target that is partly known.
 
     ``rooted`` makes poses relative to their root; a pose without its root is not usable.
     """
     usable = np.ones(len(rows), dtype=bool)
     for modality, need in zip(pair, (np.all, np.any), strict=True):
-        if modality not in IMAGES and modality in columns:
+        if MODALITIES[modality].has_unknown and modality in columns:
             values = np.asarray(columns[modality])[rows]
             if modality == "pose3d":
                 values = rooted(values)
@@ -329,23 +269,3 @@ def set_aside(
         )
     held_out = np.random.default_rng(seed).permutation(labelled)[:n_val]
     return np.setdiff1d(rows, held_out), held_out
-
-
-def rows_of_pairs(
-    columns: dict[str, Any],
-    rows: np.ndarray,
-    pairs: Sequence[tuple[str, str]],
-    rooted: Callable[[np.ndarray], np.ndarray],
-) -> list[np.ndarray]:
-    """Return for each pair the rows that can train it.
-
-    Raises
-    ------
-    InputError
-        If a pair has none.
-    """
-    pair_rows = [rows[usable_rows(columns, rows, pair, rooted)] for pair in pairs]
-    for (source, target), usable in zip(pairs, pair_rows, strict=True):
-        if len(usable) == 0:
-            raise InputError(f"y: expected at least one row with {source} and {target}, got none.")
-    return pair_rows

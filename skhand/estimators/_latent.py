@@ -1,91 +1,40 @@
-"""What an estimator with a latent space offers once it is fitted: predict, transform, sample and kin."""
+"""LatentSpaceMixin: what an estimator with a latent space offers once it is fitted."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Sequence
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
-from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.validation import check_is_fitted
 
 from skhand._validation import check_number, check_option, describe
-from skhand.estimators._inputs import (
-    read_columns,
-    read_target,
-    require_given,
-    require_poses,
-    to_original_frame,
-)
-from skhand.estimators._pickled import Pickled
+from skhand.estimators._data import TrainingData
+from skhand.estimators._inputs import read_target, to_original_frame
 from skhand.estimators._score import variance_weighted_r2
 from skhand.exceptions import InputError
-from skhand.skeleton import root_position
-from skhand.training import evaluating, fetch, one_hot_side
+from skhand.training import MODALITIES, count_operations, fetch, one_hot_side
 
 CPU_ROWS = {True: 4, False: 32}  # rows of one chunk on a CPU: of pictures, of vectors
 _LATENT_ROWS = 512  # rows that the latent statistics are read off
 _STD_SAMPLES = 32
 
 
-def rows_to_measure(rows: np.ndarray) -> np.ndarray:
-    """Some of the training rows, evenly spread, for statistics of the latent space."""
+def choose_rows(rows: np.ndarray) -> np.ndarray:
+    """Return some of the training rows, evenly spread, for statistics of the latent space."""
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), _LATENT_ROWS)).astype(int)]
 
 
-def _columns_by_space(transform: Any) -> Any:
-    """Wrap a ``transform`` with a parameter ``space``: where `set_output` asks for a table, name its columns.
+class LatentSpaceMixin:
+    """Predict, transform, sample and interpolate, for a `PoseEstimator` that can encode and decode.
 
-    scikit-learn names them by ``get_feature_names_out``, which knows the latent space of predictions only.
-    Those of another space are its name and a number after the estimator's name.
+    An estimator has ``module_`` with ``encoders`` and ``decoders`` by modality, or its own `_sources`,
+    `_targets`, `_posterior` and `_output`; and ``codecs_``, ``latent_mean_``, ``latent_cov_`` and
+    ``scale_mean_``.
     """
-    signature = inspect.signature(transform)
-    default = signature.parameters["space"].default
-
-    @functools.wraps(transform)
-    def wrapped(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
-        space = signature.bind(self, X, *args, **kwargs).arguments.get("space", default)
-        if space in (default, getattr(self, "space_", default)):
-            return transform(self, X, *args, **kwargs)  # in scikit-learn's own wrapper
-        Z = inspect.unwrap(transform)(self, X, *args, **kwargs)
-        named = SimpleNamespace(
-            _sklearn_output_config=getattr(self, "_sklearn_output_config", {}),
-            _sklearn_auto_wrap_output_keys={"transform"},
-            get_feature_names_out=lambda: [
-                f"{type(self).__name__.lower()}_{space}{i}" for i in range(Z.shape[1])
-            ],
-        )
-        return _wrap_data_with_container("transform", Z, X, named)
-
-    return wrapped
-
-
-class LatentPoseEstimator(
-    Pickled, RegressorMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
-    """Base of the estimators with encoders and decoders around one latent space.
-
-    A subclass's ``fit`` sets ``module_`` (with ``encoders`` and ``decoders`` by modality, unless the subclass
-    has its own `_sources`, `_targets`, `_posterior` and `_output`), ``codecs_``,
-    ``source_``, ``target_``, ``given_``, ``poses_``, ``y_shape_``, ``device_``, ``latent_mean_``,
-    ``latent_cov_`` and ``scale_mean_``, and has ``_build_module``.
-
-    Networks always see batches of one fixed size, the last one padded, so that a row's prediction does not
-    depend on the rows beside it.
-    """
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        own = cls.__dict__.get("transform")
-        if own is not None and "space" in inspect.signature(own).parameters:
-            cls.transform = _columns_by_space(own)  # type: ignore[method-assign]
 
     # ------------------------------------------------------------------ one modality to another
 
@@ -125,7 +74,7 @@ class LatentPoseEstimator(
         n = len(columns[source])
         rows = np.arange(n)
         mean, log_var = self._encode(columns, rows, source)
-        y = self._finish(self._decode(mean, target, columns, rows), target, columns)
+        y = self._to_answer(self._decode(mean, target, columns, rows), target, columns)
         if not return_std:
             return y
         noise = np.random.default_rng(0).standard_normal((_STD_SAMPLES, mean.shape[1]))
@@ -133,7 +82,7 @@ class LatentPoseEstimator(
         total, total_of_squares = np.zeros(y.shape), np.zeros(y.shape)
         for draw in noise:  # the same draws for every row: the answer for a row stands alone
             z = (mean + spread * draw).astype(np.float32)
-            sample = self._finish(self._decode(z, target, columns, rows), target, columns)
+            sample = self._to_answer(self._decode(z, target, columns, rows), target, columns)
             total += sample
             total_of_squares += np.square(sample, dtype=np.float64)
         variance = total_of_squares / len(noise) - np.square(total / len(noise))
@@ -188,7 +137,7 @@ class LatentPoseEstimator(
         if not np.isfinite(latent).all():
             raise InputError("Z: expected finite numbers, got NaN or infinity.")
         columns = {"scale": np.full(len(latent), self.scale_mean_)}
-        return self._finish(self._decode(latent, target, columns, np.arange(len(latent))), target, {})
+        return self._to_answer(self._decode(latent, target, columns, np.arange(len(latent))), target, {})
 
     # ------------------------------------------------------------------ generation
 
@@ -255,7 +204,7 @@ class LatentPoseEstimator(
         Z = (mean + np.exp(0.5 * log_var) * noise).astype(np.float32)
         if target == "latent":
             return Z
-        return np.stack([self._finish(self._decode(z, wanted, columns, rows), wanted, columns) for z in Z])
+        return np.stack([self._to_answer(self._decode(z, wanted, columns, rows), wanted, columns) for z in Z])
 
     def interpolate(
         self,
@@ -333,17 +282,7 @@ class LatentPoseEstimator(
 
     def _read_rows(self, X: Any, source: str, target: str) -> dict[str, Any]:
         """Check X against what was fitted; return its columns."""
-        columns = read_columns(self, X, source, self.image_shape, reset=False)
-        shape, wanted = tuple(columns[source].shape[1:]), self.shapes_[source]
-        if shape != wanted:
-            if source == "pose3d" and not self.poses_:
-                columns[source] = np.asarray(columns[source]).reshape(len(columns[source]), -1)
-            if tuple(columns[source].shape[1:]) != wanted:
-                raise InputError(f"X: expected {source} of shape {wanted} a row as fitted, got {shape}.")
-        require_given(columns, self.given_)
-        if target == "pose3d":
-            require_poses(columns, self.poses_)
-        return columns
+        return self._reader(True).read_rows(X, source, target)
 
     def _check_modality(self, name: str | None, argument: str, known: Any, default: str) -> str:
         return default if name is None else check_option(name, argument, sorted(known))
@@ -369,18 +308,13 @@ class LatentPoseEstimator(
         return ["side"] if "side" in self.given_ else []
 
     def _chunk_rows(self, modality: str) -> int:
-        is_image = self.codecs_[modality].is_image
+        is_image = MODALITIES[modality].is_image if modality in MODALITIES else True
         return CPU_ROWS[is_image] if self.device_.type == "cpu" else int(self.batch_size)
 
-    def _in_chunks(self, rows: np.ndarray, modality: str, function: Callable[[np.ndarray], Any]) -> list[Any]:
-        """Call a function on padded chunks of rows of a modality and cut the padding off its arrays."""
-        size, parts = self._chunk_rows(modality), []
-        with torch.inference_mode(), evaluating(self.module_):
-            for start in range(0, len(rows), size):
-                part = rows[start : start + size]
-                result = function(np.pad(part, (0, size - len(part)), mode="edge"))
-                parts.append([array[: len(part)].cpu().numpy() for array in result])
-        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+    def _count_operations(self, columns: dict[str, Any]) -> float:
+        """Return the floating-point operations of encoding one row."""
+        size = self._chunk_rows(self.source_)
+        return count_operations(lambda: self._encode(columns, np.zeros(1, int), self.source_)) / size
 
     def _encode(
         self, columns: dict[str, Any], rows: np.ndarray, source: str, posterior: Any = None
@@ -397,13 +331,13 @@ class LatentPoseEstimator(
             batch = fetch(columns, names, part, self.device_)
             return posterior(codec.encode(batch), source, batch)
 
-        mean, log_var = self._in_chunks(rows, source, encode)
+        mean, log_var = self._in_chunks(rows, self._chunk_rows(source), encode)
         return mean, log_var
 
-    def _read_latent(self, columns: dict[str, Any], rows: np.ndarray) -> None:
-        """Mean and covariance of the source's latent samples over (some of) the training rows."""
-        some = rows_to_measure(rows)
-        mean, log_var = self._encode(columns, some, self.source_)
+    def _finish(self, data: TrainingData) -> None:
+        """Set mean and covariance of the source's latent samples over (some of) the training rows."""
+        some = choose_rows(data.usable(self.pairs_[0]))
+        mean, log_var = self._encode(data.columns, some, self.source_)
         self.latent_mean_ = mean.mean(axis=0, dtype=np.float64)
         centred = mean - self.latent_mean_
         noise = np.exp(log_var).mean(axis=0, dtype=np.float64)
@@ -412,21 +346,21 @@ class LatentPoseEstimator(
     def _decode(self, Z: np.ndarray, target: str, columns: dict[str, Any], rows: np.ndarray) -> np.ndarray:
         """Latent vectors, one a row, in the target's own units."""
         codec = self.codecs_[target]
-        names = [name for name in codec.columns if name == "scale"]
+        names = codec.decodes
 
         def decode(part: np.ndarray) -> Any:
             latent = torch.from_numpy(Z[part]).to(self.device_)
             batch = fetch(columns, names, rows[part], self.device_)
             return (codec.decode(self._output(latent, target), batch),)
 
-        return self._in_chunks(np.arange(len(Z)), target, decode)[0]
+        return self._in_chunks(np.arange(len(Z)), self._chunk_rows(target), decode)[0]
 
     def _decode_each(self, Z: np.ndarray, target: str | Sequence[str] | None) -> Any:
         if target is None or isinstance(target, str):
             return self.inverse_transform(Z, target)
         return {name: self.inverse_transform(Z, name) for name in target}
 
-    def _finish(self, decoded: np.ndarray, target: str, columns: dict[str, Any]) -> np.ndarray:
+    def _to_answer(self, decoded: np.ndarray, target: str, columns: dict[str, Any]) -> np.ndarray:
         """Add a known root, go back to the original frame, and give poses the shape of y."""
         is_pose = target == "pose3d"
         if is_pose and self.poses_ and "root" in self.given_ and "root" in columns:
@@ -435,19 +369,24 @@ class LatentPoseEstimator(
         return decoded.reshape(len(decoded), *self.y_shape_) if is_pose else decoded
 
     def _as_poses(self, y: np.ndarray) -> np.ndarray:
-        return y.reshape(len(y), -1, 3) if self.poses_ else y.reshape(len(y), -1)
+        return self._described.as_poses(y)
 
     def _rooted(self, poses: np.ndarray) -> np.ndarray:
-        if "root" not in self.given_:
-            return poses
-        return poses - root_position(poses, self.__dict__.get("root_", self.__dict__["root"]))[:, None]
+        return self._described.rooted(poses)
+
+    def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
+        """Return the validation error: mean EPE in mm for poses, root mean squared error otherwise."""
+        mean, _ = self._encode(columns, rows, self.source_)
+        predicted = self._decode(mean, "pose3d", columns, rows)
+        wanted = columns["pose3d"][rows]
+        if not self.poses_:
+            return float(np.sqrt(np.nanmean((predicted - wanted) ** 2)))
+        return float(np.nanmean(np.linalg.norm(self._rooted(predicted) - self._rooted(wanted), axis=2)))
+
+    @property
+    def _error_name(self) -> str:
+        return "valid_epe" if self.poses_ else "valid_rmse"
 
     @property
     def _n_features_out(self) -> int:
         return len(self.latent_mean_)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags

@@ -6,13 +6,27 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from skhand.exceptions import InputError
 
-__all__ = ["BACKBONES", "ImageTrunk"]
+__all__ = ["BACKBONES", "ImageTrunk", "StridedConv2d"]
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 BACKBONES = (*RESNETS, "small")
+
+
+class StridedConv2d(nn.Conv2d):
+    """A 3 x 3 convolution with stride 2 and padding 1 that may meet a map of one pixel.
+
+    There the stride makes no difference, and 1 is taken: with 2, torch (2.14 on a processor, in bfloat16)
+    leaves uninitialised memory in the gradient of those weights that see the padding only.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (n, c, h, w) to maps of half the size, rounded up."""
+        stride = 1 if x.shape[-2:] == (1, 1) else self.stride
+        return functional.conv2d(x, self.weight, self.bias, stride, self.padding, self.dilation, self.groups)
 
 
 class ImageTrunk(nn.Module):
@@ -78,6 +92,9 @@ def _resnet(backbone: str, in_channels: int) -> tuple[nn.Sequential, int]:
     channels = net.fc.in_features
     if in_channels != 3:
         net.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d) and (layer.stride, layer.kernel_size) == ((2, 2), (3, 3)):
+            layer.__class__ = StridedConv2d
     return nn.Sequential(*list(net.children())[:-2]), channels
 
 
@@ -86,7 +103,8 @@ def _small(in_channels: int) -> tuple[nn.Sequential, int]:
     layers: list[nn.Module] = []
     for before, after in [(in_channels, 32), (32, 64), (64, 128), (128, 256)]:
         for inside, stride in ((before, 2), (after, 1)):
-            layers += [nn.Conv2d(inside, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            kind = StridedConv2d if stride == 2 else nn.Conv2d
+            layers += [kind(inside, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
     return nn.Sequential(*layers), 256
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["draw_latent", "kl_standard_normal", "known_difference", "masked_l1", "masked_mse"]
+__all__ = ["draw_latent", "draw_noise", "kl_standard_normal", "known_difference", "masked_l1", "masked_mse"]
 
 
 def known_difference(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,9 +26,17 @@ def masked_mse(output: Tensor, target: Tensor) -> Tensor:
     return difference.square().sum() / known.sum().clamp_min(1)
 
 
-def draw_latent(mean: Tensor, log_var: Tensor) -> Tensor:
-    """One sample a row of N(mean, exp(log_var)), with the gradient of both; (n, latent_dim)."""
-    return mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)
+def draw_latent(mean: Tensor, log_var: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw one sample a row of N(mean, exp(log_var)), with the gradient of both; (n, latent_dim).
+
+    ``generator`` is the source of the noise; None is torch's own.
+    """
+    return mean + torch.exp(0.5 * log_var) * draw_noise(mean, generator)
+
+
+def draw_noise(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draw standard normal numbers of the shape and dtype, and on the device, of a tensor."""
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=like.device)
 
 
 def kl_standard_normal(mean: Tensor, log_var: Tensor) -> Tensor:

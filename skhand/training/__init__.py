@@ -1,55 +1,70 @@
-"""Epochs, optimisers, callbacks and augmentation on the device: the one room that knows skorch."""
+"""The loop, batches, augmentation, modalities and checkpoints: nothing that knows a paper, all that knows skorch."""
 
-from skhand.training._augment import ABDI, PAPER, STERGIOULAS, augment_batch, check_augment
-from skhand.training._batches import PairBatches, fetch
-from skhand.training._codecs import DepthCodec, PoseCodec, RGBCodec, VectorCodec
-from skhand.training._heatmap_task import IQBAL, HeatmapTask
-from skhand.training._net import CosineRate, EpochEnd, KeepBest, TaskNet, check_callbacks
-from skhand.training._pairs import PairTask, encoder_input, one_hot_side
+from skhand.training._augment import augment_batch, check_augment
+from skhand.training._averaging import Average
+from skhand.training._batches import Batches, fetch
+from skhand.training._best import BestWeights
+from skhand.training._checkpoints import Checkpoint, fingerprint
+from skhand.training._loop import Loop, Stage, check_callbacks
+from skhand.training._objective import (
+    Coded,
+    Objective,
+    StepContext,
+    detached,
+    encoder_input,
+    gradient_ratio,
+    one_hot_side,
+    sum_terms,
+    take_step,
+)
 from skhand.training._replay import ReplayedStep
-from skhand.training._runtime import autocast, evaluating, resolve_device, resolve_precision, seeded
-from skhand.training._sim_to_real import DepthTask, PoseTask, PosteriorTask
-from skhand.training._sim_to_real_terms import SignedCodec, code_pose, other_domain
-from skhand.training._staged import AlignTask, AutoencoderTask, RefineTask
+from skhand.training._runtime import (
+    autocast,
+    building,
+    count_operations,
+    evaluating,
+    one_thread,
+    resolve_device,
+    resolve_precision,
+)
 from skhand.training._state import to_numpy, to_tensors
+from skhand.training.modalities import DECODERS, MODALITIES, CodecSettings, Layers, Modality, Motion
 
 __all__ = [
-    "ABDI",
-    "IQBAL",
-    "PAPER",
-    "STERGIOULAS",
-    "AlignTask",
-    "AutoencoderTask",
-    "CosineRate",
-    "DepthCodec",
-    "DepthTask",
-    "EpochEnd",
-    "HeatmapTask",
-    "KeepBest",
-    "PairBatches",
-    "PairTask",
-    "PoseCodec",
-    "PoseTask",
-    "PosteriorTask",
-    "RGBCodec",
-    "RefineTask",
+    "DECODERS",
+    "MODALITIES",
+    "Average",
+    "Batches",
+    "BestWeights",
+    "Checkpoint",
+    "CodecSettings",
+    "Coded",
+    "Layers",
+    "Loop",
+    "Modality",
+    "Motion",
+    "Objective",
     "ReplayedStep",
-    "SignedCodec",
-    "TaskNet",
-    "VectorCodec",
+    "Stage",
+    "StepContext",
     "augment_batch",
     "autocast",
+    "building",
     "check_augment",
     "check_callbacks",
-    "code_pose",
+    "count_operations",
+    "detached",
     "encoder_input",
     "evaluating",
     "fetch",
+    "fingerprint",
+    "gradient_ratio",
     "one_hot_side",
-    "other_domain",
+    "one_thread",
     "resolve_device",
     "resolve_precision",
-    "seeded",
+    "sum_terms",
+    "take_step",
     "to_numpy",
     "to_tensors",
 ]

@@ -1,22 +1,27 @@
-"""Batches by slicing: columns stay in their own dtype until a whole batch is on the device."""
+"""Batches of named streams of rows: read ahead, in an order that depends on seed and step only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from skhand._columns import in_memory
 from skhand.exceptions import InputError
+from skhand.training._runtime import one_thread
+from skhand.training.modalities import MODALITIES
 
-__all__ = ["PairBatches", "fetch"]
+__all__ = ["Batches", "fetch"]
+
+Columns = Mapping[str, Any]
 
 
-def fetch(
-    columns: Mapping[str, Any], names: Any, rows: np.ndarray, device: torch.device
-) -> dict[str, Tensor]:
+def fetch(columns: Columns, names: Any, rows: np.ndarray, device: torch.device) -> dict[str, Tensor]:
     """Read some rows of some columns onto the device, one slice a column.
 
     Parameters
@@ -39,91 +44,140 @@ def fetch(
     InputError
         If a picture, which may be read for the first time here, holds NaN or infinity.
     """
-    batch = {}
-    for name in names:
-        if name in columns:
-            array = np.ascontiguousarray(columns[name][rows])
-            array = array.astype(array.dtype.newbyteorder("="), copy=False)
-            if name in ("rgb", "depth") and array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise InputError(f"X: expected finite pictures, got NaN or infinity in {name}.")
-            batch[name] = torch.from_numpy(array).to(device, non_blocking=True)
-    return batch
+    return {name: _as_tensor(name, columns[name][rows], device) for name in names if name in columns}
 
 
-class PairBatches:
-    """Endless shuffled batches for every (source, target) pair, handed out one epoch at a time.
+def _as_tensor(name: str, values: Any, device: torch.device) -> Tensor:
+    array = np.ascontiguousarray(values)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    is_image = name in MODALITIES and MODALITIES[name].is_image
+    if is_image and array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"X: expected finite pictures, got NaN or infinity in {name}.")
+    tensor = torch.from_numpy(array)
+    if device.type != "cuda":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
 
-    Pairs that can use the same rows share one stream and one batch; pairs with fewer rows (a target that is
-    unlabelled in some) go through theirs more often. Every batch is full: a stream runs on into its next
-    permutation. An epoch is one pass through the longest stream, unless ``steps`` says otherwise.
+
+class Batches:
+    """The batches of every step of a stage, a dict of columns for each named stream.
+
+    A stream runs through its rows again and again, in a new random order each time. Every batch is full: it
+    runs on into the next pass. Which rows a step reads depends on the seed and on the number of the step
+    only, so that reading can begin anywhere, and ahead of the training.
 
     Parameters
     ----------
-    columns : mapping of str to array-like
-        The training columns.
-    pair_rows : list of ndarray of int
-        For each pair the rows that it can train on.
-    pair_columns : list of set of str
-        For each pair the columns that it reads.
+    columns_of : callable
+        Columns of a pass: ``columns_of(k)`` for the k-th. The same every time, but for endless data.
+    streams : mapping of str to ndarray of int
+        Rows of each stream.
+    names : mapping of str to set of str
+        Columns that are read of each stream.
     batch_size : int
         Rows a batch; at most the number of rows there are, and at least ``smallest``.
-    rng : numpy.random.Generator
-        Source of the shuffles.
+    seed : sequence of int
+        What the order depends on.
     device : torch.device
         Where batches go.
-    steps : sequence of int, default=()
-        Number of batches of the first epochs, one after the other; later ones are as long as the last of
-        these.
     smallest : int, default=2
         Fewest rows a batch; batch normalisation needs two.
+    n_workers : int or None, default=None
+        Threads that read ahead. None is one where pictures are not in memory or go to a GPU, else none: to
+        slice an array takes less time than to hand it over.
     """
 
     def __init__(
         self,
-        columns: Mapping[str, Any],
-        pair_rows: list[np.ndarray],
-        pair_columns: list[set[str]],
+        columns_of: Callable[[int], Columns],
+        streams: Mapping[str, np.ndarray],
+        names: Mapping[str, set[str]],
         batch_size: int,
-        rng: np.random.Generator,
+        seed: Sequence[int],
         device: torch.device,
         *,
-        steps: Sequence[int] = (),
         smallest: int = 2,
+        n_workers: int | None = None,
     ):
-        self.columns, self.device, self.steps = columns, device, list(steps)
-        self.rows: list[np.ndarray] = []
-        self.pairs: list[list[int]] = []
-        self.names: list[set[str]] = []
-        for pair, (rows, names) in enumerate(zip(pair_rows, pair_columns, strict=True)):
-            for stream, known in enumerate(self.rows):
-                if np.array_equal(known, rows):
-                    self.pairs[stream].append(pair)
-                    self.names[stream] |= names
-                    break
-            else:
-                self.rows.append(rows)
-                self.pairs.append([pair])
-                self.names.append(set(names))
-        self.sizes = [max(smallest, min(batch_size, len(rows))) for rows in self.rows]
-        self.n_steps = max(-(-len(rows) // size) for rows, size in zip(self.rows, self.sizes, strict=True))
-        self.streams = [_shuffled(rows, size, rng) for rows, size in zip(self.rows, self.sizes, strict=True)]
+        self.columns_of, self.streams, self.device, self.seed = columns_of, dict(streams), device, list(seed)
+        self.names = {stream: sorted(names[stream]) for stream in self.streams}
+        self.sizes = {name: max(smallest, min(batch_size, len(rows))) for name, rows in self.streams.items()}
+        if n_workers is None:
+            columns = columns_of(0)
+            lazy = any(
+                not in_memory(columns[name])
+                for some in self.names.values()
+                for name in some
+                if name in columns and name in MODALITIES and MODALITIES[name].is_image
+            )
+            n_workers = 1 if lazy or device.type == "cuda" else 0
+        self.n_workers = n_workers
+        self._orders: dict[tuple[str, int], np.ndarray] = {}
 
     def __len__(self) -> int:
-        return self.n_steps
+        """Steps of one pass through the longest stream."""
+        return max(-(-len(rows) // self.sizes[name]) for name, rows in self.streams.items())
 
-    def __iter__(self) -> Iterator[list[tuple[list[int], dict[str, Tensor]]]]:
-        self.n_steps = self.steps.pop(0) if self.steps else self.n_steps
-        for _ in range(self.n_steps):
-            yield [
-                (pairs, fetch(self.columns, sorted(names), next(stream), self.device))
-                for pairs, names, stream in zip(self.pairs, self.names, self.streams, strict=True)
-            ]
+    def rows(self, step: int) -> dict[str, list[tuple[int, np.ndarray]]]:
+        """Return for each stream the rows that a step reads, by the pass that they belong to."""
+        return {name: self._rows_of(name, step) for name in self.streams}
+
+    def _rows_of(self, name: str, step: int) -> list[tuple[int, np.ndarray]]:
+        rows, size = self.streams[name], self.sizes[name]
+        place, stop = step * size, (step + 1) * size
+        parts = []
+        while place < stop:
+            number, first = divmod(place, len(rows))
+            last = min(len(rows), first + stop - place)
+            parts.append((number, self._order(name, number)[first:last]))
+            place += last - first
+        return parts
+
+    def _order(self, name: str, number: int) -> np.ndarray:
+        """Rows of a stream in the order of one pass; the last few are kept."""
+        key = (name, number)
+        order = self._orders.get(key)
+        if order is None:
+            index = list(self.streams).index(name)
+            order = np.random.default_rng([*self.seed, index, number]).permutation(self.streams[name])
+            self._orders = {
+                (stream, n): kept
+                for (stream, n), kept in self._orders.items()
+                if stream != name or n >= number - 2
+            }
+            self._orders[key] = order
+        return order
+
+    def read(self, parts: Mapping[str, list[tuple[int, np.ndarray]]]) -> dict[str, dict[str, Tensor]]:
+        """Read the batches that these rows make."""
+        batches = {}
+        for name, passes in parts.items():
+            columns, rows = self.columns_of(passes[0][0]), [some for _, some in passes]
+            if all(self.columns_of(number) is columns for number, _ in passes):
+                batches[name] = fetch(columns, self.names[name], np.concatenate(rows), self.device)
+                continue
+            read = [fetch(self.columns_of(k), self.names[name], some, self.device) for k, some in passes]
+            batches[name] = {column: torch.cat([part[column] for part in read]) for column in read[0]}
+        return batches
+
+    def iterate(self, start: int, stop: int) -> Iterator[dict[str, dict[str, Tensor]]]:
+        """Yield the batches of the steps from ``start`` to before ``stop``, read ahead by the workers."""
+        if self.n_workers == 0:
+            for step in range(start, stop):
+                yield self.read(self.rows(step))
+            return
+        waiting: deque[Future[dict[str, dict[str, Tensor]]]] = deque()
+        with ThreadPoolExecutor(self.n_workers, "skhand-read", initializer=_use_one_core) as pool:
+            try:
+                for step in range(start, stop):
+                    while len(waiting) < 2 * self.n_workers and step + len(waiting) < stop:
+                        waiting.append(pool.submit(self.read, self.rows(step + len(waiting))))
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
 
 
-def _shuffled(rows: np.ndarray, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    waiting = np.empty(0, dtype=np.intp)
-    while True:
-        while len(waiting) < size:
-            waiting = np.concatenate([waiting, rng.permutation(rows)])
-        yield waiting[:size]
-        waiting = waiting[size:]
+def _use_one_core() -> None:
+    """Let the operators that a worker calls run in that worker, for as long as it lives."""
+    one_thread().__enter__()

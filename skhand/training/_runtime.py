@@ -1,58 +1,73 @@
-"""Seed, device, precision and mode: what surrounds a training run."""
+"""Seeds, precision, threads and modes: what surrounds a training run."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from skhand._device import resolve_device
 from skhand._validation import check_option
 
-__all__ = ["autocast", "constant", "evaluating", "resolve_device", "resolve_precision", "seeded"]
+__all__ = [
+    "autocast",
+    "building",
+    "constant",
+    "count_operations",
+    "defer_interrupts",
+    "evaluating",
+    "one_thread",
+    "resolve_device",
+    "resolve_precision",
+]
 
-_SEED_LOCK = threading.RLock()
+_BUILD_LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch inside the block and leave its global state as it was, also after an exception.
+def building(seed: int) -> Iterator[None]:
+    """Make networks in this block: on the processor, in float32, with weights drawn from a seed.
 
-    Only the processor's generator and that of ``device`` are touched. One thread at a time: torch's random
-    state belongs to the process.
+    torch's own random state and its default dtype are as before afterwards. Both belong to the process, so
+    one thread builds at a time; training itself draws from generators of its own.
     """
-    devices = [device] if device.type == "cuda" else []
-    with _SEED_LOCK, torch.random.fork_rng(devices=devices):
+    with _BUILD_LOCK, torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        dtype = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
         torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
 
 
-def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+def resolve_precision(precision: str, device: torch.device, name: str = "precision") -> torch.dtype:
     """Turn ``"auto"``, ``"float32"`` or ``"bfloat16"`` into the dtype that matrix products run in.
 
     ``"auto"`` takes bfloat16 where the hardware multiplies it natively: NVIDIA GPUs from compute capability
-    8.0 on, and processors with AMX tiles. Elsewhere bfloat16 is emulated, and many times slower than float32.
+    8.0 on, and processors with AMX tiles or AVX512-BF16. Elsewhere bfloat16 is emulated, and many times
+    slower than float32.
     """
-    check_option(precision, "precision", ["auto", "float32", "bfloat16"])
+    check_option(precision, name, ["auto", "float32", "bfloat16"])
     if precision == "auto":
-        return torch.bfloat16 if _native_bfloat16(device) else torch.float32
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
-def _native_bfloat16(device: torch.device) -> bool:
+def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type == "cpu":
-        has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
-        return bool(has_amx()) if has_amx is not None else False
+        tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+        return any(bool(getattr(torch.cpu, test, bool)()) for test in tests)
     return False
 
 
@@ -63,16 +78,29 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
     return torch.autocast(device.type, dtype)
 
 
+def one_thread() -> contextlib.AbstractContextManager[object]:
+    """Let torch's operators use one processor core in this block, in this thread only."""
+    return threadpool_limits(limits=1, user_api="openmp")
+
+
+def count_operations(function: Callable[[], object]) -> int:
+    """Return how many floating-point operations a call of a function takes."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        function()
+    return int(counter.get_total_flops())
+
+
 def constant(array: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """An array's numbers as a tensor that is made once and shared: no copy to the device in every step.
+    """Return an array's numbers as a tensor that is made once and shared: no copy to the device every step.
 
     Nobody may write to it.
     """
-    return _kept(array.tobytes(), array.dtype.str, array.shape, dtype, device)
+    return _keep(array.tobytes(), array.dtype.str, array.shape, dtype, device)
 
 
 @functools.lru_cache(maxsize=256)
-def _kept(
+def _keep(
     content: bytes, kind: str, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
 ) -> Tensor:
     with torch.inference_mode(False):  # one that was made for a prediction serves a training too
@@ -90,3 +118,42 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
     finally:
         if training:
             module.train()
+
+
+class Interrupts:
+    """Whether Ctrl-C was pressed since the block of `defer_interrupts` began."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def handle(self, *_: object) -> None:
+        """Remember the first one and raise at the second."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def raise_if_asked(self) -> None:
+        """Raise KeyboardInterrupt if there was one."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def defer_interrupts() -> Iterator[Interrupts]:
+    """Let Ctrl-C wait in this block until it is asked for, so that it never cuts a training step in two.
+
+    A second Ctrl-C interrupts at once. Where Python would not call a handler (in another thread), or the
+    program has its own, nothing changes.
+    """
+    interrupts = Interrupts()
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield interrupts
+        return
+    signal.signal(signal.SIGINT, interrupts.handle)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,553 @@
+"""PoseEstimator: how every estimator is fitted, from X and y to fitted attributes."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils import check_random_state
+
+from skhand._validation import check_number, check_option, warn_user
+from skhand.estimators._data import DataDescription, DataReader, TrainingData
+from skhand.estimators._inputs import check_given
+from skhand.estimators._recorder import EpochRecorder
+from skhand.exceptions import DivergenceError, InputError, TrainingWarning
+from skhand.training import (
+    MODALITIES,
+    Average,
+    BestWeights,
+    Checkpoint,
+    Loop,
+    Stage,
+    autocast,
+    building,
+    check_augment,
+    check_callbacks,
+    evaluating,
+    fingerprint,
+    one_thread,
+    resolve_device,
+    resolve_precision,
+    to_numpy,
+    to_tensors,
+)
+
+_WEAK = 1e-3  # a term whose gradient is below this share of the main term's does nothing
+_SMALL = 2e10  # floating-point operations of a training step that a second core does not speed up
+_NO_MATTER = ("callbacks", "checkpoint", "device", "n_jobs", "verbose", "warm_start")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one call of ``fit`` or ``partial_fit`` trains with.
+
+    Parameters
+    ----------
+    data : TrainingData
+        What to train and validate on.
+    seed : tuple of int
+        What shuffles, augmentation and latent noise depend on.
+    device, dtype : torch.device, torch.dtype
+        Where, and in which precision.
+    augment : dict or None
+        Augmentation settings.
+    goes_on : bool
+        Whether from the weights of an earlier call.
+    one_epoch : bool
+        Whether this is ``partial_fit``.
+    checkpoint : Checkpoint or None
+        The file to go on from and to write.
+    """
+
+    data: TrainingData
+    seed: tuple[int, ...]
+    device: torch.device
+    dtype: torch.dtype
+    augment: dict[str, Any] | None
+    goes_on: bool
+    one_epoch: bool
+    checkpoint: Checkpoint | None = None
+
+
+class PoseEstimator(
+    CallbackSupportMixin, RegressorMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
+    """Base of all estimators: ``fit``, ``partial_fit``, batched inference, pickling.
+
+    A subclass has the parameters that `_validate_parameters` reads, and these methods:
+
+    ``_pairs(source)``
+        The pairs of modalities to train.
+    ``_settle(data, goes_on)``
+        Validate parameters that depend on the data.
+    ``_start(run)``
+        Set what is learned of the data before training, such as codecs, and ``architecture_``.
+    ``_build_module(pretrained)``
+        Return new networks of ``architecture_``.
+    ``_enter_stage(name, n_epochs, n_done, run)``
+        Return the `Stage`, and set what the estimator is in it.
+    ``_finish(data)``
+        Set what is learned of the data after training.
+    ``_error(columns, rows)``, ``_error_name``
+        Validation error of the present weights, and its name in the history.
+    ``_count_operations(columns)``
+        Floating-point operations of a row's prediction, which decide how many cores train.
+    ``_weights_of_terms()``
+        For each term its column of gradient ratios, its parameter, that one's value, and its name.
+    """
+
+    #: attributes that grow in the course of a fit, beside the weights; a checkpoint keeps them
+    _progress: ClassVar[tuple[str, ...]] = ("history_", "n_iter_", "_finished")
+    _paper_augment: ClassVar[dict[str, Any]]
+    _reader_type: ClassVar[type[DataReader]] = DataReader
+    _memory_format = torch.channels_last
+    _main_term = "the MSE"
+    _error_name = "valid_epe"
+
+    # ------------------------------------------------------------------ fit
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None, *, X_val: Any = None, y_val: Any = None) -> Self:
+        """Train the networks.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Pictures (n, height, width, 3) uint8 or float in 0..1, depth (n, height, width) in mm, keypoints
+            (n, n_joints, 2) in px, a table (n, n_features), or a `HandFrames` with any of these. Endless
+            tables (``make_hands(endless=True)``) have other rows in every epoch.
+        y : array-like of shape (n, n_joints, 3), (n, k) or (n,), mm
+            Poses in the original camera frame, whatever X's ``rotation``, or any numbers. NaN rows are
+            unlabelled. None takes the poses of X's column ``pose3d``, in the rows' own frames. Rows of
+            numbers are poses only where the user says so: by ``flat_poses``, or by giving "root" or "scale".
+        X_val, y_val : like X and y, default=None
+            Validation data, for ``history_`` and early stopping. As with y, None takes the poses of X_val.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        InputError
+            If a parameter or an input is not what was expected. The estimator is left as it was.
+        DivergenceError
+            If a loss is no longer a number or grows without bound. The estimator is fitted with the last
+            epoch that ended well, or left as it was if there is none.
+        KeyboardInterrupt
+            After an interrupt; ``interrupted_`` is then True, and the estimator is fitted with what was
+            trained until then.
+        """
+        goes_on = bool(self.warm_start) and self.__sklearn_is_fitted__()
+        return self._fit(X, y, X_val, y_val, goes_on=goes_on, one_epoch=False)
+
+    @with_callbacks
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Train for one more epoch on X and y, from the weights and the optimiser state there are.
+
+        All rows are trained on: early stopping has no part in it, and no checkpoint is written.
+
+        Parameters
+        ----------
+        X, y : array-like
+            As in `fit`; the shapes must be those of the first call.
+
+        Returns
+        -------
+        self : estimator
+        """
+        return self._fit(X, y, None, None, goes_on=self.__sklearn_is_fitted__(), one_epoch=True)
+
+    def _fit(self, X: Any, y: Any, X_val: Any, y_val: Any, *, goes_on: bool, one_epoch: bool) -> Self:
+        augment = self._validate_parameters()
+        device = resolve_device(self.device)
+        dtype = resolve_precision(self.precision, device)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(unchanged_by_errors(self))
+            data = self._reader(goes_on).read(X, y, X_val, y_val)
+            checkpoint, saved = None, {}
+            if self.checkpoint is not None and not one_epoch:
+                checkpoint = Checkpoint(self.checkpoint, self._identify(data, seed))
+                stack.enter_context(checkpoint.locked())
+                saved = checkpoint.load()
+            seed = saved.get("seed", seed)
+            augment = self._resolve_augment(augment, data.described)
+            key = (seed, self.n_iter_) if goes_on else (seed,)
+            run = self._begin(Run(data, key, device, dtype, augment, goes_on, one_epoch, checkpoint))
+            ended_by = self._complete(run, self._train(run, EpochRecorder(self, X, y), saved))
+        if ended_by is not None:
+            raise ended_by
+        if not one_epoch and self.n_iter_ >= 10:
+            self._warn_if_weak()
+        return self
+
+    def _begin(self, run: Run) -> Run:
+        """Set what describes the data, set validation rows aside, and make the networks."""
+        data, goes_on = run.data, run.goes_on
+        if goes_on:
+            self._require_same_architecture()
+        else:
+            vars(self).pop("feature_names_in_", None)
+            vars(self).update(data.described.attributes())
+            self._described, self._split_seed = data.described, run.seed[0]
+            self._finished: list[str | None] = []
+            self._optimizer_state: Any = None
+            self.n_iter_, self.history_ = 0, {}
+        self._settle(data, goes_on)
+        if self.early_stopping and not run.one_epoch and data.validation is None:
+            run = replace(run, data=self._set_aside(data))
+        self._start(run)
+        if goes_on:  # copies: the fitted ones stay as they are until it succeeds
+            live, start, n_averaged = copy.deepcopy(self._live), self.module_, self._n_averaged
+        else:
+            with building(run.seed[0]):
+                live = start = self._build_module(getattr(self, "pretrained", False))
+            n_averaged = 0
+        live = live.to(run.device, memory_format=self._memory_format)
+        self._average: Average | None = None
+        if self.averaging is not None:
+            self._average = Average(start.to(run.device), self.averaging, n_averaged)
+        self._live, self.module_ = live, live if self._average is None else self._average.module
+        self.n_parameters_ = sum(weight.numel() for weight in live.parameters())
+        self.device_ = run.device
+        return run
+
+    def _train(self, run: Run, recorder: EpochRecorder, saved: dict[str, Any]) -> BaseException | None:
+        """Train one stage after the other; return what ended the training before its time, or None."""
+        if saved:
+            self._resume(saved)
+        ahead = saved.get("ahead") or self._stages_ahead(run.one_epoch)
+        state, first = saved.get("loop"), saved.get("position", 0)
+        n_before = self.n_iter_
+        with recorder.watching(sum(n_epochs for _, n_epochs, _ in ahead[first:])):
+            for position, (name, n_epochs, n_done) in enumerate(ahead[first:], first):
+                stage = self._enter_stage(name, n_epochs, n_done, run)
+                save = self._saver(run, ahead)
+                loop = self._make_loop(stage, n_done, run, recorder, save(position), state)
+                try:
+                    with self._limit_threads(stage, run):
+                        loop.run()
+                except DivergenceError as error:
+                    if self.n_iter_ == n_before:
+                        raise
+                    self._optimizer_state, self._optimizer = None, None  # its moments are no numbers either
+                    return error
+                recorder.record(loop.net.history)
+                self._optimizer_state, self._optimizer = copy.deepcopy(loop.optimizer.state_dict()), None
+                if loop.interrupted:
+                    return KeyboardInterrupt()
+                if not (run.one_epoch or recorder.stopped):
+                    self._finished = [*self._finished, name]
+                state = None
+                save(len(ahead) if recorder.stopped else position + 1)(loop.state())
+                if recorder.stopped:
+                    break
+        return None
+
+    def _complete(self, run: Run, ended_by: BaseException | None) -> BaseException | None:
+        """Set the attributes that follow from the trained weights, also if Ctrl-C comes in between."""
+        self._n_averaged = 0 if self._average is None else self._average.n_steps
+        self._average = None
+        try:
+            self._finish(run.data)
+        except KeyboardInterrupt as interrupt:
+            self._finish(run.data)
+            ended_by = ended_by or interrupt
+        self.interrupted_ = ended_by is not None
+        if isinstance(ended_by, KeyboardInterrupt):
+            warn_user(
+                f"fit was interrupted after {self.n_iter_} epochs; the estimator is fitted with what was "
+                "trained until then.",
+                TrainingWarning,
+            )
+        return ended_by
+
+    def _make_loop(
+        self, stage: Stage, n_done: int, run: Run, recorder: EpochRecorder, save: Any, state: Any
+    ) -> Loop:
+        """Return the loop of a stage, on the live weights."""
+        name, validation, best = stage.name, run.data.validation, None
+        if validation is not None and self._validates(name):
+            columns, rows = validation
+            past = self.history_.get(self._error_name, [])[-self._epochs_of(name) :] if n_done else []
+            best = BestWeights(
+                lambda: self._error(columns, rows),
+                self._error_name,
+                self.n_iter_no_change if self.early_stopping else None,
+                self.tol,
+                [error for error in past if np.isfinite(error)],
+            )
+        loop = Loop(
+            stage,
+            self._live,
+            average=self._average,
+            columns_of=run.data.columns_of,
+            n_workers=self.n_jobs,
+            seed=[*run.seed, self._stage_names().index(name)],
+            device=run.device,
+            optimizer_state=copy.deepcopy(self._optimizer_state) if n_done else None,
+            callbacks=self.callbacks or [],
+            best=best,
+            after_epoch=recorder.begin(name),
+            save=save,
+            state=state,
+        )
+        self._optimizer = loop.optimizer
+        return loop
+
+    def _limit_threads(self, stage: Stage, run: Run) -> contextlib.AbstractContextManager[object]:
+        """Keep small networks on one core of the processor: a second one waits more than it computes."""
+        if run.device.type != "cpu" or torch.get_num_threads() == 1:
+            return contextlib.nullcontext()
+        n_operations = 3 * stage.batch_size * self._count_operations(run.data.columns)
+        return one_thread() if n_operations < _SMALL else contextlib.nullcontext()
+
+    # ------------------------------------------------------------------ stages, for estimators with one only
+
+    def _stage_names(self) -> tuple[str | None, ...]:
+        """Return the names of all stages, in order; an estimator without stages has one without a name."""
+        return (None,)
+
+    def _stages_ahead(self, one_epoch: bool) -> list[tuple[Any, int, int]]:
+        """Return what a call trains: stages, how many epochs of each, and how many of it were done before."""
+        return [(None, 1, self.n_iter_)] if one_epoch else [(None, self.max_epochs, 0)]
+
+    def _epochs_of(self, name: str | None) -> int:
+        """Return how many epochs of the history are of a stage."""
+        return self.history_["stage"].count(name) if "stage" in self.history_ else self.n_iter_
+
+    def _validates(self, name: str | None) -> bool:
+        """Return whether a stage has a validation error."""
+        return True
+
+    # ------------------------------------------------------------------ checkpoints
+
+    def _identify(self, data: TrainingData, seed: int) -> dict[str, Any]:
+        """Return what a checkpoint must have in common with this call: parameters and prints of the data."""
+        known = {
+            name: fingerprint(value)
+            for name, value in self.get_params(deep=False).items()
+            if name not in _NO_MATTER
+        }
+        if self.random_state is not None:
+            known["random_state"] = seed
+        known["estimator"] = type(self).__name__
+        for name, column in data.columns.items():
+            known["y" if name == "pose3d" else f"X's column {name}"] = fingerprint(column)
+        if data.validation is not None:
+            columns, rows = data.validation
+            known["X_val"] = [fingerprint(columns[data.described.source_]), fingerprint(rows)]
+        return known
+
+    def _saver(self, run: Run, ahead: Any) -> Callable[[int], Callable[[Any], None]]:
+        """Return what writes a checkpoint, given how many of the stages ahead have ended."""
+
+        def save(position: int, loop: Any) -> None:
+            if run.checkpoint is not None:
+                print_of = {name: fingerprint(codec) for name, codec in vars(self).get("codecs_", {}).items()}
+                state = {"seed": run.seed[0], "ahead": ahead, "position": position, "loop": loop}
+                progress = {name: getattr(self, name) for name in self._progress}
+                run.checkpoint.save({**state, "progress": progress, "codecs": print_of})
+
+        return lambda position: partial(save, position)
+
+    def _note_steps(self, name: str | None, n_steps: int) -> None:
+        """Take note of how many steps of a stage this call has trained, after every epoch."""
+
+    def _resume(self, saved: dict[str, Any]) -> None:
+        """Take progress and weights from a checkpoint.
+
+        Raises
+        ------
+        InputError
+            If the codecs of these data are not those of the file.
+        """
+        for name, codec in vars(self).get("codecs_", {}).items():
+            if saved["codecs"].get(name) != fingerprint(codec):
+                raise InputError(f"checkpoint: the file is of other data: {name} has other statistics there.")
+        vars(self).update(saved["progress"])
+        self._live.load_state_dict(saved["loop"]["module"])
+        if self._average is not None:
+            self._average.resume(saved["loop"]["average"])
+        self._optimizer_state = saved["loop"]["optimizer"]
+
+    # ------------------------------------------------------------------ parameters and data
+
+    def _reader(self, goes_on: bool) -> DataReader:
+        return self._reader_type(self, self._described if goes_on else None)
+
+    def _validate_parameters(self) -> Any:
+        """Validate the parameters that all estimators have; return the augmentation settings.
+
+        Raises
+        ------
+        InputError
+        """
+        check_number(self.n_iter_no_change, "n_iter_no_change", integer=True, low=1)
+        check_number(self.tol, "tol", low=0, high=1)
+        check_number(self.validation_fraction, "validation_fraction", low=0, high=0.9, include_low=False)
+        check_option(self.lr_schedule, "lr_schedule", ("constant", "cosine"))
+        for name in ("early_stopping", "warm_start"):
+            check_option(getattr(self, name), name, (True, False))
+        if self.averaging is not None:
+            check_number(self.averaging, "averaging", low=0, high=1, include_low=False)
+            if self.averaging == 1:
+                raise InputError("averaging: expected a decay below 1, got 1, which would learn nothing.")
+        if self.n_jobs is not None:
+            check_number(self.n_jobs, "n_jobs", integer=True, low=0)
+        check_option(self.predict_precision, "predict_precision", ("float32", "bfloat16"))
+        check_callbacks(self.callbacks)
+        check_given(self.given)
+        is_auto = isinstance(self.augment, str) and self.augment == "auto"
+        return "auto" if is_auto else check_augment(self.augment, self._paper_augment)
+
+    def _resolve_augment(self, augment: Any, described: DataDescription) -> dict[str, Any] | None:
+        """Return the augmentation settings that apply to these data."""
+        has_poses = not any("pose3d" in pair for pair in described.pairs_) or described.poses_
+        if isinstance(augment, str):
+            is_image = MODALITIES[described.source_].is_image
+            return check_augment("paper", self._paper_augment) if is_image and has_poses else None
+        if augment is not None and (described.source_ == "table" or not has_poses):
+            raise InputError(
+                "augment: expected None for a table or a target that is not a pose (n, n_joints, 3), "
+                f"got {self.augment!r}."
+            )
+        return augment
+
+    def _set_aside(self, data: TrainingData) -> TrainingData:
+        """Return the data with some labelled rows to validate on."""
+        return data.set_aside(data.usable(self.pairs_[0]), self.validation_fraction, self._split_seed)
+
+    def _require_same_architecture(self) -> None:
+        """Refuse to go on with networks that the parameters no longer describe.
+
+        Raises
+        ------
+        InputError
+            If a value differs; it names the parameter.
+        """
+        fitted, wanted = self._fitted_and_wanted()
+        for name, value in fitted.items():
+            if wanted[name] != value:
+                raise InputError(
+                    f"{name}: expected {value!r} as first fitted, to go on; got {wanted[name]!r}."
+                )
+
+    def _fitted_and_wanted(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what networks and targets were made from, and what the parameters say now."""
+        fitted = {**self.architecture_, "given": set(self.given_), "root": self.root_}
+        wanted = {**self._architecture(), "given": set(check_given(self.given)), "root": self.root}
+        return fitted, wanted
+
+    def _warn_if_weak(self) -> None:
+        """Warn of a term of the loss whose gradient stayed far below the main term's, in any stage."""
+        stages = np.array(self.history_.get("stage", [""] * self.n_iter_))
+        for column, parameter, weight, term in self._weights_of_terms():
+            ratios = np.array(self.history_.get(column, np.full(self.n_iter_, np.nan)))
+            largest = {
+                stage: ratios[of_stage].max()
+                for stage in dict.fromkeys(stages.tolist())
+                if (of_stage := (stages == stage) & np.isfinite(ratios)).any()
+            }
+            weak = [stage for stage, ratio in largest.items() if ratio < _WEAK]
+            if weight > 0 and weak:
+                where = f" in {', '.join(map(repr, weak))}" if "stage" in self.history_ else ""
+                warn_user(
+                    f"{parameter}={weight:g}: {term} never reached {_WEAK:g} of {self._main_term}'s "
+                    f"gradient{where}; it does nothing{' there' if where else ''}.",
+                    TrainingWarning,
+                )
+
+    # ------------------------------------------------------------------ inference
+
+    def _in_chunks(self, rows: np.ndarray, size: int, function: Callable[[np.ndarray], Any]) -> list[Any]:
+        """Call a function on chunks of rows, padded to one size, and cut the padding off its arrays.
+
+        So a row's prediction does not depend on the rows that are predicted with it.
+        """
+        parts = []
+        dtype = resolve_precision(self.predict_precision, self.device_)
+        with torch.inference_mode(), evaluating(self.module_), autocast(self.device_, dtype):
+            for start in range(0, len(rows), size):
+                part = rows[start : start + size]
+                result = function(np.pad(part, (0, size - len(part)), mode="edge"))
+                parts.append([_to_array(array[: len(part)]) for array in result])
+        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    # ------------------------------------------------------------------ copies and pickles
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "module_" in vars(self)
+
+    def __copy__(self) -> Any:
+        shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
+        shallow.__dict__.update(self.__dict__)
+        return shallow
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "module_" not in state:
+            return state
+        average, optimizer = state.pop("_average", None), state.pop("_optimizer", None)
+        if average is not None:  # in the middle of a fit
+            state["_n_averaged"] = average.n_steps
+        if optimizer is not None:
+            state["_optimizer_state"] = optimizer.state_dict()
+        live = state.pop("_live")
+        state["_live_weights"] = None if live is state["module_"] else to_numpy(live.state_dict())
+        state["module_"] = to_numpy(state["module_"].state_dict())
+        state["_optimizer_state"] = to_numpy(state["_optimizer_state"])
+        del state["device_"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        weights, live_weights = state.get("module_"), state.pop("_live_weights", None)
+        super().__setstate__(state)
+        if weights is None:
+            return
+        try:
+            self.device_ = resolve_device(self.device)
+        except InputError:  # fitted on a device that this machine does not have
+            self.device_ = resolve_device("auto")
+        self.module_ = self._rebuild(weights)
+        self._live = self.module_ if live_weights is None else self._rebuild(live_weights)
+        self._optimizer_state, self._average = to_tensors(self._optimizer_state), None
+
+    def _rebuild(self, weights: dict[str, np.ndarray]) -> Any:
+        """Return networks with these weights."""
+        with building(0), torch.device("meta"):  # without a random draw
+            module = self._build_module(pretrained=False)
+        module.load_state_dict(to_tensors(weights), assign=True)
+        return module.to(self.device_, memory_format=self._memory_format).eval()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _to_array(values: torch.Tensor) -> np.ndarray:
+    """Return a tensor as an array; numpy has no bfloat16."""
+    return (values.float() if values.dtype == torch.bfloat16 else values).cpu().numpy()
+
+
+@contextlib.contextmanager
+def unchanged_by_errors(estimator: Any) -> Iterator[None]:
+    """Leave an estimator exactly as it was when the block raises: what was fitted is replaced, not changed."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

@@ -1,0 +1,110 @@
+"""What the estimators share whose modalities have encoders and decoders: their parameters and codecs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skhand._validation import check_number, check_option
+from skhand.estimators._base import PoseEstimator, Run
+from skhand.estimators._inputs import check_given
+from skhand.estimators._latent import LatentSpaceMixin
+from skhand.exceptions import InputError
+from skhand.nn import BACKBONES
+from skhand.training import DECODERS, MODALITIES, CodecSettings, Layers
+
+__all__ = ["PairedPoseEstimator", "resolve_pairs"]
+
+_COUNTS = ("latent_dim", "batch_size", "hidden_units", "n_hidden_layers")
+
+
+class PairedPoseEstimator(LatentSpaceMixin, PoseEstimator):
+    """Base of the estimators that are trained on pairs of modalities around a latent space."""
+
+    def _validate_parameters(self) -> Any:
+        self._validate_networks()
+        check_option(self.flat_poses, "flat_poses", (True, False))
+        return super()._validate_parameters()
+
+    def _validate_networks(self) -> None:
+        """Validate the parameters of encoders and decoders, and of what they minimise."""
+        for name in _COUNTS:
+            check_number(getattr(self, name), name, integer=True, low=1)
+        check_number(self.beta, "beta", low=0)
+        check_option(self.backbone, "backbone", BACKBONES)
+        check_option(self.decoder, "decoder", tuple(DECODERS))
+        check_option(self.pretrained, "pretrained", (True, False))
+
+    def _layers(self) -> Layers:
+        """Return how the parameters say that encoders and decoders are built."""
+        return Layers(
+            self.backbone,
+            False,
+            self.decoder,
+            self.hidden_units,
+            self.n_hidden_layers,
+            "side" in check_given(self.given),
+        )
+
+    def _fitted_layers(self, pretrained: bool) -> Layers:
+        """Return how the encoders and decoders are built that were fitted."""
+        names = Layers.__dataclass_fields__
+        made = {name: value for name, value in self.architecture_.items() if name in names}
+        return Layers(**{**made, "pretrained": pretrained})
+
+    def _start(self, run: Run) -> None:
+        """Fit the codecs, and describe the networks."""
+        for pair in self.pairs_:
+            run.data.require(pair)
+        if run.goes_on:
+            return
+        data = run.data
+        settings = CodecSettings(self.given_, self.root_, self.poses_)
+        modalities = sorted({modality for pair in self.pairs_ for modality in pair})
+        self.codecs_ = {
+            name: MODALITIES[name].fit_codec(data.columns, data.rows, settings) for name in modalities
+        }
+        scaled = "scale" in self.given_
+        self.scale_mean_ = float(np.nanmean(data.columns["scale"])) if scaled else 1.0
+        self.architecture_ = self._architecture()
+        self.latent_mean_ = np.zeros(self._n_latent())  # the prior, until the training rows have spoken
+        self.latent_cov_ = np.eye(self._n_latent())
+
+    def _objective_settings(self, run: Run) -> dict[str, Any]:
+        """Return the settings of `skhand.training.Objective`."""
+        return {
+            "codecs": self.codecs_,
+            "augment": run.augment,
+            "use_side": "side" in self.given_,
+            "dtype": run.dtype,
+        }
+
+
+def resolve_pairs(
+    variant: int, pairs: Sequence[tuple[str, str]] | None, source: str
+) -> list[tuple[str, str]]:
+    """Return the (source, target) pairs of the paper's variant, or the user's own, checked.
+
+    ``source`` is the modality of X, or "auto" where ``pairs`` name it.
+    """
+    if pairs is None:
+        check_option(variant, "variant", (1, 2, 3, 4))
+        chosen = [(source, "pose3d")]
+        chosen += [(source, source)] if variant in (3, 4) else []
+        return chosen + ([("pose3d", "pose3d")] if variant in (2, 4) else [])
+    if not isinstance(pairs, tuple | list) or len(pairs) == 0:
+        raise InputError(f"pairs: expected a list of (source, target) modalities, got {pairs!r}.")
+    if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
+        raise InputError(f"pairs: expected a list of (source, target) modalities, got {pairs!r}.")
+    for pair in pairs:
+        for modality in pair:
+            check_option(modality, "pairs", tuple(MODALITIES))
+    if source not in ("auto", pairs[0][0]):
+        raise InputError(
+            f"source: expected 'auto' or the first pair's source {pairs[0][0]!r}, got {source!r}."
+        )
+    if len({tuple(pair) for pair in pairs}) < len(pairs):
+        raise InputError(f"pairs: expected each pair once, got {pairs!r}.")
+    return [(source, target) for source, target in pairs]

@@ -1,0 +1,109 @@
+"""What happens after every epoch: the history, a line of text, scikit-learn's callbacks."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import numbers
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+__all__ = ["EpochRecorder"]
+
+Rows = list[dict[str, Any]]
+
+
+class EpochRecorder:
+    """Keeps an estimator's ``history_`` and ``n_iter_``, and tells scikit-learn's callbacks.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``history_``, ``n_iter_`` and the parameter ``verbose``.
+    X, y : object
+        As the user gave them, for the callbacks.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether a callback of scikit-learn's wants no further epoch.
+    """
+
+    def __init__(self, estimator: Any, X: Any, y: Any):
+        self.estimator, self.X, self.y = estimator, X, y
+        self.stopped, self.context = False, None
+
+    @contextlib.contextmanager
+    def watching(self, n_epochs: int) -> Iterator[None]:
+        """Tell scikit-learn's callbacks of the whole training."""
+        estimator = self.estimator
+        if hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx"):
+            self.context = estimator._init_callback_context(max_subtasks=n_epochs)
+            self.context.call_on_fit_task_begin(estimator=estimator, X=self.X, y=self.y)
+        yield
+        if self.context is not None:
+            self._end(self.context)
+
+    def begin(self, stage: str | None) -> Callable[[Rows, int], bool]:
+        """Begin a stage; return what is to be called after each of its epochs."""
+        self.stage = stage
+        self.past = {name: list(values) for name, values in self.estimator.history_.items()}
+        self.n_past = self.estimator.n_iter_
+        return self.after_epoch
+
+    def after_epoch(self, rows: Rows, n_steps: int) -> bool:
+        """Record an epoch, after so many steps, and return whether the training is to stop."""
+        self.record(rows)
+        self.estimator._note_steps(self.stage, n_steps)
+        if self.estimator.verbose:
+            print(_format_line(self.estimator.history_, self.estimator.n_iter_))
+        if self.context is not None:
+            step = self.context.subcontext(task_name="epoch")
+            step.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+            self.stopped = bool(self._end(step))
+        return self.stopped
+
+    def record(self, rows: Rows) -> None:
+        """Write the epochs of this stage behind those before it."""
+        self.estimator.n_iter_ = self.n_past + len(rows)
+        self.estimator.history_ = _join(self.past, self.n_past, rows, self.stage)
+
+    def _end(self, part: Any) -> Any:
+        """Tell the callbacks that a part has ended; they get weights that no longer change."""
+        estimator = self.estimator
+
+        def snapshot() -> dict[str, Any]:
+            module = copy.deepcopy(estimator.module_).eval()
+            return {"module_": module, "history_": dict(estimator.history_)}
+
+        return part.call_on_fit_task_end(
+            estimator=estimator, X=self.X, y=self.y, reconstruction_attributes=snapshot
+        )
+
+
+def _join(past: dict[str, list[Any]], n_past: int, rows: Rows, stage: str | None) -> dict[str, list[Any]]:
+    """Return past columns with the numbers of new rows, NaN where one is missing."""
+    new = [{name: float(value) for name, value in row.items() if _is_number(name, value)} for row in rows]
+    names = list(dict.fromkeys([*past, *(name for row in new for name in row)]))
+    columns = {
+        name: past.get(name, [np.nan] * n_past) + [row.get(name, np.nan) for row in new] for name in names
+    }
+    return columns if stage is None else {**columns, "stage": past.get("stage", []) + [stage] * len(new)}
+
+
+def _is_number(name: str, value: Any) -> bool:
+    return name != "epoch" and isinstance(value, numbers.Real)
+
+
+def _format_line(history: dict[str, list[Any]], n_iter: int) -> str:
+    """Return the last epoch as one line of text."""
+    shown = [
+        f"{name} {values[-1]:.4g}"
+        for name, values in history.items()
+        if not (name in ("stage", "seconds") or "_gradient" in name)
+        and (name == "train_loss" or not np.isnan(values[-1]))  # NaN is a term of another stage
+    ]
+    stage = f" ({history['stage'][-1]})" if "stage" in history else ""
+    return f"epoch {n_iter}{stage}: " + ", ".join(shown)

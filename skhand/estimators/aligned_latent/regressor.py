@@ -1,0 +1,521 @@
+"""AlignedLatentRegressor: disentangle, align, refine, after Stergioulas et al. 2021."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skhand._validation import check_number, check_option
+from skhand.estimators._base import Run
+from skhand.estimators._data import TrainingData
+from skhand.estimators._paired import PairedPoseEstimator
+from skhand.estimators._stages import Stages
+from skhand.estimators.aligned_latent.network import AlignedVAE, LatentDiscriminator, LatentMapper
+from skhand.estimators.aligned_latent.steps import (
+    AUGMENT,
+    AlignedObjective,
+    AlignObjective,
+    AutoencoderObjective,
+    RefineObjective,
+)
+from skhand.exceptions import InputError
+from skhand.skeleton import JOINTS
+from skhand.training import MODALITIES, Stage, encoder_input, one_hot_side
+
+__all__ = ["AlignedLatentRegressor"]
+
+_STAGES = Stages(("vae", "disentangle"), ("align", "finetune", "refine"), needs={"finetune": "align"})
+_WEIGHTS = ("adversarial_weight", "pose_weight", "kcs_weight", "geo_weight")
+_SPACES = ("rgb", "pose", "context", "aligned")
+
+
+class AlignedLatentRegressor(PairedPoseEstimator):
+    """3D hand pose in stages: disentangle, align, refine.
+
+    An encoder of X and an encoder of poses, each with its decoder to poses, are trained first; a
+    discriminator makes the pose-specific part of X's latent vector look like the latent vector of a pose
+    ("disentangle"). Two mappers then bring both latent spaces to one that a shared decoder reads, first with
+    frozen encoders ("align") and then with all weights ("finetune"). Last, losses on bones and on distances
+    between joints and lines make the predictions hand-like ("refine"). The decoders inject the latent vector
+    into every layer (Stergioulas et al. 2021).
+
+    Parameters
+    ----------
+    latent_dim : int, default=64
+        Size of the pose-specific part of X's latent vector and of the pose encoder's; and of the aligned
+        one, unless all of X's latent vector is decoded (see ``decoded``), which is then as long as that.
+    context_dim : int, default=64
+        Size of the other part of X's latent vector.
+    stages : "auto" or tuple of str, default="auto"
+        What is trained: "vae" (both autoencoders) or "disentangle" (with the discriminator), and then any of
+        "align", "finetune" and "refine", in this order. "auto" is ("disentangle", "align", "finetune",
+        "refine"), without "refine" where y does not have the 21 joints. The rows of the paper's tables are
+        in the notes.
+    decoder : {"injection", "plain"}, default="injection"
+        Whether the latent vector is injected into every layer of the decoders, or is their input only.
+    decoded : {"pose", "concat"}, default="pose"
+        What is decoded of X's latent vector after "disentangle": the pose-specific part, or all of it. After
+        "vae" it is all of it.
+    beta : float, default=1e-5
+        Weight of every KL term: nats, summed over the latent dimensions and averaged over the batch, against
+        an MSE that is the mean over batch and coordinates of the standardised target.
+    adversarial_weight : float, default=1e-4
+        Weight of the adversarial term of X's encoder in "disentangle". Eq. 4 adds the term as it is, with
+        the weight 1. From 1e-3 on, beside an MSE of the standardised target, the latent vectors of pictures
+        moved on faster than batch normalisation's running statistics followed.
+    pose_weight : float, default=0.01
+        Weight w of the poses' own loss in "align" and "finetune" (Eq. 5).
+    kcs_weight, geo_weight : float, default=0.01, 1e-06
+        Weights of the kinematic losses in "refine": mean over the 20 x 20 inner products of bones, m^2, and
+        sum over a hand's 3 990 joint-line distances, m. They take turns from batch to batch; one of weight 0
+        takes no turn.
+    lr : float or dict of str to float, default=1e-4
+        Learning rate of Adam, for all stages or by stage.
+    max_epochs : int or dict of str to int, default=100
+        Passes over the training rows, for each stage or by stage.
+    batch_size : int, default=64
+        Rows a training step.
+    source : {"auto", "rgb", "depth", "keypoints2d", "table"}, default="auto"
+        Modality of ``X``; "auto" reads it off X.
+    backbone : str, default="resnet18"
+        Trunk of picture encoders: one of torchvision's ResNets, or "small" for small pictures.
+    pretrained : bool, default=False
+        Whether the trunk starts from torchvision's ImageNet weights, as in the paper (needs a network or a
+        cached file).
+    hidden_units, n_hidden_layers : int, default=512, 3
+        Width and number of the layers of the pose encoder and the decoders, and of the encoder where X is no
+        picture; mappers and discriminator have two layers of this width. Not published.
+    given : tuple of str, default=()
+        What is given to the model beside X, any of "root" (T), "scale" (S) and "side" (H); see
+        `CrossModalVAERegressor`. The paper gives all three.
+    root : str or int, default="palm"
+        The root joint: a joint's name or index, or "palm".
+    flat_poses : bool, default=False
+        Whether y of two axes, (n, 3 * n_joints), is flattened poses. Otherwise its columns are any numbers,
+        standardised one by one, unless "root" or "scale" is given, which only poses have.
+    augment : {"auto", "paper", None} or dict, default="auto"
+        Augmentation, in batches on the device; see `skhand.training.check_augment` for the names of a dict.
+        "auto" is the paper's for pictures with poses (rotation within 45 degrees, vertical flips), and none
+        otherwise.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        Course of the learning rate within each stage. Where ``partial_fit`` goes on with a stage whose
+        epochs are all done, the rate is constant.
+    early_stopping : bool, default=False
+        Whether a stage ends when its validation error no longer improves, and to bring its best weights back.
+    validation_fraction : float, default=0.1
+        Share of the labelled rows that is set aside, at random, for early stopping, where ``fit`` gets no
+        ``X_val``. Neighbouring frames of a video are near-duplicates: give ``X_val`` then.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before a stage ends.
+    tol : float, default=1e-3
+        What counts as an improvement, relative to the stage's best error.
+    image_shape : tuple of int or None, default=None
+        Shape of one picture, where X has flattened rows.
+    checkpoint : str, path or None, default=None
+        File to write the state of the training to, after every epoch and every two minutes within long ones.
+        The same call of ``fit`` goes on from it, also after it was killed: on a processor in float32 with the
+        result of an unbroken run, bit by bit. A file of other parameters or data is refused.
+    averaging : float or None, default=None
+        Decay of an exponential average of the weights, for example 0.999, which is then validated and
+        predicts; None uses the trained weights themselves.
+    n_jobs : int or None, default=None
+        Threads that read, decode, crop and render batches ahead of the training. None is one where pictures
+        are not in memory, and none where they are. The result does not depend on it.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during the training of each stage, after skhand's own. scikit-learn's own callbacks go through
+        ``set_callbacks``; when one of them stops, it stops all stages.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the last fit: in the stage that was interrupted, with its optimiser and
+        the epochs that it lacks, and then with the stages that were not trained yet, ``stages`` being the
+        present ones. It never goes back to a stage before the last one begun. Where no stage is left, the
+        last one is trained again, with a new optimiser. The
+        standardisation of inputs and targets stays as it was first fitted.
+    device : str, default="auto"
+        "auto" is a GPU if there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the training's matrix products; "auto" is bfloat16 where the hardware has it.
+    predict_precision : {"float32", "bfloat16"}, default="float32"
+        Precision of the predictions' matrix products. bfloat16 keeps about three digits of what networks
+        compute inside.
+    random_state : int, RandomState or None, default=None
+        Seed of weights, shuffles, augmentation and latent noise. The global random state is left alone.
+    verbose : bool, default=False
+        Whether to print one line an epoch.
+
+    Attributes
+    ----------
+    module_ : AlignedVAE
+        The networks, in evaluation mode.
+    n_parameters_ : int
+        Number of their weights, those of later stages included.
+    stages_ : tuple of str
+        The stages of the last fit.
+    stage_ : str
+        The stage that was trained last; after an interrupt, the one that was interrupted.
+    space_ : str
+        The latent space that predictions are decoded from, and that `inverse_transform`, `sample` and
+        `interpolate` are about: "rgb", and "aligned" from "align" on.
+    history_ : dict of str to list
+        One column a loss term and one entry an epoch, NaN where the stage has no such term: ``stage``,
+        ``train_loss`` (the sum of the terms), ``mse``, ``kl``, ``mse_pose``, ``kl_pose``, ``adversarial``,
+        ``discriminator``, ``kcs``, ``geo`` (all weighted, and averaged over all batches of the epoch, also
+        those in which it was not their turn), ``seconds``, and ``valid_epe`` (mm) or ``valid_rmse`` with
+        validation data. ``<term>_gradient`` is the norm of a weighted term's gradient over that of the
+        MSE's, in the epoch's first batch: for ``kl`` and ``adversarial`` that of ``mse``, at X's latent
+        distribution (the aligned one from "align" on); for ``kl_pose`` that of ``mse_pose``, at the pose's;
+        for ``mse_pose`` that of ``mse``, at the last layer of the decoder that both share from "align" on;
+        for ``kcs`` and ``geo`` that of ``mse``, at the predicted pose.
+    source_, target_ : str
+        Modality of X, and "pose3d".
+    latent_mean_, latent_cov_ : ndarray
+        Mean and covariance of X's latent samples over the training rows, in ``space_``; `sample` draws from
+        them.
+    n_iter_ : int
+        Number of epochs trained so far, of all stages.
+    interrupted_ : bool
+        Whether the last training ended before its time: by Ctrl-C, or because a loss diverged.
+    device_ : torch.device
+        Where the networks are.
+    n_features_in_ : int
+        Product of the shape of one sample of X.
+    input_shape_, y_shape_ : tuple of int
+        Shape of one sample of X and of y.
+
+    See Also
+    --------
+    CrossModalVAERegressor : One latent space that all modalities share.
+    skhand.preprocessing.ViewAligner : The paper's alignment of the view, before a crop.
+
+    Notes
+    -----
+    The paper's tables as settings:
+
+    ==================  ==============================================================================
+    row                 settings
+    ==================  ==============================================================================
+    Baseline            ``decoder="plain", stages=("vae",)``
+    A                   ``stages=("vae",)``
+    B                   ``stages=("disentangle",)``
+    C                   ``stages=("vae", "align", "finetune")``
+    D0                  ``stages=("disentangle", "align", "finetune")``
+    D1                  ``stages=("disentangle", "align", "finetune", "refine"), geo_weight=0``
+    D2                  ``stages=("disentangle", "align", "finetune", "refine"), kcs_weight=0``
+    D3                  ``stages=("disentangle", "align", "finetune", "refine")``
+    linear, concat      ``decoder="plain", stages=("disentangle",), decoded="concat"``
+    linear, pose        ``decoder="plain", stages=("disentangle",)``
+    injection, concat   ``stages=("disentangle",), decoded="concat"``
+    injection, pose     ``stages=("disentangle",)``
+    ==================  ==============================================================================
+
+    With ``given=("root", "scale", "side")``, ``pretrained=True`` and 256 x 256 pictures from `ViewAligner`
+    and `HandCropper` the defaults are the paper's, but for ``adversarial_weight``. Without "disentangle" the
+    latent vector of X is one, of ``context_dim + latent_dim`` numbers, and so are aligned ones; the poses'
+    mapper leads there.
+
+    Choices, where the paper is silent or its print is wrong: y centred and divided by one standard deviation,
+    for the MSE; poses in metres for the kinematic losses, which are divided by the square of that deviation
+    in metres, so that their weights mean what they mean beside an MSE in metres; all KL terms added; the
+    encoder of X minimises the cross entropy of its pose part being taken for a pose's, the discriminator
+    Eq. 1, and the pose encoder neither; the decoder ends linear; a mapper reads mean and standard deviation
+    and corrects a linear image of the mean; the shared decoder's batch normalisation takes its statistics
+    from X alone, and decodes the poses' latent vectors with the running ones; widths and numbers of layers
+    and ``adversarial_weight`` (chosen on held-out subjects of generated hands); He's initialisation, and
+    distributions that start narrow; unknown coordinates (NaN) of a partly labelled pose enter the pose
+    encoder as the mean pose's, and no loss. "refine" has no KL term, as printed, so that ``return_std`` and
+    posterior samples grow narrower there.
+
+    References
+    ----------
+    .. [1] A. Stergioulas, T. Chatzis, D. Konstantinidis, K. Dimitropoulos, P. Daras. 3D Hand Pose Estimation
+       via aligned latent space injection and kinematic losses. CVPR Workshops 2021.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.estimators import AlignedLatentRegressor
+    >>> hands = make_hands(64, image_size=32, random_state=0)
+    >>> est = AlignedLatentRegressor(backbone="small", given=("root",), max_epochs=1, random_state=0)
+    >>> est.fit(hands.data, hands.target).predict(hands.data).shape
+    (64, 21, 3)
+    >>> est.history_["stage"]
+    ['disentangle', 'align', 'finetune', 'refine']
+    """
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 64,
+        context_dim: int = 64,
+        stages: Sequence[str] | str = "auto",
+        decoder: str = "injection",
+        decoded: str = "pose",
+        beta: float = 1e-5,
+        adversarial_weight: float = 1e-4,
+        pose_weight: float = 1e-2,
+        kcs_weight: float = 1e-2,
+        geo_weight: float = 1e-6,
+        lr: float | Mapping[str, float] = 1e-4,
+        max_epochs: int | Mapping[str, int] = 100,
+        batch_size: int = 64,
+        source: str = "auto",
+        backbone: str = "resnet18",
+        pretrained: bool = False,
+        hidden_units: int = 512,
+        n_hidden_layers: int = 3,
+        given: tuple[str, ...] = (),
+        root: str | int = "palm",
+        flat_poses: bool = False,
+        augment: Any = "auto",
+        lr_schedule: str = "constant",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-3,
+        image_shape: tuple[int, ...] | None = None,
+        checkpoint: Any = None,
+        averaging: float | None = None,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Any] | None = None,
+        warm_start: bool = False,
+        device: str = "auto",
+        precision: str = "auto",
+        predict_precision: str = "float32",
+        random_state: Any = None,
+        verbose: bool = False,
+    ):
+        self.latent_dim = latent_dim
+        self.context_dim = context_dim
+        self.stages = stages
+        self.decoder = decoder
+        self.decoded = decoded
+        self.beta = beta
+        self.adversarial_weight = adversarial_weight
+        self.pose_weight = pose_weight
+        self.kcs_weight = kcs_weight
+        self.geo_weight = geo_weight
+        self.lr = lr
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.source = source
+        self.backbone = backbone
+        self.pretrained = pretrained
+        self.hidden_units = hidden_units
+        self.n_hidden_layers = n_hidden_layers
+        self.given = given
+        self.root = root
+        self.flat_poses = flat_poses
+        self.augment = augment
+        self.lr_schedule = lr_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.image_shape = image_shape
+        self.checkpoint = checkpoint
+        self.averaging = averaging
+        self.n_jobs = n_jobs
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.device = device
+        self.precision = precision
+        self.predict_precision = predict_precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def transform(self, X: Any, source: str | None = None, space: str | None = None) -> np.ndarray:
+        """Embed rows: the mean of each row's posterior.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows as in ``fit``; for ``space="pose"`` or ``source="pose3d"`` poses, mm, as an array or the
+            column ``pose3d``.
+        source : str or None, default=None
+            Modality to encode; None is that of X in ``fit``, and "pose3d" for ``space="pose"``.
+        space : {"rgb", "context", "pose", "aligned"} or None, default=None
+            The latent space; None is the one that predictions are decoded from, ``space_``. "rgb": what is
+            decoded of the source's latent vector, be the source pictures, depth, keypoints or a table.
+            "context": the rest of it. "pose": the pose encoder's. "aligned": what the mappers make of "rgb"
+            or, for ``source="pose3d"``, of "pose".
+
+        Returns
+        -------
+        Z : ndarray of shape (n, n_latent), float32
+            Where ``set_output`` asks for a table, only ``space_`` has names for its columns.
+
+        Raises
+        ------
+        InputError
+            If X does not fit what was fitted, or there is no such space: "context" needs the stage
+            "disentangle" and ``decoded="pose"``, "aligned" needs "align".
+        """
+        if space is None:
+            return super().transform(X, source)
+        check_is_fitted(self)
+        check_option(space, "space", _SPACES)
+        if space == "aligned" != self.space_:
+            raise InputError("space: 'aligned' needs the stage 'align', which was not trained.")
+        if space == "context" and not self.module_.n_skipped:
+            raise InputError("space: 'context' needs the stage 'disentangle' with decoded='pose'.")
+        if space == "aligned":
+            return super().transform(X, source)
+        modality = "pose3d" if space == "pose" else self.source_
+        if source not in (None, modality):
+            raise InputError(f"source: expected {modality!r} for space={space!r}, got {source!r}.")
+        columns = self._read_rows(X, modality, self.target_)
+
+        def posterior(x: Any, modality: str, batch: dict[str, Any]) -> Any:
+            if space == "context":
+                parts = self.module_.encoders[modality](x, one_hot_side(batch))
+                return [part[:, : self.module_.n_skipped] for part in parts]
+            return self._code(x, modality, batch, aligned=False)
+
+        return self._encode(columns, np.arange(len(columns[modality])), modality, posterior)[0]
+
+    # ------------------------------------------------------------------ parameters
+
+    _paper_augment = AUGMENT
+    stages_: tuple[str, ...]
+
+    def _validate_parameters(self) -> Any:
+        check_number(self.context_dim, "context_dim", integer=True, low=1)
+        for name in _WEIGHTS:
+            check_number(getattr(self, name), name, low=0)
+        check_option(self.decoded, "decoded", ("pose", "concat"))
+        if not self._has_auto_stages():
+            _STAGES.check(self.stages)
+        _STAGES.spread(self.max_epochs, "max_epochs", integer=True, low=1)
+        _STAGES.spread(self.lr, "lr", low=0, include_low=False)
+        return super()._validate_parameters()
+
+    def _has_auto_stages(self) -> bool:
+        return isinstance(self.stages, str) and self.stages == "auto"
+
+    def _settle(self, data: TrainingData, goes_on: bool) -> None:
+        """Settle the stages."""
+        is_hand = self.poses_ and self.shapes_["pose3d"] == (len(JOINTS), 3)
+        if self._has_auto_stages():
+            stages: tuple[str, ...] = ("disentangle", "align", "finetune", *(("refine",) if is_hand else ()))
+        else:
+            stages = _STAGES.check(self.stages)
+        if "refine" in stages and not is_hand and (self.kcs_weight > 0 or self.geo_weight > 0):
+            raise InputError(
+                f"stages: 'refine' needs y with the {len(JOINTS)} joints, or kcs_weight=0 and geo_weight=0; "
+                f"got y of shape {self.y_shape_} a row."
+            )
+        if goes_on:
+            _STAGES.require_begun(stages, [*self.history_.get("stage", []), self.stage_])
+        for name in ("max_epochs", "lr"):
+            _STAGES.spread(getattr(self, name), name, stages)
+        self.stages_ = stages
+
+    def _pairs(self, source: str) -> list[tuple[str, str]]:
+        check_option(source, "source", tuple(name for name in MODALITIES if name != "pose3d"))
+        return [(source, "pose3d"), ("pose3d", "pose3d")]
+
+    # ------------------------------------------------------------------ networks
+
+    def _architecture(self) -> dict[str, Any]:
+        sizes = {name: getattr(self, name) for name in ("latent_dim", "context_dim", "decoded")}
+        return {**sizes, **vars(self._layers())}
+
+    def _start(self, run: Run) -> None:
+        super()._start(run)
+        if not run.goes_on:
+            self.stage_, self.space_ = self.stages_[0], "rgb"
+
+    def _build_module(self, pretrained: bool) -> AlignedVAE:
+        made, layers = self.architecture_, self._fitted_layers(pretrained)
+        n_pose, n_context, n_decoded = made["latent_dim"], made["context_dim"], self._n_latent()
+        source, pose = MODALITIES[self.source_], MODALITIES["pose3d"]
+        if pretrained and not source.is_image:
+            raise InputError(f"pretrained: expected pictures as X, got {self.source_}.")
+        encoders = {
+            name: record.encoder(self.shapes_[name], size, layers)
+            for name, record, size in ((self.source_, source, n_context + n_pose), ("pose3d", pose, n_pose))
+        }
+        decoder, pose_decoder = (
+            pose.decoder(self.shapes_["pose3d"], size, layers) for size in (n_decoded, n_pose)
+        )
+        mappers = {
+            name: LatentMapper(size, n_decoded, hidden_units=made["hidden_units"])
+            for name, size in ((self.source_, n_decoded), ("pose3d", n_pose))
+        }
+        discriminator = None
+        if self.stages_[0] == "disentangle":
+            discriminator = LatentDiscriminator(n_pose, hidden_units=made["hidden_units"])
+        n_skipped = n_context + n_pose - n_decoded
+        return AlignedVAE(encoders, mappers, decoder, pose_decoder, discriminator, n_skipped)
+
+    def _n_latent(self) -> int:
+        made = self.architecture_
+        alone = self.stages_[0] == "disentangle" and made["decoded"] == "pose"
+        return made["latent_dim"] if alone else made["context_dim"] + made["latent_dim"]
+
+    def _sources(self) -> list[str]:
+        return [self.source_, *(["pose3d"] if self.space_ == "aligned" else [])]
+
+    def _posterior(self, x: Any, modality: str, batch: dict[str, Any]) -> tuple[Any, Any]:
+        return self._code(x, modality, batch, aligned=self.space_ == "aligned")
+
+    def _code(self, x: Any, modality: str, batch: dict[str, Any], *, aligned: bool) -> tuple[Any, Any]:
+        x = encoder_input(x, modality)
+        return self.module_.posterior(x, modality, one_hot_side(batch), aligned=aligned)
+
+    # ------------------------------------------------------------------ stages
+
+    def _stage_names(self) -> tuple[str | None, ...]:
+        return _STAGES.names
+
+    def _stages_ahead(self, one_epoch: bool) -> list[tuple[str, int, int]]:
+        epochs = _STAGES.spread(self.max_epochs, "max_epochs", self.stages_)
+        done = {stage: self._epochs_of(stage) if self.history_ else 0 for stage in self.stages_}
+        ahead = _STAGES.ahead(self.stages_, self.stage_, self._finished, epochs, done)
+        return [(name, 1, n or done[name]) for name, _, n in ahead[:1]] if one_epoch else ahead
+
+    def _enter_stage(self, name: str, n_epochs: int, n_done: int, run: Run) -> Stage:
+        self.stage_ = name
+        if name in ("align", "finetune"):
+            self.space_ = "aligned"
+        self._live.frozen = ("encoders",) if name == "align" else ()
+        objective = self._objective(name, n_done, run)
+        whole = _STAGES.spread(self.max_epochs, "max_epochs", self.stages_)[name]
+        falls = self.lr_schedule == "cosine" and n_done < whole
+        return Stage(
+            objective,
+            objective.streams,
+            _STAGES.spread(self.lr, "lr", self.stages_)[name],
+            self.batch_size,
+            n_epochs,
+            name=name,
+            descent=(whole, n_done) if falls else None,
+        )
+
+    def _objective(self, name: str, n_done: int, run: Run) -> AlignedObjective:
+        """Return what a stage minimises."""
+        data, settings = run.data, self._objective_settings(run)
+        rows = data.require(self.pairs_[0])
+        poses = self._rooted(data.columns["pose3d"][data.rows]).reshape(len(data.rows), -1)
+        pose_rows = data.rows[np.isfinite(poses).any(axis=1)]  # those that are partly known train too
+        aligned = self.space_ == "aligned"
+        if name == "refine":
+            metres = float(self.codecs_["pose3d"].std.mean()) * self.scale_mean_ / 1000.0
+            turn = n_done * -(-len(rows) // self.batch_size)  # where the stage goes on, so do the turns
+            weights = self.kcs_weight, self.geo_weight
+            return RefineObjective(self.source_, rows, *weights, metres, aligned, turn, **settings)
+        arguments = (self.source_, rows, pose_rows, self.beta)
+        if name in ("align", "finetune"):
+            return AlignObjective(*arguments, self.pose_weight, name == "finetune", **settings)
+        return AutoencoderObjective(*arguments, self.adversarial_weight, **settings)
+
+    def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:
+        terms = [("kl", "beta", "the KL term"), ("kl_pose", "beta", "the pose encoder's KL term")]
+        terms += [("mse_pose", "pose_weight", "the poses' own MSE")]
+        terms += [(name, f"{name}_weight", f"the term {name!r}") for name in ("adversarial", "kcs", "geo")]
+        return [
+            (f"{column}_gradient", parameter, getattr(self, parameter), term)
+            for column, parameter, term in terms
+        ]

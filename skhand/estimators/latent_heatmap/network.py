@@ -1,0 +1,260 @@
+"""Between 2.5D heatmaps and 2.5D poses: the latent, the direct and the holistic head of Iqbal et al. 2018."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from skhand.estimators.latent_heatmap.encoder_decoder import HeatmapNet
+from skhand.nn import ImageTrunk
+
+__all__ = [
+    "HEATMAPS",
+    "Maps25D",
+    "Pose25DNet",
+    "direct_pose",
+    "gaussian_maps",
+    "latent_pose",
+    "map_spread",
+    "soft_argmax",
+]
+
+HEATMAPS = ("latent", "direct", "holistic")
+
+
+class Maps25D(NamedTuple):
+    """A stage's answer.
+
+    Parameters
+    ----------
+    points : Tensor of shape (n, K, 3), float32
+        u, v (px of the map) and depth relative to the root, in bones.
+    heatmaps, depth_maps : Tensor of shape (n, K, height, width), float32, or None
+        Where each joint is, and its depth there; None from a head without maps.
+    """
+
+    points: Tensor
+    heatmaps: Tensor | None = None
+    depth_maps: Tensor | None = None
+
+
+def pixel_grid(maps: Tensor) -> Tensor:
+    """Coordinates u, v of the centres of maps' pixels, (2, height, width), px."""
+    height, width, device = maps.shape[-2], maps.shape[-1], maps.device
+    v, u = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
+    return torch.stack([u, v]).float()
+
+
+def soft_argmax(maps: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
+    """Spatial softmax and its mean place (Eq. 13 and 14).
+
+    Parameters
+    ----------
+    maps : Tensor of shape (n, K, height, width)
+        Latent heatmaps.
+    beta : Tensor of shape (K,)
+        Factor on each joint's map.
+
+    Returns
+    -------
+    heatmaps : Tensor of shape (n, K, height, width), float32
+        Probabilities.
+    places : Tensor of shape (n, K, 2), px, float32
+        u and v.
+    """
+    scores = maps.float() * beta.float()[:, None, None]
+    heatmaps = scores.flatten(2).softmax(dim=2).view_as(scores)
+    grid = pixel_grid(maps)
+    return heatmaps, torch.einsum("nkhw,chw->nkc", heatmaps, grid)
+
+
+def latent_pose(maps: Tensor, beta: Tensor) -> Maps25D:
+    """Read latent 2.5D heatmaps (Eq. 13 to 15).
+
+    Parameters
+    ----------
+    maps : Tensor of shape (n, 2 * K, height, width)
+        Latent heatmaps, then latent depth maps.
+    beta : Tensor of shape (K,)
+        Factor on each joint's heatmap.
+
+    Returns
+    -------
+    answer : Maps25D
+        ``heatmaps`` are probabilities, ``depth_maps`` their products with the latent depth maps: a depth is
+        the sum over its map.
+    """
+    latent, depths = maps.chunk(2, dim=1)
+    heatmaps, places = soft_argmax(latent, beta)
+    depth_maps = heatmaps * depths.float()
+    points = torch.cat([places, depth_maps.sum(dim=(2, 3))[..., None]], dim=2)
+    return Maps25D(points, heatmaps, depth_maps)
+
+
+def direct_pose(maps: Tensor) -> Maps25D:
+    """Read 2.5D heatmaps at their highest pixel (Eq. 11 and 12).
+
+    Parameters
+    ----------
+    maps : Tensor of shape (n, 2 * K, height, width)
+        Heatmaps, then depth maps.
+
+    Returns
+    -------
+    answer : Maps25D
+    """
+    heatmaps, depth_maps = maps.float().chunk(2, dim=1)
+    width = maps.shape[3]
+    best = heatmaps.flatten(2).argmax(dim=2, keepdim=True)
+    depth = depth_maps.flatten(2).gather(2, best)
+    points = torch.cat([best % width, best // width, depth], dim=2)
+    return Maps25D(points, heatmaps, depth_maps)
+
+
+def gaussian_maps(places: Tensor, height: int, width: int, sigma: float) -> Tensor:
+    """Hand-made target heatmaps (Eq. 9, with the square that its print lacks).
+
+    Parameters
+    ----------
+    places : Tensor of shape (n, K, 2), px
+        Joints.
+    height, width : int, px
+        Size of the maps.
+    sigma : float, px
+        Standard deviation.
+
+    Returns
+    -------
+    maps : Tensor of shape (n, K, height, width)
+        ``exp(-||p - place||^2 / (2 sigma^2))``; NaN where the joint is.
+    """
+    u, v = places.float().unbind(dim=2)
+    columns, rows = (torch.arange(size, device=places.device) for size in (width, height))
+    across = torch.exp(-(columns - u[..., None]).square() / (2 * sigma**2))
+    down = torch.exp(-(rows - v[..., None]).square() / (2 * sigma**2))
+    return down[..., :, None] * across[..., None, :]
+
+
+def map_spread(answer: Maps25D, latent: bool) -> Tensor:
+    """Second moments of a heatmap about its answer.
+
+    Parameters
+    ----------
+    answer : Maps25D
+        With maps.
+    latent : bool
+        Whether heatmaps are probabilities; of others, pixels below a tenth of the highest do not count.
+
+    Returns
+    -------
+    covariance : Tensor of shape (n, K, 3, 3)
+        Of u, v (px) and depth (bones).
+    """
+    heatmaps, depth_maps = answer.heatmaps, answer.depth_maps
+    if heatmaps is None or depth_maps is None:
+        raise ValueError("answer: expected one with heatmaps.")
+    low = 0.0 if latent else 0.1 * heatmaps.amax(dim=(2, 3), keepdim=True)
+    weights = torch.where(heatmaps >= low, heatmaps, 0.0).clamp_min(0.0)
+    weights = weights / weights.sum(dim=(2, 3), keepdim=True).clamp_min(1e-12)
+    depth = torch.where(heatmaps > 1e-12, depth_maps / heatmaps.clamp_min(1e-12), 0.0)
+    grid = pixel_grid(heatmaps).expand(*heatmaps.shape[:2], -1, -1, -1)
+    off = torch.cat([grid, depth[:, :, None]], dim=2) - answer.points[..., None, None]
+    return torch.einsum("nkhw,nkchw,nkdhw->nkcd", weights, off, off)
+
+
+class Pose25DNet(nn.Module):
+    """From pictures to 2.5D poses, through one of the three heads.
+
+    Parameters
+    ----------
+    heatmap : {"latent", "direct", "holistic"}
+        "latent" and "direct" read the maps of a `HeatmapNet`, "holistic" regresses the pose from the features
+        of a ResNet.
+    n_joints : int
+        Number of joints K.
+    image_size : tuple of int
+        Height and width of the pictures, px.
+    in_channels : int, default=3
+        Channels of the pictures.
+    backbone : str, default="resnet50"
+        Trunk of the holistic head; see `ImageTrunk`.
+    beta : float, default=1.0
+        Start of the latent head's learnable factors, one a joint and stage.
+    width, n_stages, fast : int, int, bool, default=256, 1, False
+        As in `HeatmapNet`.
+    side : bool, default=False
+        Whether the hand's side enters, as two constant channels of the picture.
+
+    Attributes
+    ----------
+    n_features : int
+        Length of the embedding.
+    """
+
+    def __init__(
+        self,
+        heatmap: str,
+        n_joints: int,
+        image_size: tuple[int, int],
+        *,
+        in_channels: int = 3,
+        backbone: str = "resnet50",
+        beta: float = 1.0,
+        width: int = 256,
+        n_stages: int = 1,
+        fast: bool = False,
+        side: bool = False,
+    ):
+        super().__init__()
+        self.heatmap, self.image_size = heatmap, tuple(image_size)
+        in_channels += 2 if side else 0
+        self.body: ImageTrunk | HeatmapNet
+        if heatmap == "holistic":
+            self.body = ImageTrunk(backbone, in_channels, image_size)
+            self.end = nn.Linear(self.body.n_features, 3 * n_joints)
+        else:
+            self.body = HeatmapNet(in_channels, 2 * n_joints, width=width, n_stages=n_stages, fast=fast)
+        if heatmap == "latent":
+            self.beta = nn.Parameter(torch.full((n_stages, n_joints), float(beta)))
+        self.n_features = self.body.n_features
+
+    @property
+    def last(self) -> Tensor:
+        """Weights of the last layer."""
+        layer = self.end if isinstance(self.body, ImageTrunk) else self.body.last
+        return layer.get_parameter("weight")
+
+    def forward(self, images: Tensor, side: Tensor | None = None) -> tuple[list[Maps25D], Tensor]:
+        """The answer of each stage, and the features.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, in_channels, height, width)
+            Pictures in -0.5..0.5.
+        side : Tensor of shape (n, 2) or None
+            One-hot side of the hand.
+
+        Returns
+        -------
+        answers : list of Maps25D
+            One a stage.
+        features : Tensor of shape (n, n_features), float32
+        """
+        if side is not None:
+            planes = side.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+            images = torch.cat([images, planes], dim=1)
+        if self.heatmap == "holistic":
+            features = self.body(images)
+            pose = self.end(features).float().view(len(images), -1, 3)
+            height, width = self.image_size
+            size, middle = pose.new_tensor([[width - 1.0, height - 1.0, 1.0], [0.5, 0.5, 0.0]])
+            return [Maps25D((pose + middle) * size)], features.float()
+        maps, features = self.body(images)
+        if self.heatmap == "direct":
+            return [direct_pose(each) for each in maps], features.float()
+        answers = [latent_pose(each, beta) for each, beta in zip(maps, self.beta, strict=True)]
+        return answers, features.float()

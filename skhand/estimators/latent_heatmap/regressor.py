@@ -1,0 +1,609 @@
+"""LatentHeatmapRegressor: latent 2.5D heatmaps and absolute 3D poses, after Iqbal et al. 2018."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skhand._validation import check_number, check_option, check_shape, warn_user
+from skhand.estimators._base import PoseEstimator, Run
+from skhand.estimators._data import TrainingData
+from skhand.estimators._inputs import read_target, require_given, to_original_frame
+from skhand.estimators._score import variance_weighted_r2
+from skhand.estimators.latent_heatmap.data import HeatmapReader
+from skhand.estimators.latent_heatmap.labels import (
+    Heatmaps,
+    Pose25DPrediction,
+    place_hands,
+    propagated_std,
+    require_camera,
+    root_depth_prior,
+    root_distance,
+    scale_ratio,
+)
+from skhand.estimators.latent_heatmap.network import HEATMAPS, Maps25D, Pose25DNet, map_spread
+from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective
+from skhand.exceptions import InputError, SideInformationError, TrainingWarning
+from skhand.geometry import bone_length, mean_bone_lengths
+from skhand.nn import BACKBONES
+from skhand.skeleton import BONES, JOINTS, root_position
+from skhand.training import MODALITIES, CodecSettings, Stage, count_operations, fetch, one_hot_side
+
+__all__ = ["LatentHeatmapRegressor"]
+
+_COUNTS = ("max_epochs", "batch_size", "width", "n_stages")
+_CPU_ROWS = 4  # rows of one chunk of pictures on a CPU
+_MAPS = ("heatmap", "width", "n_stages", "fast", "backbone")
+
+
+class LatentHeatmapRegressor(PoseEstimator):
+    """Absolute 3D hand pose from one colour picture and its camera, through 2.5D heatmaps.
+
+    A network answers with 2.5D poses: each joint's place in the picture, and its depth relative to the root
+    in lengths of one bone. Both are read off heatmaps that are learned without hand-made targets. The root's
+    depth then follows from the bone's length and the camera, and the hand's size from mean bone lengths, in
+    closed form (Iqbal et al. 2018). Rows with keypoints but without a pose train too.
+
+    Parameters
+    ----------
+    heatmap : {"latent", "direct", "holistic"}, default="latent"
+        "latent": spatial softmax with a learnable factor a joint, soft-argmax, depth as the sum over the
+        product with the depth map (Sec. 4.2). "direct": Gaussian target maps, argmax (Sec. 4.1).
+        "holistic": the 2.5D pose regressed by a ResNet.
+    width : int, default=256
+        Channels of every convolution of the encoder-decoder. A holistic head has none; ``n_stages`` and
+        ``fast`` do nothing there either.
+    n_stages : int, default=1
+        Encoder-decoders one after the other, each with the loss at its end; the paper compares with others
+        with 2.
+    fast : bool, default=False
+        The small encoder-decoder of the paper: ``width // 2`` channels, and the last three 7 x 7 convolutions
+        as 1 x 1, 3 x 3 and 1 x 1.
+    backbone : str, default="resnet50"
+        Network of the holistic head: one of torchvision's ResNets, or "small" for small pictures.
+    alpha : float, default=0.3
+        Weight of the depth's loss (Eq. 8).
+    beta : float, default=5.0
+        Start of the latent head's learnable factors.
+    sigma : float, default=4.0
+        Standard deviation of the direct head's target maps, px. A sixteenth of the picture is a good one: 4
+        at 64 px, 8 at the paper's 128.
+    bone : tuple of two str, default=("index_mcp", "wrist")
+        Joint names, or "palm": their distance is the unit of depth (C = 1).
+    root : str or int, default="palm"
+        The joint that depths are relative to: a joint's name or index, or "palm".
+    given : tuple of str, default=()
+        What is given to the model beside X, any of "root" (T), "scale" (S) and "side" (H). With "root", the
+        root's depth is that of X's column ``root``, and predictions are root-relative where X has none; with
+        "scale", the bone's length follows from X's column ``scale``; keypoints, heatmaps and features need
+        neither. Neither changes what is learned. With "side", the network is given X's column ``side``.
+    mean_bones : array-like of shape (20,) or None, default=None
+        Mean bone lengths for the scale (Eq. 7), mm, in the order of `skhand.skeleton.BONES`; None learns them
+        from y.
+    camera : array-like of shape (3, 3) or None, default=None
+        Intrinsics of all pictures, px, where X has no column ``camera``. In that column rows without a pose
+        may be NaN: they train and are answered in the picture, but not in 3D.
+    lr : float, default=1e-3
+        Learning rate of Adam.
+    max_epochs : int, default=100
+        Passes over the training rows.
+    batch_size : int, default=32
+        Rows a training step.
+    augment : {"auto", "paper", None} or dict, default="auto"
+        Augmentation, in batches on the device; see `skhand.training.check_augment` for the names of a dict.
+        "auto" and "paper" are rotation within 45 degrees, shift by a tenth, zoom within a fifth and colour.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        Course of the learning rate within one fit.
+    early_stopping : bool, default=False
+        Whether to stop when ``valid_epe`` no longer improves, and to bring the best weights back.
+    validation_fraction : float, default=0.1
+        Share of the rows with a pose that is set aside, at random, for early stopping, where ``fit`` gets no
+        ``X_val``. Neighbouring frames of a video are near-duplicates: give ``X_val`` then.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before stopping.
+    tol : float, default=1e-3
+        What counts as an improvement, relative to the best error.
+    image_shape : tuple of int or None, default=None
+        Shape of one picture, where X has flattened rows.
+    checkpoint : str, path or None, default=None
+        File to write the state of the training to, after every epoch and every two minutes within long ones.
+        The same call of ``fit`` goes on from it, also after it was killed: on a processor in float32 with the
+        result of an unbroken run, bit by bit. A file of other parameters or data is refused.
+    averaging : float or None, default=None
+        Decay of an exponential average of the weights, for example 0.999, which is then validated and
+        predicts; None uses the trained weights themselves.
+    n_jobs : int or None, default=None
+        Threads that read, decode, crop and render batches ahead of the training. None is one where pictures
+        are not in memory, and none where they are. The result does not depend on it.
+    callbacks : list of skorch callbacks or None, default=None
+        Called during training, after skhand's own. scikit-learn's own callbacks go through
+        ``set_callbacks``.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the weights of the last fit, with a new optimiser. Mean bones are learned
+        anew.
+    device : str, default="auto"
+        "auto" is a GPU if there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Precision of the training's matrix products; "auto" is bfloat16 where the hardware has it.
+    predict_precision : {"float32", "bfloat16"}, default="float32"
+        Precision of the predictions' matrix products. bfloat16 keeps about three digits of what networks
+        compute inside.
+    random_state : int, RandomState or None, default=None
+        Seed of weights, shuffles and augmentation. The global random state is left alone.
+    verbose : bool, default=False
+        Whether to print one line an epoch.
+
+    Attributes
+    ----------
+    module_ : Pose25DNet
+        The network, in evaluation mode.
+    n_parameters_ : int
+        Number of its weights.
+    history_ : dict of str to list
+        One entry an epoch: ``train_loss``, ``xy`` and ``depth`` (weighted, summed over the stages),
+        ``depth_gradient`` (norm of the depth's gradient at the last layer over that of the places', in the
+        epoch's first batch), ``seconds``, and with validation data ``valid_epe``: the median over rows of the
+        joints' mean error relative to the root, mm. The root's depth magnifies the error of one bone, so that
+        absolute errors rise and fall while all that is learned improves; score those by `skhand.metrics`.
+    mean_bones_ : ndarray of shape (20,), mm
+        Mean bone lengths.
+    n_ambiguous_ : int
+        Training rows whose true 2.5D pose has two root depths before the camera; the larger one is taken.
+        `predict_25d` says of which predictions the same holds, and which were clamped.
+    root_depth_ : float
+        Median root depth of the training rows, in bones. Where none fits before the camera, this is the
+        depth of the root or, where joints lie before it, of the nearest of them.
+    scale_ratio_ : float
+        Length of the bone in units of X's column ``scale``: 1 where it is the bone's own.
+    n_iter_ : int
+        Number of epochs trained so far.
+    interrupted_ : bool
+        Whether the last training ended before its time: by Ctrl-C, or because a loss diverged.
+    device_ : torch.device
+        Where the network is.
+    n_features_in_ : int
+        Product of the shape of one picture.
+    input_shape_, y_shape_ : tuple of int
+        Shape of one picture and of one row of y.
+
+    See Also
+    --------
+    skhand.preprocessing.HandCropper : Crops, from the boxes of any number of hands a picture.
+    skhand.geometry.decode_25d : The root's depth in closed form.
+
+    Notes
+    -----
+    The paper's networks (17 M and 35 M weights with one and two stages) have 16 991 039 and 34 071 422 here.
+    The fast one has 3 147 967, 5.4 times fewer; the paper's has 3.8 times fewer. A head that is wide enough
+    for 3.8 costs more than the speed that the paper reports allows.
+
+    The paper's appendix is not at hand. Choices: six resolutions with one 3 x 3 convolution each on the way
+    down and up, one more at the smallest, batch normalisation, skip connections that are concatenated and
+    bilinear doubling; later stages read the maps of the one before as they are; losses are mean absolute
+    errors in widths of the picture and in bones (better than squared ones), and squared ones for Gaussian
+    maps; ``alpha``, ``beta`` and ``sigma`` (chosen with the loss on held-out subjects of generated hands of
+    32 px); Adam, ``lr`` and the augmentation (not searched). Of the 21 joints the wrist stands for the palm
+    that the bone starts from. Of two root depths before the camera the larger one is taken, as in the paper.
+
+    References
+    ----------
+    .. [1] U. Iqbal, P. Molchanov, T. Breuel, J. Gall, J. Kautz. Hand Pose Estimation via Latent 2.5D Heatmap
+       Regression. ECCV 2018.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.estimators import LatentHeatmapRegressor
+    >>> hands = make_hands(32, image_size=32, random_state=0)
+    >>> est = LatentHeatmapRegressor(width=8, max_epochs=1, random_state=0)
+    >>> est.fit(hands.data, hands.target).predict(hands.data).shape
+    (32, 21, 3)
+    >>> est.predict_keypoints(hands.data).shape
+    (32, 21, 2)
+    """
+
+    def __init__(
+        self,
+        *,
+        heatmap: str = "latent",
+        width: int = 256,
+        n_stages: int = 1,
+        fast: bool = False,
+        backbone: str = "resnet50",
+        alpha: float = 0.3,
+        beta: float = 5.0,
+        sigma: float = 4.0,
+        bone: tuple[str, str] = ("index_mcp", "wrist"),
+        root: str | int = "palm",
+        given: tuple[str, ...] = (),
+        mean_bones: Any = None,
+        camera: Any = None,
+        lr: float = 1e-3,
+        max_epochs: int = 100,
+        batch_size: int = 32,
+        augment: Any = "auto",
+        lr_schedule: str = "constant",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-3,
+        image_shape: tuple[int, ...] | None = None,
+        checkpoint: Any = None,
+        averaging: float | None = None,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Any] | None = None,
+        warm_start: bool = False,
+        device: str = "auto",
+        precision: str = "auto",
+        predict_precision: str = "float32",
+        random_state: Any = None,
+        verbose: bool = False,
+    ):
+        self.heatmap = heatmap
+        self.width = width
+        self.n_stages = n_stages
+        self.fast = fast
+        self.backbone = backbone
+        self.alpha = alpha
+        self.beta = beta
+        self.sigma = sigma
+        self.bone = bone
+        self.root = root
+        self.given = given
+        self.mean_bones = mean_bones
+        self.camera = camera
+        self.lr = lr
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.augment = augment
+        self.lr_schedule = lr_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.image_shape = image_shape
+        self.checkpoint = checkpoint
+        self.averaging = averaging
+        self.n_jobs = n_jobs
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.device = device
+        self.precision = precision
+        self.predict_precision = predict_precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Predict absolute poses.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows as in ``fit``.
+        return_std : bool, default=False
+            Whether to return the standard deviation that the heatmaps' spread gives too, root depth and scale
+            taken as known.
+
+        Returns
+        -------
+        y : ndarray of shape (n, 21, 3) or (n, 63), mm
+            In the original camera frame. With "root" given, relative to the root where X has no ``root``.
+        std : ndarray like y, mm
+            Only if ``return_std`` is True.
+
+        Raises
+        ------
+        InputError
+            If X does not fit what was fitted, a row has no camera or lacks what was given, or spread is asked
+            of a holistic head.
+        """
+        columns = self._read(X)
+        if return_std:
+            self._require_maps("return_std")
+        rows = np.arange(len(columns["rgb"]))
+        points, *covariance = self._points(columns, rows, spread=return_std)
+        placed = self._place(points, columns)
+        joints = placed.joints if "root" in columns else self._rooted(placed.joints)
+        y = to_original_frame(joints, "pose3d", columns).reshape(-1, *self.y_shape_)
+        if not return_std:
+            return y
+        return y, propagated_std(placed, covariance[0], columns).reshape(-1, *self.y_shape_)
+
+    def predict_keypoints(self, X: Any) -> np.ndarray:
+        """Predict joints in the picture.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows as in ``fit``; no camera is needed.
+
+        Returns
+        -------
+        keypoints : ndarray of shape (n, 21, 2), px
+            In the original picture, where X's column ``affine`` tells the way back to it.
+        """
+        columns = self._read(X)
+        points = self._points(columns, np.arange(len(columns["rgb"])))[0]
+        return to_original_frame(points[..., :2], "keypoints2d", columns)
+
+    def predict_25d(self, X: Any) -> Pose25DPrediction:
+        """Predict 2.5D poses, and how they become absolute.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        predicted : tuple of ndarray
+            ``points`` (n, 21, 3): u, v in px of X's pictures, and relative depth in bones. ``scale`` and
+            ``root_depth`` (n,), mm. ``joints`` (n, 21, 3), mm, in the frame of X's pictures' cameras.
+            ``clamped`` and ``ambiguous`` (n,), bool: rows whose root depth is a makeshift, and rows of which
+            two fit; their counts are ``clamped.sum()`` and ``ambiguous.sum()``.
+        """
+        columns = self._read(X)
+        return self._place(self._points(columns, np.arange(len(columns["rgb"])))[0], columns)
+
+    def predict_heatmaps(self, X: Any) -> Heatmaps:
+        """Return the 2.5D heatmaps of the last stage.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows as in ``fit``, as many as fit into memory.
+
+        Returns
+        -------
+        maps : tuple of ndarray
+            ``joints`` and ``depths``, each (n, 21, height, width), float32: where each joint is, and its
+            depth (bones) times that.
+
+        Raises
+        ------
+        InputError
+            If the head is holistic, which has none.
+        """
+        columns = self._read(X)
+        self._require_maps("heatmap")
+
+        def read(answer: Maps25D, _: Any) -> Any:
+            return answer.heatmaps, answer.depth_maps
+
+        return Heatmaps(*self._apply(columns, np.arange(len(columns["rgb"])), read))
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Embed rows: the features of the smallest resolution, averaged over the picture.
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        Z : ndarray of shape (n, n_features), float32
+            ``width`` features, half as many of a fast network; those of the trunk of a holistic one.
+        """
+        columns = self._read(X)
+        rows = np.arange(len(columns["rgb"]))
+        return self._apply(columns, rows, lambda _, features: (features,))[0]
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the coefficient of determination of the predictions of y.
+
+        Poses are compared relative to the root where it is given, coordinates weigh by their variance, and
+        unknown ones (NaN) are left out. See `skhand.metrics` for errors in mm.
+
+        Parameters
+        ----------
+        X, y : array-like
+            Rows as in ``fit``.
+
+        Returns
+        -------
+        r2 : float
+        """
+        predicted = self.predict(X)
+        y = read_target(y, len(predicted))
+        if y.shape[1:] != self.y_shape_:
+            raise InputError(f"y: expected targets of shape {self.y_shape_} as fitted, got {y.shape[1:]}.")
+        rooted = [self._rooted(part.reshape(-1, len(JOINTS), 3)) for part in (y, predicted)]
+        return variance_weighted_r2(*(part.reshape(len(y), -1) for part in rooted))
+
+    # ------------------------------------------------------------------ inside
+
+    def _read(self, X: Any) -> dict[str, Any]:
+        """Check X against what was fitted; return its columns."""
+        check_is_fitted(self)
+        return self._reader(True).read_rows(X, "rgb", "keypoints2d")
+
+    def _require_maps(self, name: str) -> None:
+        check_option(self.module_.heatmap, name, ("latent", "direct"))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.module_.n_features
+
+    # ------------------------------------------------------------------ training
+
+    _paper_augment = AUGMENT
+    _reader_type = HeatmapReader
+    _main_term = "the places"
+
+    def _validate_parameters(self) -> Any:
+        for name in _COUNTS:
+            check_number(getattr(self, name), name, integer=True, low=1)
+        for name in ("lr", "sigma", "beta"):
+            check_number(getattr(self, name), name, low=0, include_low=False)
+        check_number(self.alpha, "alpha", low=0)
+        check_option(self.heatmap, "heatmap", HEATMAPS)
+        check_option(self.backbone, "backbone", BACKBONES)
+        check_option(self.fast, "fast", (True, False))
+        corner = np.zeros((1, len(JOINTS), 3))
+        root_position(corner, self.root)
+        bone_length(corner, self.bone)
+        if self.mean_bones is not None:
+            bones = check_shape(self.mean_bones, "mean_bones", (len(BONES),)).astype(np.float64)
+            if not ((bones > 0) & np.isfinite(bones)).all():
+                raise InputError(f"mean_bones: expected lengths above 0 (mm), got {bones.tolist()}.")
+        return super()._validate_parameters()
+
+    def _pairs(self, source: str) -> list[tuple[str, str]]:
+        return [("rgb", "pose3d")]
+
+    def _settle(self, data: TrainingData, goes_on: bool) -> None:
+        """Set what the depths are measured in."""
+        if not goes_on:
+            self.bone_ = tuple(self.bone)
+
+    def _start(self, run: Run) -> None:
+        """Learn mean bones, the scale column's meaning and a typical root depth from the training rows."""
+        if not run.goes_on:
+            self.architecture_ = self._architecture()
+            self.codecs_ = {"rgb": MODALITIES["rgb"].fit_codec({}, run.data.rows, CodecSettings())}
+        if run.goes_on and run.one_epoch:
+            return
+        columns, rows = run.data.columns, run.data.rows
+        names = ["pose3d", "camera", "relative_depth", *self._given_columns(columns)]
+        some = {name: np.asarray(columns[name])[rows] for name in names if columns[name] is not None}
+        bones = mean_bone_lengths(some["pose3d"]) if self.mean_bones is None else self.mean_bones
+        self.mean_bones_ = np.array(bones, dtype=np.float64)
+        self.root_depth_, self.n_ambiguous_ = root_depth_prior(some, self.root_, self.bone_)
+        self.scale_ratio_ = scale_ratio(some, self.bone_) if "scale" in self.given_ else 1.0
+        if abs(self.scale_ratio_ - 1) > 0.01:
+            warn_user(
+                f"scale: X's column is not the length of bone={self.bone_!r}, which is "
+                f"{self.scale_ratio_:.3g} times as long (median); predictions take this for every hand.",
+                TrainingWarning,
+            )
+        off = root_distance(some, self.root_) if "root" in some else 0.0
+        if off > 1:
+            warn_user(
+                f"root: X's column is not the position of root={self.root_!r} in y, but {off:.3g} mm from it "
+                "(median); predictions take its depth for that root's.",
+                TrainingWarning,
+            )
+
+    def _architecture(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _MAPS}
+
+    def _fitted_and_wanted(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        fitted, wanted = super()._fitted_and_wanted()
+        return {**fitted, "bone": self.bone_}, {**wanted, "bone": tuple(self.bone)}
+
+    def _build_module(self, pretrained: bool) -> Pose25DNet:
+        size = (self.input_shape_[0], self.input_shape_[1])
+        made = dict(self.architecture_)
+        return Pose25DNet(
+            made.pop("heatmap"), len(JOINTS), size, beta=self.beta, side="side" in self.given_, **made
+        )
+
+    def _set_aside(self, data: TrainingData) -> TrainingData:
+        measured = self._reader(False)._find_measured(data.columns, data.described)
+        return data.set_aside(np.intersect1d(measured, data.rows), self.validation_fraction, self._split_seed)
+
+    def _enter_stage(self, name: str | None, n_epochs: int, n_done: int, run: Run) -> Stage:
+        objective = HeatmapObjective(
+            self.alpha,
+            self.sigma,
+            codecs=self.codecs_,
+            augment=run.augment,
+            use_side="side" in self.given_,
+            dtype=run.dtype,
+        )
+        falls = self.lr_schedule == "cosine" and not run.one_epoch
+        return Stage(
+            objective,
+            {"hands": run.data.rows},
+            self.lr,
+            self.batch_size,
+            n_epochs,
+            descent=(n_epochs, 0) if falls else None,
+        )
+
+    def _finish(self, data: TrainingData) -> None:
+        """Nothing follows from the trained weights."""
+
+    def _count_operations(self, columns: dict[str, Any]) -> float:
+        """Return the floating-point operations of a row's prediction."""
+        one = np.zeros(1, dtype=int)
+        return count_operations(lambda: self._points(columns, one)) / self._chunk_rows
+
+    def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
+        """Median over rows of the joints' mean error relative to the root, mm.
+
+        The root's depth magnifies the error of one bone: absolute errors rise and fall while all that is
+        learned improves. And a few rows would decide a mean.
+        """
+        some = {name: np.asarray(columns[name])[rows] for name in ["camera", *self._given_columns(columns)]}
+        joints = self._place(self._points(columns, rows)[0], some).joints
+        found, true = (
+            poses - root_position(poses, self.root_)[:, None] for poses in (joints, columns["pose3d"][rows])
+        )
+        off = np.linalg.norm(found - true, axis=2)
+        return float(np.median(np.nanmean(off[np.isfinite(off).any(axis=1)], axis=1)))
+
+    def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:
+        return [("depth_gradient", "alpha", self.alpha, "the depths' loss")]
+
+    # ------------------------------------------------------------------ prediction
+
+    @property
+    def _chunk_rows(self) -> int:
+        return _CPU_ROWS if self.device_.type == "cpu" else int(self.batch_size)
+
+    def _apply(
+        self, columns: dict[str, Any], rows: np.ndarray, function: Callable[..., Any]
+    ) -> list[np.ndarray]:
+        """Call a function on the network's last answer and features of rows."""
+        names = ["rgb", *(["side"] if "side" in self.given_ else [])]
+
+        def read(part: np.ndarray) -> Any:
+            batch = fetch(columns, names, part, self.device_)
+            answers, features = self.module_(self.codecs_["rgb"].encode(batch), one_hot_side(batch))
+            return function(answers[-1], features)
+
+        return self._in_chunks(rows, self._chunk_rows, read)
+
+    def _points(self, columns: dict[str, Any], rows: np.ndarray, spread: bool = False) -> list[np.ndarray]:
+        """2.5D poses (n, 21, 3) and, with ``spread``, the covariance (n, 21, 3, 3) of their maps, float64."""
+        latent = self.module_.heatmap == "latent"
+
+        def read(answer: Maps25D, _: Any) -> Any:
+            return (answer.points, map_spread(answer, latent)) if spread else (answer.points,)
+
+        return [array.astype(np.float64) for array in self._apply(columns, rows, read)]
+
+    def _given_columns(self, columns: dict[str, Any]) -> list[str]:
+        """What is given and there, of the columns that place a hand."""
+        return [name for name in ("root", "scale") if name in self.given_ and name in columns]
+
+    def _place(self, points: np.ndarray, columns: dict[str, Any]) -> Pose25DPrediction:
+        """Absolute poses in the rows' own frames."""
+        scale = root_depth = None
+        if "scale" in self.given_:
+            require_given(columns, ("scale",))
+            scale = np.asarray(columns["scale"], dtype=np.float64) * self.scale_ratio_
+        if "root" in self.given_ and "root" in columns:
+            root_depth = np.asarray(columns["root"], dtype=np.float64)[:, 2]
+            if not (root_depth > 0).all():
+                raise SideInformationError(
+                    "X: given 'root' needs positions (mm) before the camera in the column root."
+                )
+        return place_hands(
+            points,
+            require_camera(columns),
+            self.mean_bones_,
+            self.root_depth_,
+            root=self.root_,
+            bone=self.bone_,
+            scale=scale,
+            root_depth=root_depth,
+        )
+
+    def _rooted(self, poses: np.ndarray) -> np.ndarray:
+        return poses - root_position(poses, self.root_)[:, None] if "root" in self.given_ else poses
