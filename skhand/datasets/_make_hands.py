@@ -9,12 +9,13 @@ from sklearn.utils import Bunch, check_random_state
 
 from skhand._columns import LazyColumn
 from skhand._validation import check_number, check_option
-from skhand.datasets._hands.gestures import GESTURES
-from skhand.datasets._hands.kinematics import ANGLES
-from skhand.datasets._hands.settings import check_settings
-from skhand.datasets._hands.source import HandSource
+from skhand.datasets._backgrounds import background_files
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
+from skhand.rendering.gestures import GESTURES
+from skhand.rendering.kinematics import ANGLES
+from skhand.rendering.settings import check_settings
+from skhand.rendering.source import HandSource
 from skhand.skeleton import JOINTS
 
 __all__ = ["HAND_PRESETS", "make_hands"]
@@ -232,7 +233,7 @@ def make_hands(
         skin=skin,
         sleeves=sleeves,
         light=light,
-        backgrounds=backgrounds,
+        backgrounds=_check_backgrounds(backgrounds),
         occluders=occluders,
         blur=blur,
         noise=noise,
@@ -295,3 +296,10 @@ def _check_images(images: Any) -> tuple[str, ...]:
         raise InputError(f"images: expected a tuple of names out of {_IMAGES}, got {images!r}.")
     wanted = [check_option(name, "images", _IMAGES) for name in images]
     return tuple(name for name in _IMAGES if name in wanted)
+
+
+def _check_backgrounds(backgrounds: Any) -> Any:
+    """Return the names of the picture files in a folder, or what is no folder as it came."""
+    if backgrounds is None or (isinstance(backgrounds, str) and backgrounds == "procedural"):
+        return backgrounds
+    return tuple(str(path.resolve()) for path in background_files(backgrounds))

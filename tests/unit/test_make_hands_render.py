@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from skhand.datasets import make_hands
-from skhand.datasets._hands.cones import NEIGHBOURS, PARTS
-from skhand.datasets._hands.source import HandSource, _palmar
-from skhand.datasets._hands.tracing import Hits, Scene, smooth, trace
+from skhand.rendering.cones import NEIGHBOURS, PARTS
+from skhand.rendering.source import HandSource, _palmar
+from skhand.rendering.tracing import Hits, Scene, smooth, trace
 
 SIZE = 28
 

@@ -8,22 +8,22 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from skhand.datasets._hands.arm import draw_forearms
-from skhand.datasets._hands.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
-from skhand.datasets._hands.camera import draw_rotations, draw_views
-from skhand.datasets._hands.cones import FRAME, build_cones
-from skhand.datasets._hands.draws import Draws
-from skhand.datasets._hands.gestures import draw_poses
-from skhand.datasets._hands.kinematics import forward_kinematics
-from skhand.datasets._hands.occluders import OCCLUDER_DRAWS, Occluders, cover_with, plan_occluders
-from skhand.datasets._hands.photograph import draw_finish, draw_light, finish
-from skhand.datasets._hands.pictures import PICTURE_DRAWS, read_backgrounds
-from skhand.datasets._hands.sensor import SENSOR_DRAWS, STRUCTURED_LIGHT, TIME_OF_FLIGHT, draw_sensor, sense
-from skhand.datasets._hands.settings import MOST_SUBJECTS, Settings
-from skhand.datasets._hands.shading import shade
-from skhand.datasets._hands.skin import Look
-from skhand.datasets._hands.subjects import Subjects, draw_subjects
-from skhand.datasets._hands.tracing import Scene, first_hit, smooth, trace
+from skhand.rendering.arm import draw_forearms
+from skhand.rendering.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
+from skhand.rendering.camera import draw_rotations, draw_views
+from skhand.rendering.cones import FRAME, build_cones
+from skhand.rendering.draws import Draws
+from skhand.rendering.gestures import draw_poses
+from skhand.rendering.kinematics import forward_kinematics
+from skhand.rendering.occluders import OCCLUDER_DRAWS, Occluders, cover_with, plan_occluders
+from skhand.rendering.photograph import draw_camera_effects, draw_light, take_photograph
+from skhand.rendering.pictures import PICTURE_DRAWS, read_backgrounds
+from skhand.rendering.sensor import SENSOR_DRAWS, STRUCTURED_LIGHT, TIME_OF_FLIGHT, draw_sensor, sense
+from skhand.rendering.settings import MOST_SUBJECTS, Settings
+from skhand.rendering.shading import shade
+from skhand.rendering.skin import Look
+from skhand.rendering.subjects import Subjects, draw_subjects
+from skhand.rendering.tracing import Scene, first_hit, smooth, trace
 
 __all__ = ["HandSource", "Poses"]
 
@@ -222,7 +222,9 @@ class HandSource:
         if ground is not None and layer is not None:
             chosen = self.settings
             options = {name: getattr(chosen, name) for name in ("blur", "noise", "motion", "jpeg")}
-            made["rgb"] = finish(layer, mask | cover, ground, draw_finish(draws), self.seed, rows, **options)
+            made["rgb"] = take_photograph(
+                layer, mask | cover, ground, draw_camera_effects(draws), self.seed, rows, **options
+            )
         pictures = {name: picture.cpu().numpy() for name, picture in made.items()}
         for picture in pictures.values():
             picture[rig.poses.is_left] = picture[rig.poses.is_left][:, :, ::-1]
