@@ -2,6 +2,7 @@
 
 from skhand.datasets._dexter_object import load_dexter_object
 from skhand.datasets._ego_dexter import load_ego_dexter
+from skhand.datasets._endless import EndlessHands
 from skhand.datasets._freihand import load_freihand
 from skhand.datasets._icvl import load_icvl
 from skhand.datasets._make_hands import HAND_PRESETS, make_hands
@@ -19,6 +20,7 @@ __all__ = [
     "GESTURES",
     "HAND_PRESETS",
     "DatasetReport",
+    "EndlessHands",
     "load_dexter_object",
     "load_ego_dexter",
     "load_freihand",

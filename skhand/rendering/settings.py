@@ -16,7 +16,7 @@ from skhand.rendering.gestures import GESTURES
 __all__ = ["MOST_SUBJECTS", "Settings", "check_settings"]
 
 MOST_SUBJECTS = 2**20
-"""From here on the numbers of people stand for those of the sensor domain."""
+"""From here on the numbers of people stand for those of the real domain."""
 _SHARES = ("sleeves", "occluders", "motion")
 
 
@@ -67,7 +67,7 @@ def check_settings(**given: Any) -> Settings:
         check_number(given[name], name, low=0.0, high=1.0)
     for name in ("shape", "blur", "noise"):
         check_number(given[name], name, low=0.0, high=3.0)
-    check_option(given["domain"], "domain", ("clean", "sensor"))
+    check_option(given["domain"], "domain", ("synthetic", "real"))
     check_option(given["sensor"], "sensor", ("structured_light", "time_of_flight"))
     return Settings(
         **{

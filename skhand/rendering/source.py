@@ -34,7 +34,7 @@ _PIXELS, _PIXELS_ON_GPU = 2**17, 2**21
 _HIDDEN = 15.0
 _SENSORS = {"structured_light": STRUCTURED_LIGHT, "time_of_flight": TIME_OF_FLIGHT}
 _SHAPED = np.array([1.08, 1.04, 1.05])
-"""The sensor domain's hands are other people's, and thicker: factors on fingers, palm and arm."""
+"""The real domain's hands are other people's, and thicker: factors on fingers, palm and arm."""
 
 
 @dataclass
@@ -119,8 +119,20 @@ class HandSource:
         names = Poses.__dataclass_fields__
         return Poses(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
-    def pictures(self, rows: np.ndarray, images: tuple[str, ...]) -> dict[str, np.ndarray]:
+    @property
+    def picture_types(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
+        """Shape and dtype of a row's pictures, by name."""
+        size = self.settings.image_size
+        return {
+            "rgb": ((size, size, 3), np.uint8),
+            "depth": ((size, size), np.float32),
+            "mask": ((size, size), np.bool_),
+        }
+
+    def make(self, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Render the named pictures of the rows, all from one pass.
+
+        Several threads may do so at once.
 
         Returns
         -------
@@ -128,26 +140,21 @@ class HandSource:
             "rgb" (n, size, size, 3) uint8, "depth" (n, size, size) float32 in mm with 0 for the
             background, "mask" (n, size, size) bool.
         """
-        size = self.settings.image_size
-        shapes = {
-            "rgb": ((size, size, 3), np.uint8),
-            "depth": ((size, size), np.float32),
-            "mask": ((size, size), bool),
-        }
-        out = {name: np.empty((len(rows), *shapes[name][0]), shapes[name][1]) for name in images}
+        size, types = self.settings.image_size, self.picture_types
+        out = {name: np.empty((len(rows), *types[name][0]), types[name][1]) for name in names}
         pixels = _PIXELS if self.settings.device == "cpu" else _PIXELS_ON_GPU
         step, start = max(1, pixels // (size * size)), 0
         _keep_memory()
         with torch.inference_mode():
             for posed in _chunks(rows, max(_RIGS, step)):
                 rig = self._rig(posed)
-                ground = self._ground(posed, rig.subjects.skin) if "rgb" in images else None
+                ground = self._ground(posed, rig.subjects.skin) if "rgb" in names else None
                 for first in range(0, len(posed), step):
                     part = slice(first, first + step)
                     behind = None if ground is None else ground[part]
-                    made = self._render(rig.part(part), posed[part], images, behind)
+                    made = self._render(rig.part(part), posed[part], names, behind)
                     stop = start + len(posed[part])
-                    for name in images:
+                    for name in names:
                         out[name][start:stop] = made[name]
                     start = stop
         return out
@@ -157,7 +164,7 @@ class HandSource:
         chosen = self.settings
         subject = np.minimum((draws.uniform() * chosen.n_subjects).astype(int), chosen.n_subjects - 1)
         numbers, where = np.unique(subject, return_inverse=True)
-        others = chosen.domain == "sensor"
+        others = chosen.domain == "real"
         people = draw_subjects(self.seed, numbers + others * MOST_SUBJECTS, chosen.shape, chosen.skin)
         if others:
             people = replace(people, thickness=people.thickness * _SHAPED)
@@ -243,7 +250,7 @@ class HandSource:
 
     def _sensed(self, depths: torch.Tensor, rig: _Rig, rows: np.ndarray) -> torch.Tensor:
         """Return the depth pictures as the domain has them."""
-        if self.settings.domain == "clean":
+        if self.settings.domain == "synthetic":
             return depths
         sensor = _SENSORS[self.settings.sensor]
         values = draw_sensor(Draws(self.seed, "sensor", rows, SENSOR_DRAWS), sensor)
