@@ -34,9 +34,9 @@ PICTURES: dict[str, Literal[0, 1]] = {"rgb": 1, "depth": 0, "mask": 0}
 class LazyColumn:
     """Base of the columns whose rows are read when they are asked for.
 
-    A subclass has ``_read(rows)``, which returns the rows (k,) of int as an array (k, ...). If it is built from
-    other columns it has `parts` and `build` instead, so that `read_columns` can read those for several columns
-    at once.
+    A subclass has ``_read(rows)``, which returns the rows (k,) of int as an array (k, ...). If it is built
+    from other columns it has `parts` and `build` instead, so that `read_columns` can read those for several
+    columns at once.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def read_columns(columns: Mapping[str, Any], names: Iterable[str], rows: np.ndar
 
     Columns of one maker, also where others are built from them, are made together and each row only once.
     Several threads may read at once; what a row is read with, and by how many threads, changes no bit of it.
-    Where pictures are changed after they are read, those of all rows are in memory: ask for a batch at a time.
+    Where pictures are changed after they are read, all rows' are in memory at once: ask for a batch.
 
     Parameters
     ----------

@@ -91,9 +91,9 @@ class EndlessHands(HandFrames):
     def at_epoch(self, epoch: int) -> HandFrames:
         """Return the table of an epoch: as many rows as there are here, of the same columns.
 
-        An epoch is the same bit by bit whenever it is asked for, and epoch 0 is this table. Its poses are drawn
-        at once, which takes about 0.1 ms a row on one CPU core, 3% of what a colour picture of 64 px takes.
-        Pictures are rendered when they are read. No epoch is kept here.
+        An epoch is the same bit by bit whenever it is asked for, and epoch 0 is this table. Its poses are
+        drawn at once, which takes about 0.1 ms a row on one CPU core, 3% of what a colour picture of 64 px
+        takes. Pictures are rendered when they are read. No epoch is kept here.
 
         Parameters
         ----------

@@ -180,8 +180,8 @@ def make_hands(
     -------
     hands : Bunch
         ``data`` : HandFrames, or EndlessHands, with the pictures, ``keypoints2d`` (px), ``camera`` (px),
-        ``side``, ``scale`` (bone middle MCP to PIP, mm), ``root`` (palm: mean of wrist and middle MCP, mm), ``box``
-        (px), ``visible`` and ``domain``.
+        ``side``, ``scale`` (bone middle MCP to PIP, mm), ``root`` (palm: mean of wrist and middle MCP, mm),
+        ``box`` (px), ``visible`` and ``domain``.
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, camera frame.
         ``visible`` : ndarray of shape (n_samples, 21), bool: the joint is in the frame and at most 15 mm
         behind the skin that its ray meets first (before seams are
