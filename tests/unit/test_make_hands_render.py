@@ -40,7 +40,7 @@ def dense_depth(scene, image):
 
 def source_of(**settings) -> HandSource:
     """What renders the pictures of make_hands with these arguments."""
-    return make_hands(1, lazy=True, **settings).data.rgb.source
+    return make_hands(1, lazy=True, **settings).data.rgb.maker
 
 
 @pytest.fixture(scope="module")
