@@ -148,7 +148,13 @@ def test_skin_has_no_seams_inside_a_part():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"occluders": 1.0, "motion": 0.5, "jpeg": (20, 40)}, {"domain": "real"}]
+    "options",
+    [
+        {},
+        {"occluders": 1.0, "motion": 0.5, "jpeg": (20, 40)},
+        {"domain": "real"},
+        {"domain": "real", "sensor": "time_of_flight", "backgrounds": None},
+    ],
 )
 def test_pictures_stay_on_their_device_and_do_not_depend_on_the_batch(options):
     names = ("rgb", "depth", "mask")
