@@ -139,7 +139,7 @@ def make_hands(
     light : (float, float), default=(0.25, 1)
         Range of the strength of the light that casts the shadow; there is light from everywhere beside it.
     backgrounds : "procedural", path or None, default="procedural"
-        What is behind the hand in ``rgb``: drawn scenes, pictures (JPEG, PNG) out of a folder, or black.
+        What is behind the hand in ``rgb``: drawn surroundings, JPEGs and PNGs out of a folder, or black.
     occluders : float, default=0.0
         Share of the rows with a thing in front of the hand: in ``rgb`` and ``depth``, cut out of ``mask``,
         and considered in ``visible``.
