@@ -1,7 +1,7 @@
 """Draw a sheet of generated hands, one for each gesture, with their names.
 
     python examples/contact_sheet.py sheet.png
-    python examples/contact_sheet.py depth.png --picture depth --domain sensor
+    python examples/contact_sheet.py depth.png --picture depth --domain real
 
 Needs matplotlib (``pip install "skhand[plot]"``).
 """
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--picture", choices=["rgb", "depth"], default="rgb")
-    parser.add_argument("--domain", choices=["clean", "sensor"], default="clean")
+    parser.add_argument("--domain", choices=["synthetic", "real"], default="synthetic")
     parser.add_argument("--image-size", type=int, default=256, help="px")
     parser.add_argument("--columns", type=int, default=8)
     parser.add_argument("--rotation", type=float, default=60.0, help="largest angle of the view, degrees")

@@ -32,11 +32,11 @@ def generated(
     estimator: SimToRealRegressor, n: int, domain: str, *, rotation: float, distance: list[float], seed: int
 ) -> HandFrames:
     """Right hands with their poses, "real" or "synthetic", in pictures of the size that was fitted."""
-    settings = {**HAND_PRESETS["nyu"], "domain": {"real": "sensor", "synthetic": "clean"}[domain]}
+    settings = {**HAND_PRESETS["nyu"], "domain": domain}
     settings |= {"image_size": estimator.input_shape_[0], "images": (estimator.source_,), "side": "right"}
     settings |= {"rotation": rotation, "distance": distance}
     hands = make_hands(n, **settings, random_state=seed)
-    return hands.data.replace(domain=domain, pose3d=hands.target)
+    return hands.data.replace(pose3d=hands.target)
 
 
 def translations(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from mmap import mmap as _mmap
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -15,10 +15,13 @@ __all__ = [
     "PICTURES",
     "ImageFiles",
     "LazyColumn",
+    "Maker",
+    "MakerColumn",
     "RowsOf",
     "in_memory",
     "is_on_disk",
     "packed",
+    "read_columns",
     "unpacked",
     "unrolled",
 ]
@@ -31,7 +34,9 @@ PICTURES: dict[str, Literal[0, 1]] = {"rgb": 1, "depth": 0, "mask": 0}
 class LazyColumn:
     """Base of the columns whose rows are read when they are asked for.
 
-    A subclass has ``_read(rows)``, which returns the rows (k,) of int as an array (k, ...).
+    A subclass has ``_read(rows)``, which returns the rows (k,) of int as an array (k, ...). If it is built
+    from other columns it has `parts` and `build` instead, so that `read_columns` can read those for several
+    columns at once.
 
     Parameters
     ----------
@@ -50,6 +55,17 @@ class LazyColumn:
         self.shape, self.dtype, self.ndim = shape, np.dtype(dtype), len(shape)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
+        parts = self.parts(rows)
+        if parts is None:
+            raise NotImplementedError
+        return self.build(rows, [_read_rows(*part) for part in parts])
+
+    def parts(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]] | None:
+        """Return the columns, each with the rows of it, that these rows are built from; None if from none."""
+        return None
+
+    def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the rows, built from what was read of their `parts`."""
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -93,10 +109,140 @@ class RowsOf(LazyColumn):
         super().__init__((len(rows), *column.shape[1:]), column.dtype)
         self.column, self.rows = column, rows
 
+    def parts(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+        """Return the column behind, and the rows of it."""
+        return [(self.column, self.rows[rows])]
+
+    def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
+        """Return what was read."""
+        return read[0]
+
+
+class Maker(Protocol):
+    """Makes rows of several columns, all of them in one pass."""
+
+    def make(self, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """Return the rows (k,) of the named columns, each of shape (k, ...).
+
+        A row has the same bits whatever it is made together with, and from however many threads at once.
+        """
+
+
+class MakerColumn(LazyColumn):
+    """One of several columns that a maker makes.
+
+    Parameters
+    ----------
+    maker : Maker
+        What makes the rows. `read_columns` makes the columns of one maker (the same object) together.
+    name : str
+        What the maker calls this column.
+    shape : tuple of int
+        Of the whole column.
+    dtype : dtype
+        Of what is made.
+    first : int, default=0
+        The maker's number of this column's row 0; those of the next rows follow.
+    """
+
+    def __init__(self, maker: Maker, name: str, shape: tuple[int, ...], dtype: Any, first: int = 0):
+        super().__init__(shape, dtype)
+        self.maker, self.name, self.first = maker, name, first
+
     def _read(self, rows: np.ndarray) -> np.ndarray:
-        if len(rows) == 1:  # rows of other sizes than their neighbours' can be read alone
-            return np.asarray(self.column[int(self.rows[rows[0]])])[None]
-        return np.asarray(self.column[self.rows[rows]])
+        return self.maker.make(rows + self.first, (self.name,))[self.name]
+
+
+def read_columns(columns: Mapping[str, Any], names: Iterable[str], rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Read some rows of some columns, each column at once.
+
+    Columns of one maker, also where others are built from them, are made together and each row only once.
+    Several threads may read at once; what a row is read with, and by how many threads, changes no bit of it.
+    Where pictures are changed after they are read, all rows' are in memory at once: ask for a batch.
+
+    Parameters
+    ----------
+    columns : mapping of str to array-like
+        Arrays and lazy columns.
+    names : iterable of str
+        Which to read; those that are not among the columns are left out.
+    rows : ndarray of shape (k,), int
+        Which rows, from 0 to n_rows - 1, in any order and as often as wanted.
+
+    Returns
+    -------
+    read : dict of str to ndarray
+        Each of shape (k, ...).
+
+    Raises
+    ------
+    InputError
+        If ``rows`` are not such numbers.
+    """
+    wanted = {name: columns[name] for name in names if name in columns}
+    rows = _check_rows(rows, wanted)
+    leaves = [leaf for column in wanted.values() for leaf in _leaves(column, rows)]
+    read = iter(_read_leaves(leaves))
+    return {name: _built(column, rows, read) for name, column in wanted.items()}
+
+
+def _check_rows(rows: Any, columns: Mapping[str, Any]) -> np.ndarray:
+    rows = np.asarray(rows)
+    if rows.ndim != 1 or (rows.dtype.kind not in "iu" and rows.size):
+        raise InputError(f"rows: expected integers of shape (k,), got {rows.dtype} of shape {rows.shape}.")
+    rows = rows.astype(np.intp, copy=False)
+    for name, column in columns.items():
+        if rows.size and not (rows.min() >= 0 and rows.max() < len(column)):
+            raise InputError(
+                f"rows: expected 0 to {len(column) - 1} of {name}, got {rows.min()} to {rows.max()}."
+            )
+    return rows
+
+
+def _parts(column: Any, rows: np.ndarray) -> list[tuple[Any, np.ndarray]] | None:
+    return column.parts(rows) if isinstance(column, LazyColumn) else None
+
+
+def _leaves(column: Any, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+    """Return the columns that are built from no others, and their rows, which these rows need."""
+    parts = _parts(column, rows)
+    if parts is None:
+        return [(column, rows)]
+    return [leaf for part in parts for leaf in _leaves(*part)]
+
+
+def _built(column: Any, rows: np.ndarray, read: Iterator[np.ndarray]) -> np.ndarray:
+    """Build the rows from what was read of their leaves, in the order of `_leaves`."""
+    parts = _parts(column, rows)
+    if parts is None:
+        return next(read)
+    return column.build(rows, [_built(*part, read) for part in parts])
+
+
+def _read_leaves(leaves: list[tuple[Any, np.ndarray]]) -> list[np.ndarray]:
+    """Read each leaf; those of one maker together."""
+    together: dict[int, list[int]] = {}
+    read: list[np.ndarray] = [np.empty(0)] * len(leaves)
+    for i, (column, rows) in enumerate(leaves):
+        if isinstance(column, MakerColumn):
+            together.setdefault(id(column.maker), []).append(i)
+        else:
+            read[i] = _read_rows(column, rows)
+    for group in together.values():
+        columns, numbers = [leaves[i][0] for i in group], [leaves[i][0].first + leaves[i][1] for i in group]
+        every, where = np.unique(np.concatenate(numbers), return_inverse=True)
+        made = columns[0].maker.make(every, tuple(dict.fromkeys(column.name for column in columns)))
+        ends = np.cumsum([len(some) for some in numbers])[:-1]
+        for i, column, some in zip(group, columns, np.split(where, ends), strict=True):
+            read[i] = made[column.name][some]
+    return read
+
+
+def _read_rows(column: Any, rows: np.ndarray) -> np.ndarray:
+    """Return the rows (k,) of a column as an array (k, ...)."""
+    if len(rows) == 1:  # rows of other sizes than their neighbours' can be read alone
+        return np.asarray(column[int(rows[0])])[None]
+    return np.asarray(column[rows])
 
 
 def unrolled(column: Any) -> tuple[Any, np.ndarray]:

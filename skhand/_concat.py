@@ -32,13 +32,23 @@ class JoinedColumn(LazyColumn):
         super().__init__((int(ends[-1]), *columns[0].shape[1:]), columns[0].dtype)
         self.columns, self.ends = list(columns), ends
 
-    def _read(self, rows: np.ndarray) -> np.ndarray:
-        read = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        which = np.searchsorted(self.ends, rows, side="right")
-        for i in np.unique(which):
-            start = self.ends[i] - len(self.columns[i])
-            read[which == i] = self.columns[i][rows[which == i] - start]
-        return read
+    def parts(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+        """Return the columns that have some of the rows, and which of theirs these are."""
+        which = self._which(rows)
+        starts = self.ends - [len(column) for column in self.columns]
+        return [(self.columns[i], rows[which == i] - starts[i]) for i in np.unique(which)]
+
+    def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
+        """Put the columns' rows in the order in which they were asked for."""
+        built = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        which = self._which(rows)
+        for i, some in zip(np.unique(which), read, strict=True):
+            built[which == i] = some
+        return built
+
+    def _which(self, rows: np.ndarray) -> np.ndarray:
+        """Return the number of the column that has each row."""
+        return np.searchsorted(self.ends, rows, side="right")
 
 
 def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
@@ -58,7 +68,8 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
     Raises
     ------
     InputError
-        If there is no table, only some tables have a picture or ``side``, or columns differ in shape.
+        If there is no table, or one without end; if only some tables have a picture or ``side``, or columns
+        differ in shape.
 
     Examples
     --------
@@ -72,6 +83,11 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
     tables = list(frames)
     if not tables or not all(isinstance(table, HandFrames) for table in tables):
         raise InputError(f"frames: expected a list of HandFrames, got {describe(frames)}.")
+    if any(hasattr(table, "at_epoch") for table in tables):
+        raise InputError(
+            "frames: expected tables whose rows stay the same, got hands without end; join the table of one "
+            "epoch instead: at_epoch(k)."
+        )
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
     return HandFrames(**{name: _joined(name, tables) for name in names})
 

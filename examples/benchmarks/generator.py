@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from skhand.datasets import make_hands
-from skhand.datasets._hands.contact import overlap
+from skhand.rendering.contact import overlap
 
 _MEMORY = """
 from skhand.datasets import make_hands

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 
 from skhand.datasets import make_hands
-from skhand.datasets._hands.contact import overlap
-from skhand.datasets._hands.draws import Draws
-from skhand.datasets._hands.gestures import draw_poses
-from skhand.datasets._hands.kinematics import LIMITS, forward_kinematics
-from skhand.datasets._hands.subjects import draw_subjects
+from skhand.rendering.contact import overlap
+from skhand.rendering.draws import Draws
+from skhand.rendering.gestures import draw_poses
+from skhand.rendering.kinematics import LIMITS, forward_kinematics
+from skhand.rendering.subjects import draw_subjects
 
 MIRROR = np.array([-1.0, 1.0, 1.0])
 

@@ -1,6 +1,6 @@
 """What simulated depth is worth to SimToRealRegressor: Abdi et al. 2018, Table 1 and Fig. 5.
 
-Generated hands in the framing of a depth camera (a 300 mm window): clean depth is the synthetic domain, the
+Generated hands in the framing of a depth camera (a 300 mm window): exact depth is the synthetic domain, the
 model of a structured-light sensor the real one. The domains show different hands of different people, and all
 hands of some people of the real domain are held out, others for each seed. Given: T.
 
@@ -121,16 +121,16 @@ def read(args: argparse.Namespace) -> Hands:
     """Both domains, rendered once."""
     path = args.out / "hands.joblib"
     if not path.exists():
-        sensor = {**HAND_PRESETS["nyu"], "images": ("depth",), "distance": args.distance}
+        framed = {**HAND_PRESETS["nyu"], "images": ("depth",), "distance": args.distance}
         common = {
             "image_size": args.image_size,
             "n_subjects": args.n_subjects,
             "rotation": args.rotation,
             "side": "right",
         }
-        clean = make_hands(args.n_samples, **common, **{**sensor, "domain": "clean"}, random_state=0)
-        real = make_hands(args.n_samples, **common, **sensor, random_state=1)
-        save(Hands(clean.data, clean.target, real.data, real.target, real.groups), path)
+        synthetic = make_hands(args.n_samples, **common, **{**framed, "domain": "synthetic"}, random_state=0)
+        real = make_hands(args.n_samples, **common, **framed, random_state=1)
+        save(Hands(synthetic.data, synthetic.target, real.data, real.target, real.groups), path)
     return joblib.load(path)
 
 

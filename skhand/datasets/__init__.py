@@ -2,8 +2,8 @@
 
 from skhand.datasets._dexter_object import load_dexter_object
 from skhand.datasets._ego_dexter import load_ego_dexter
+from skhand.datasets._endless import EndlessHands
 from skhand.datasets._freihand import load_freihand
-from skhand.datasets._hands.gestures import GESTURES
 from skhand.datasets._icvl import load_icvl
 from skhand.datasets._make_hands import HAND_PRESETS, make_hands
 from skhand.datasets._mpii_nzsl import load_mpii_nzsl
@@ -14,11 +14,13 @@ from skhand.datasets._rhd import load_rhd
 from skhand.datasets._stb import load_stb
 from skhand.datasets._synth_hands import load_synth_hands
 from skhand.datasets._verify import verify
+from skhand.rendering.gestures import GESTURES
 
 __all__ = [
     "GESTURES",
     "HAND_PRESETS",
     "DatasetReport",
+    "EndlessHands",
     "load_dexter_object",
     "load_ego_dexter",
     "load_freihand",

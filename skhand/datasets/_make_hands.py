@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
-from skhand._columns import LazyColumn
 from skhand._validation import check_number, check_option
-from skhand.datasets._hands.gestures import GESTURES
-from skhand.datasets._hands.kinematics import ANGLES
-from skhand.datasets._hands.settings import check_settings
-from skhand.datasets._hands.source import HandSource
+from skhand.datasets._backgrounds import background_files
+from skhand.datasets._endless import EndlessHands, lazy_pictures, place_hands
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
+from skhand.rendering.gestures import GESTURES
+from skhand.rendering.kinematics import ANGLES
+from skhand.rendering.settings import check_settings
+from skhand.rendering.source import HandSource
 from skhand.skeleton import JOINTS
 
 __all__ = ["HAND_PRESETS", "make_hands"]
@@ -31,14 +32,14 @@ HAND_PRESETS: dict[str, dict[str, Any]] = {
         "images": ("depth", "mask"),
         "framing": 300.0,
         "distance": (710.0, 1040.0),
-        "domain": "sensor",
+        "domain": "real",
         "sensor": "structured_light",
     },
     "icvl": {
         "images": ("depth", "mask"),
         "framing": 300.0,
         "distance": (260.0, 400.0),
-        "domain": "sensor",
+        "domain": "real",
         "sensor": "time_of_flight",
     },
 }
@@ -71,29 +72,6 @@ right hand.
 """
 
 
-class RenderedColumn(LazyColumn):
-    """Pictures of generated hands, rendered when rows are asked for.
-
-    Parameters
-    ----------
-    source : HandSource
-        What makes the rows.
-    name : {"rgb", "depth", "mask"}
-        Which picture.
-    n_samples : int
-        How many rows.
-    """
-
-    def __init__(self, source: HandSource, name: str, n_samples: int):
-        self.source, self.name = source, name
-        size = source.settings.image_size
-        dtype = {"rgb": np.uint8, "depth": np.float32, "mask": np.bool_}[name]
-        super().__init__((n_samples, size, size, 3) if name == "rgb" else (n_samples, size, size), dtype)
-
-    def _read(self, rows: np.ndarray) -> np.ndarray:
-        return self.source.pictures(rows, (self.name,))[self.name]
-
-
 def make_hands(
     n_samples: int = 1000,
     *,
@@ -115,9 +93,10 @@ def make_hands(
     noise: float = 1.0,
     motion: float = 0.0,
     jpeg: tuple[float, float] | None = None,
-    domain: str = "clean",
+    domain: str = "synthetic",
     sensor: str = "structured_light",
     lazy: bool = False,
+    endless: bool = False,
     device: str = "cpu",
     random_state: Any = None,
     return_X_y: bool = False,
@@ -160,7 +139,7 @@ def make_hands(
     light : (float, float), default=(0.25, 1)
         Range of the strength of the light that casts the shadow; there is light from everywhere beside it.
     backgrounds : "procedural", path or None, default="procedural"
-        What is behind the hand in ``rgb``: drawn scenes, pictures (JPEG, PNG) out of a folder, or black.
+        What is behind the hand in ``rgb``: drawn surroundings, JPEGs and PNGs out of a folder, or black.
     occluders : float, default=0.0
         Share of the rows with a thing in front of the hand: in ``rgb`` and ``depth``, cut out of ``mask``,
         and considered in ``visible``.
@@ -172,16 +151,23 @@ def make_hands(
         pictures, nothing is seen of it.
     jpeg : (float, float) or None, default=None
         Range of the JPEG quality, 1 to 100, that ``rgb`` goes through; None leaves it as it is.
-    domain : {"clean", "sensor"}, default="clean"
-        Depth as it is, or as a depth camera measures it: quantised, noisy, with holes and flying pixels;
-        the people's hands are shaped otherwise too. It is X's column ``domain``: "synthetic" for clean depth
-        and "sensor".
+    domain : {"synthetic", "real"}, default="synthetic"
+        Depth as it is, or as a depth camera measures it: quantised, noisy, with holes and flying pixels; the
+        people's hands are shaped otherwise too. "real" is generated as well: it stands in for what a real
+        camera takes, and is no replacement for it; colour pictures are the same in both. X's column
+        ``domain`` has the same word.
     sensor : {"structured_light", "time_of_flight"}, default="structured_light"
-        Which depth camera.
+        Which depth camera "real" stands in for.
     lazy : bool, default=False
         Whether the pictures are rendered when they are asked for, the same ones bit by bit, instead of
-        all at once; each column then renders for itself. A row takes about 1 kB, so a fit may take millions;
-        `partial_fit` on the hands of one ``random_state`` after the other has no end.
+        all at once. A fit renders the columns that it reads together; a column that is read by itself is
+        rendered for itself. A row takes about 1 kB, so a fit may take millions.
+    endless : bool, default=False
+        Whether the hands have no end: ``data`` is then an `EndlessHands`, whose ``at_epoch(k)`` has the rows
+        k * n_samples to (k + 1) * n_samples - 1 of the same ``random_state``, so that no row comes twice. All
+        else that is returned is of epoch 0, which is what the same arguments give without ``endless``. Poses
+        are the column ``pose3d``, so that ``fit(data)`` needs no y. It takes ``lazy=True``, and no
+        ``return_X_y``.
     device : str, default="cpu"
         Where to render; "auto" is a GPU if there is one. Pictures agree bit by bit on one device only.
     random_state : int, RandomState instance or None, default=None
@@ -193,9 +179,9 @@ def make_hands(
     Returns
     -------
     hands : Bunch
-        ``data`` : HandFrames with the pictures, ``keypoints2d`` (px), ``camera`` (px), ``side``,
-        ``scale`` (bone middle MCP to PIP, mm), ``root`` (palm: mean of wrist and middle MCP, mm), ``box``
-        (px), ``visible`` and ``domain``.
+        ``data`` : HandFrames, or EndlessHands, with the pictures, ``keypoints2d`` (px), ``camera`` (px),
+        ``side``, ``scale`` (bone middle MCP to PIP, mm), ``root`` (palm: mean of wrist and middle MCP, mm),
+        ``box`` (px), ``visible`` and ``domain``.
         ``target`` : ndarray of shape (n_samples, 21, 3), mm, camera frame.
         ``visible`` : ndarray of shape (n_samples, 21), bool: the joint is in the frame and at most 15 mm
         behind the skin that its ray meets first (before seams are
@@ -219,6 +205,7 @@ def make_hands(
     ((4, 32, 32, 3), (4, 21, 3))
     """
     check_number(n_samples, "n_samples", integer=True, low=1)
+    _check_endless(endless, lazy, return_X_y)
     images = _check_images(images)
     settings = check_settings(
         image_size=image_size,
@@ -232,7 +219,7 @@ def make_hands(
         skin=skin,
         sleeves=sleeves,
         light=light,
-        backgrounds=backgrounds,
+        backgrounds=_check_backgrounds(backgrounds),
         occluders=occluders,
         blur=blur,
         noise=noise,
@@ -244,29 +231,14 @@ def make_hands(
     )
     seed = int(check_random_state(random_state).randint(0, 2**31 - 1))
     source = HandSource(seed, settings)
-    poses = source.poses(np.arange(n_samples))
-    joints, camera, box = poses.joints.copy(), poses.camera.copy(), poses.box.copy()
-    left = poses.is_left
-    joints[left, :, 0] *= -1
-    camera[left, 0, 2] = image_size - 1 - camera[left, 0, 2]
-    box[left, 0] = image_size - 1 - (box[left, 0] + box[left, 2])
-    flat = joints[..., :2] / joints[..., 2:]
-    keypoints = flat * camera[:, None, [0, 1], [0, 1]] + camera[:, None, :2, 2]
-    if lazy:
-        pictures: dict[str, Any] = {name: RenderedColumn(source, name, n_samples) for name in images}
+    poses, columns = place_hands(source, np.arange(n_samples))
+    joints = columns.pop("pose3d")
+    if endless:
+        data: HandFrames = EndlessHands(source, images, int(n_samples))
+    elif lazy:
+        data = HandFrames(**lazy_pictures(source, images, int(n_samples)), **columns)
     else:
-        pictures = dict(source.pictures(np.arange(n_samples), images)) if images else {}
-    data = HandFrames(
-        **pictures,
-        keypoints2d=keypoints,
-        camera=camera,
-        side=np.where(left, "left", "right"),
-        scale=np.linalg.norm(joints[:, 10] - joints[:, 9], axis=1),
-        root=0.5 * (joints[:, 0] + joints[:, 9]),
-        box=box,
-        visible=poses.visible,
-        domain=np.full(n_samples, "synthetic" if domain == "clean" else "sensor"),
-    )
+        data = HandFrames(**source.make(np.arange(n_samples), images), **columns)
     if return_X_y:
         return data, joints
     return Bunch(
@@ -295,3 +267,23 @@ def _check_images(images: Any) -> tuple[str, ...]:
         raise InputError(f"images: expected a tuple of names out of {_IMAGES}, got {images!r}.")
     wanted = [check_option(name, "images", _IMAGES) for name in images]
     return tuple(name for name in _IMAGES if name in wanted)
+
+
+def _check_endless(endless: Any, lazy: Any, return_X_y: Any) -> None:
+    check_option(endless, "endless", (True, False))
+    if endless and not lazy:
+        raise InputError(
+            "endless: expected lazy=True with it, as not all pictures can be rendered; got False."
+        )
+    if endless and return_X_y:
+        raise InputError(
+            "endless: expected return_X_y=False with it, as a y would be of epoch 0 alone, and data has the "
+            "poses as its column pose3d; got True."
+        )
+
+
+def _check_backgrounds(backgrounds: Any) -> Any:
+    """Return the names of the picture files in a folder, or what is no folder as it came."""
+    if backgrounds is None or (isinstance(backgrounds, str) and backgrounds == "procedural"):
+        return backgrounds
+    return tuple(str(path.resolve()) for path in background_files(backgrounds))

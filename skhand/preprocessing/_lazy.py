@@ -38,10 +38,24 @@ class ChangedColumn(LazyColumn):
         self.change = change
         super().__init__((len(self.rows), *row_shape), dtype)
 
+    def parts(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]] | None:
+        """Return the column behind, and the rows of it, where it is lazy and its pictures have one size."""
+        if not isinstance(self.column, LazyColumn) or None in self.column.shape:
+            return None
+        return [(self.column, self.rows[rows])]
+
+    def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
+        """Change the pictures that were read."""
+        return self._changed(rows, lambda part: read[0][part])
+
     def _read(self, rows: np.ndarray) -> np.ndarray:
+        return self._changed(rows, lambda part: _pictures(self.column, self.rows[rows[part]]))
+
+    def _changed(self, rows: np.ndarray, pictures: Callable[[slice], Pictures]) -> np.ndarray:
+        """Return the pictures of the rows, changed, few of them at a time."""
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for part in chunks(len(rows)):
-            self.change(_pictures(self.column, self.rows[rows[part]]), rows[part], out[part])
+            self.change(pictures(part), rows[part], out[part])
         return out
 
 

@@ -111,7 +111,7 @@ def test_pictures_of_a_fitted_estimator(tmp_path, monkeypatch, source):
     pytest.importorskip("matplotlib")
     parts = [
         make_hands(4, image_size=16, images=(source,), domain=domain, random_state=0)
-        for domain in ("clean", "sensor")
+        for domain in ("synthetic", "real")
     ]
     X = concat_frames([part.data for part in parts])
     options = {"width": 1, "max_iter": 1, "batch_size": 2, "given": ("root",), "random_state": 0}

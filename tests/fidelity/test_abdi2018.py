@@ -402,7 +402,7 @@ DEPTH = {
 def test_the_rows_of_table_1_are_parameter_settings(row):
     settings, fronts, labelled = ROWS[row]
     options = {"image_size": SIZE, "images": ("depth",), "random_state": 0}
-    synthetic, real = make_hands(8, **options), make_hands(8, domain="sensor", **options)
+    synthetic, real = make_hands(8, **options), make_hands(8, domain="real", **options)
     X = concat_frames([synthetic.data, real.data])
     y = np.concatenate([synthetic.target, real.target])
     y[8 + round(8 * labelled) :] = np.nan

@@ -15,7 +15,7 @@ from numpydoc.docscrape import ClassDoc, FunctionDoc
 import skhand
 
 # rooms that no user enters: a line may do there, but a list of parameters must be the true one
-INNER = ("skhand.nn", "skhand.training")
+INNER = ("skhand.nn", "skhand.rendering", "skhand.training")
 _DEFAULT = re.compile(r"default\s*[=:]?\s*(?P<value>.+)$")
 
 

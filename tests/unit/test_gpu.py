@@ -65,7 +65,7 @@ def test_bfloat16_learns_as_well_as_float32(fitted, hands):
     assert errors["auto"] < 1.1 * errors["float32"]
 
 
-@pytest.mark.parametrize("options", [{}, {"occluders": 1.0, "motion": 0.5}, {"domain": "sensor"}])
+@pytest.mark.parametrize("options", [{}, {"occluders": 1.0, "motion": 0.5}, {"domain": "real"}])
 def test_hands_rendered_on_the_gpu_are_those_of_the_processor(options):
     here = make_hands(24, image_size=64, random_state=0, **options).data
     there = make_hands(24, image_size=64, random_state=0, device="cuda", lazy=True, **options).data
@@ -131,11 +131,11 @@ def sim_to_real(monkeypatch, replayed, **options):
             patched.setattr(kind, "step", counted)
             patched.setattr(kind, "replayable", replayed)
         settings = {"image_size": 32, "side": "right", "rotation": 30, "images": ("depth",)}
-        clean, real = (
-            make_hands(64, domain=name, random_state=0, **settings) for name in ("clean", "sensor")
+        synthetic, real = (
+            make_hands(64, domain=name, random_state=0, **settings) for name in ("synthetic", "real")
         )
-        X = concat_frames([clean.data, real.data])
-        y = np.concatenate([clean.target, np.full_like(real.target, np.nan)])
+        X = concat_frames([synthetic.data, real.data])
+        y = np.concatenate([synthetic.target, np.full_like(real.target, np.nan)])
         common = {
             "width": 4,
             "given": ("root",),
@@ -168,5 +168,5 @@ def test_replayed_stages_train_as_called_ones(monkeypatch):
 
 
 def _some_rows():
-    real = make_hands(16, image_size=32, side="right", images=("depth",), domain="sensor", random_state=1)
+    real = make_hands(16, image_size=32, side="right", images=("depth",), domain="real", random_state=1)
     return real.data, real.target

@@ -17,7 +17,7 @@ pandas = pytest.importorskip("pandas")
 
 @pytest.fixture(scope="module")
 def hands():
-    return make_hands(24, image_size=16, images=("depth",), domain="sensor", random_state=0)
+    return make_hands(24, image_size=16, images=("depth",), domain="real", random_state=0)
 
 
 @pytest.fixture(scope="module")

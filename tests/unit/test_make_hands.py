@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from skhand.datasets import make_hands
-from skhand.datasets._hands.gestures import GESTURES
-from skhand.datasets._hands.kinematics import ANGLES, LIMITS
 from skhand.exceptions import InputError
+from skhand.rendering.gestures import GESTURES
+from skhand.rendering.kinematics import ANGLES, LIMITS
 from skhand.skeleton import JOINTS
 
 PARENTS = [0, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19]

@@ -122,15 +122,15 @@ def test_blur_noise_motion_and_jpeg_change_rgb_alone():
     assert worse > 2 * better > 0
 
 
-def test_sensor_domain_differs_in_shape_and_depth():
-    clean, sensor = pictures(20), pictures(20, domain="sensor")
-    assert set(clean.data.domain) == {"synthetic"} and set(sensor.data.domain) == {"sensor"}
+def test_real_domain_differs_in_shape_and_depth():
+    exact, sensor = pictures(20), pictures(20, domain="real")
+    assert set(exact.data.domain) == {"synthetic"} and set(sensor.data.domain) == {"real"}
     assert np.array_equal(sensor.data.depth, np.rint(sensor.data.depth))
     holes = sensor.data.mask & (sensor.data.depth == 0)
     assert 0.005 < holes.sum() / sensor.data.mask.sum() < 0.4
-    assert not np.array_equal(clean.data.scale, sensor.data.scale)
+    assert not np.array_equal(exact.data.scale, sensor.data.scale)
     seen = sensor.data.mask & (sensor.data.depth > 0)
-    flight = pictures(20, domain="sensor", sensor="time_of_flight")
+    flight = pictures(20, domain="real", sensor="time_of_flight")
     assert np.array_equal(flight.target, sensor.target)
     assert (flight.data.depth[seen] != sensor.data.depth[seen]).mean() > 0.5
 
@@ -176,7 +176,7 @@ def test_presets_are_arguments(name):
         ("motion", 2),
         ("jpeg", (0, 50)),
         ("jpeg", 80),
-        ("domain", "real"),
+        ("domain", "sensor"),
         ("sensor", "lidar"),
         ("device", "abacus"),
     ],

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from skhand.datasets import make_hands
-from skhand.datasets._hands.cones import NEIGHBOURS, PARTS
-from skhand.datasets._hands.source import HandSource, _palmar
-from skhand.datasets._hands.tracing import Hits, Scene, smooth, trace
+from skhand.rendering.cones import NEIGHBOURS, PARTS
+from skhand.rendering.source import HandSource, _palmar
+from skhand.rendering.tracing import Hits, Scene, smooth, trace
 
 SIZE = 28
 
@@ -40,7 +40,7 @@ def dense_depth(scene, image):
 
 def source_of(**settings) -> HandSource:
     """What renders the pictures of make_hands with these arguments."""
-    return make_hands(1, lazy=True, **settings).data.rgb.source
+    return make_hands(1, lazy=True, **settings).data.rgb.maker
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,13 @@ def test_skin_has_no_seams_inside_a_part():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"occluders": 1.0, "motion": 0.5, "jpeg": (20, 40)}, {"domain": "sensor"}]
+    "options",
+    [
+        {},
+        {"occluders": 1.0, "motion": 0.5, "jpeg": (20, 40)},
+        {"domain": "real"},
+        {"domain": "real", "sensor": "time_of_flight", "backgrounds": None},
+    ],
 )
 def test_pictures_stay_on_their_device_and_do_not_depend_on_the_batch(options):
     names = ("rgb", "depth", "mask")

@@ -223,7 +223,7 @@ def test_a_latent_walk_asks_the_estimator_for_every_target_once(hands):
 @pytest.mark.parametrize("stages", [("pose", "depth", "posterior"), ("pose", "posterior")])
 def test_a_latent_walk_of_simulation_shows_the_pose_and_both_domains(stages):
     settings = {"image_size": 16, "images": ("depth",), "random_state": 0}
-    parts = [make_hands(4, domain=domain, **settings) for domain in ("clean", "sensor")]
+    parts = [make_hands(4, domain=domain, **settings) for domain in ("synthetic", "real")]
     X = concat_frames([part.data for part in parts])
     options = {"width": 1, "max_iter": 1, "batch_size": 2, "given": ("root",), "random_state": 0}
     estimator = SimToRealRegressor(stages=stages, **options).fit(X, np.concatenate([p.target for p in parts]))

@@ -32,7 +32,7 @@ def small(**options):
 def two_domains(images=("depth",), n=N, **options):
     """Frames and poses of n synthetic and n real hands, and with them the synthetic ones' poses only."""
     settings = {"image_size": SIZE, "images": images, "random_state": 0, **options}
-    synthetic, real = make_hands(n, **settings), make_hands(n, domain="sensor", **settings)
+    synthetic, real = make_hands(n, **settings), make_hands(n, domain="real", **settings)
     X, y = concat_frames([synthetic.data, real.data]), np.concatenate([synthetic.target, real.target])
     partly = y.copy()
     partly[n:] = np.nan

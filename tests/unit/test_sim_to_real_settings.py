@@ -18,7 +18,7 @@ N, SIZE = 8, 16
 @pytest.fixture(scope="module")
 def hands():
     settings = {"image_size": SIZE, "images": ("depth",), "random_state": 0}
-    synthetic, real = make_hands(N, **settings), make_hands(N, domain="sensor", **settings)
+    synthetic, real = make_hands(N, **settings), make_hands(N, domain="real", **settings)
     y = np.concatenate([synthetic.target, real.target])
     return concat_frames([synthetic.data, real.data]), y
 
@@ -114,7 +114,7 @@ def test_rows_of_one_domain_are_trained_without_the_depth_stage(hands):
 def test_rows_without_the_name_of_a_domain_are_what_the_parameter_says(hands):
     X, y = hands
     unnamed = concat_frames([X[:N].replace(domain=None), X[N:]])
-    assert set(unnamed.domain) == {"", "sensor"}
+    assert set(unnamed.domain) == {"", "real"}
     with warnings.catch_warnings():
         warnings.simplefilter("error", TrainingWarning)
         named = small(domain="synthetic").fit(unnamed, y)

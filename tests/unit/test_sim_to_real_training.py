@@ -39,7 +39,7 @@ def short_epochs(monkeypatch):
 def hands():
     """Frames of both domains, and poses that are NaN for three quarters of the real ones."""
     settings = {"image_size": SIZE, "images": ("depth",), "random_state": 0}
-    synthetic, real = make_hands(N, **settings), make_hands(N, domain="sensor", **settings)
+    synthetic, real = make_hands(N, **settings), make_hands(N, domain="real", **settings)
     y = np.concatenate([synthetic.target, real.target])
     y[N + N // 4 :] = np.nan
     return concat_frames([synthetic.data, real.data]), y
@@ -335,7 +335,7 @@ def test_a_search_with_few_labels_has_some_of_each_domain_in_every_fold_and_scor
     cv, seen = LabelledKFold(3), []
     for train, test in cv.split(X, y):
         for rows in (train, test):
-            assert set(X.domain[rows][labelled[rows]]) == {"synthetic", "sensor"}
+            assert set(X.domain[rows][labelled[rows]]) == {"synthetic", "real"}
 
     def real_rows(estimator, X, y):
         real = X.domain != "synthetic"
@@ -389,14 +389,14 @@ def learned(n, n_labelled, **options):
     """
     settings = {"image_size": SIZE, "images": ("depth",), "rotation": 45.0, "side": "right"}
     synthetic = make_hands(n, random_state=0, **settings)
-    real = make_hands(n, domain="sensor", random_state=1, **settings)
+    real = make_hands(n, domain="real", random_state=1, **settings)
     X = concat_frames([synthetic.data, real.data])
     y = np.concatenate([synthetic.target, real.target])
     y[n + n_labelled :] = np.nan
     estimator = small(width=4, **options).fit(X, y)
     mean = np.nanmean(y - X.root[:, None], axis=0)
     shares = []
-    for domain in ("clean", "sensor"):
+    for domain in ("synthetic", "real"):
         new = make_hands(150, domain=domain, random_state=2, **settings)
         untrained = mean_epe(new.target, np.broadcast_to(mean, new.target.shape), align="root")
         shares.append(mean_epe(new.target, estimator.predict(new.data), align="root") / untrained)

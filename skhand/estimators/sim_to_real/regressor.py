@@ -280,7 +280,7 @@ class SimToRealRegressor(PairedPoseEstimator):
     >>> from skhand.estimators import SimToRealRegressor
     >>> settings = {"image_size": 16, "images": ("depth",), "random_state": 0}
     >>> synthetic = make_hands(32, **settings)
-    >>> real = make_hands(32, domain="sensor", **settings)
+    >>> real = make_hands(32, domain="real", **settings)
     >>> X = concat_frames([synthetic.data, real.data])
     >>> y = np.concatenate([synthetic.target, np.full_like(real.target, np.nan)])
     >>> est = SimToRealRegressor(width=2, max_iter=4, given=("root",), random_state=0).fit(X, y)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from skhand.datasets._hands.draws import Draws
+from skhand.rendering.draws import Draws
 
 __all__ = [
     "CLOUD",

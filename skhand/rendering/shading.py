@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import avg_pool2d, interpolate
 
-from skhand.datasets._hands.skin import Look, per_hit, surface_colour
-from skhand.datasets._hands.tracing import Hits, Scene, Triple, trace
+from skhand.rendering.skin import Look, per_hit, surface_colour
+from skhand.rendering.tracing import Hits, Scene, Triple, trace
 
 __all__ = ["shade"]
 

@@ -7,7 +7,7 @@ from copy import copy
 import numpy as np
 import torch
 
-from skhand.datasets._hands.draws import Draws
+from skhand.rendering.draws import Draws
 
 __all__ = ["axis", "colours", "edge", "lift", "outline", "pick", "rectangle", "tables", "thing"]
 

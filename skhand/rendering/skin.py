@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import torch
 
-from skhand.datasets._hands.cones import FRAME, PARTS
-from skhand.datasets._hands.tracing import Hits, Triple
+from skhand.rendering.cones import FRAME, PARTS
+from skhand.rendering.tracing import Hits, Triple
 
 __all__ = ["TEXTURE", "Look", "per_hit", "surface_colour"]
 

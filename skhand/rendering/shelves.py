@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from skhand.datasets._hands.draws import Draws
-from skhand.datasets._hands.paint import axis, colours, edge, lift, rectangle
+from skhand.rendering.draws import Draws
+from skhand.rendering.paint import axis, colours, edge, lift, rectangle
 
 __all__ = ["draw_shelves"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skhand.datasets._hands.draws import Draws
+from skhand.rendering.draws import Draws
 
 __all__ = ["MEAN_BASES", "MEAN_LENGTHS", "Subjects", "draw_subjects"]
 

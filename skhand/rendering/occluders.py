@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from skhand.datasets._hands.draws import Draws
-from skhand.datasets._hands.paint import colours, lift, outline, tables
+from skhand.rendering.draws import Draws
+from skhand.rendering.paint import colours, lift, outline, tables
 
 __all__ = ["OCCLUDERS", "OCCLUDER_DRAWS", "Occluders", "cover_with", "plan_occluders"]
 

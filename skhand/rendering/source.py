@@ -8,22 +8,22 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from skhand.datasets._hands.arm import draw_forearms
-from skhand.datasets._hands.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
-from skhand.datasets._hands.camera import draw_rotations, draw_views
-from skhand.datasets._hands.cones import FRAME, build_cones
-from skhand.datasets._hands.draws import Draws
-from skhand.datasets._hands.gestures import draw_poses
-from skhand.datasets._hands.kinematics import forward_kinematics
-from skhand.datasets._hands.occluders import OCCLUDER_DRAWS, Occluders, cover_with, plan_occluders
-from skhand.datasets._hands.photograph import draw_finish, draw_light, finish
-from skhand.datasets._hands.pictures import PICTURE_DRAWS, read_backgrounds
-from skhand.datasets._hands.sensor import SENSOR_DRAWS, STRUCTURED_LIGHT, TIME_OF_FLIGHT, draw_sensor, sense
-from skhand.datasets._hands.settings import MOST_SUBJECTS, Settings
-from skhand.datasets._hands.shading import shade
-from skhand.datasets._hands.skin import Look
-from skhand.datasets._hands.subjects import Subjects, draw_subjects
-from skhand.datasets._hands.tracing import Scene, first_hit, smooth, trace
+from skhand.rendering.arm import draw_forearms
+from skhand.rendering.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
+from skhand.rendering.camera import draw_rotations, draw_views
+from skhand.rendering.cones import FRAME, build_cones
+from skhand.rendering.draws import Draws
+from skhand.rendering.gestures import draw_poses
+from skhand.rendering.kinematics import forward_kinematics
+from skhand.rendering.occluders import OCCLUDER_DRAWS, Occluders, cover_with, plan_occluders
+from skhand.rendering.photograph import draw_camera_effects, draw_light, take_photograph
+from skhand.rendering.pictures import PICTURE_DRAWS, read_backgrounds
+from skhand.rendering.sensor import SENSOR_DRAWS, STRUCTURED_LIGHT, TIME_OF_FLIGHT, draw_sensor, sense
+from skhand.rendering.settings import MOST_SUBJECTS, Settings
+from skhand.rendering.shading import shade
+from skhand.rendering.skin import Look
+from skhand.rendering.subjects import Subjects, draw_subjects
+from skhand.rendering.tracing import Scene, first_hit, smooth, trace
 
 __all__ = ["HandSource", "Poses"]
 
@@ -34,7 +34,7 @@ _PIXELS, _PIXELS_ON_GPU = 2**17, 2**21
 _HIDDEN = 15.0
 _SENSORS = {"structured_light": STRUCTURED_LIGHT, "time_of_flight": TIME_OF_FLIGHT}
 _SHAPED = np.array([1.08, 1.04, 1.05])
-"""The sensor domain's hands are other people's, and thicker: factors on fingers, palm and arm."""
+"""The real domain's hands are other people's, and thicker: factors on fingers, palm and arm."""
 
 
 @dataclass
@@ -119,8 +119,20 @@ class HandSource:
         names = Poses.__dataclass_fields__
         return Poses(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
-    def pictures(self, rows: np.ndarray, images: tuple[str, ...]) -> dict[str, np.ndarray]:
+    @property
+    def picture_types(self) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
+        """Shape and dtype of a row's pictures, by name."""
+        size = self.settings.image_size
+        return {
+            "rgb": ((size, size, 3), np.uint8),
+            "depth": ((size, size), np.float32),
+            "mask": ((size, size), np.bool_),
+        }
+
+    def make(self, rows: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Render the named pictures of the rows, all from one pass.
+
+        Several threads may do so at once.
 
         Returns
         -------
@@ -128,26 +140,21 @@ class HandSource:
             "rgb" (n, size, size, 3) uint8, "depth" (n, size, size) float32 in mm with 0 for the
             background, "mask" (n, size, size) bool.
         """
-        size = self.settings.image_size
-        shapes = {
-            "rgb": ((size, size, 3), np.uint8),
-            "depth": ((size, size), np.float32),
-            "mask": ((size, size), bool),
-        }
-        out = {name: np.empty((len(rows), *shapes[name][0]), shapes[name][1]) for name in images}
+        size, types = self.settings.image_size, self.picture_types
+        out = {name: np.empty((len(rows), *types[name][0]), types[name][1]) for name in names}
         pixels = _PIXELS if self.settings.device == "cpu" else _PIXELS_ON_GPU
         step, start = max(1, pixels // (size * size)), 0
         _keep_memory()
         with torch.inference_mode():
             for posed in _chunks(rows, max(_RIGS, step)):
                 rig = self._rig(posed)
-                ground = self._ground(posed, rig.subjects.skin) if "rgb" in images else None
+                ground = self._ground(posed, rig.subjects.skin) if "rgb" in names else None
                 for first in range(0, len(posed), step):
                     part = slice(first, first + step)
                     behind = None if ground is None else ground[part]
-                    made = self._render(rig.part(part), posed[part], images, behind)
+                    made = self._render(rig.part(part), posed[part], names, behind)
                     stop = start + len(posed[part])
-                    for name in images:
+                    for name in names:
                         out[name][start:stop] = made[name]
                     start = stop
         return out
@@ -157,7 +164,7 @@ class HandSource:
         chosen = self.settings
         subject = np.minimum((draws.uniform() * chosen.n_subjects).astype(int), chosen.n_subjects - 1)
         numbers, where = np.unique(subject, return_inverse=True)
-        others = chosen.domain == "sensor"
+        others = chosen.domain == "real"
         people = draw_subjects(self.seed, numbers + others * MOST_SUBJECTS, chosen.shape, chosen.skin)
         if others:
             people = replace(people, thickness=people.thickness * _SHAPED)
@@ -222,7 +229,9 @@ class HandSource:
         if ground is not None and layer is not None:
             chosen = self.settings
             options = {name: getattr(chosen, name) for name in ("blur", "noise", "motion", "jpeg")}
-            made["rgb"] = finish(layer, mask | cover, ground, draw_finish(draws), self.seed, rows, **options)
+            made["rgb"] = take_photograph(
+                layer, mask | cover, ground, draw_camera_effects(draws), self.seed, rows, **options
+            )
         pictures = {name: picture.cpu().numpy() for name, picture in made.items()}
         for picture in pictures.values():
             picture[rig.poses.is_left] = picture[rig.poses.is_left][:, :, ::-1]
@@ -241,7 +250,7 @@ class HandSource:
 
     def _sensed(self, depths: torch.Tensor, rig: _Rig, rows: np.ndarray) -> torch.Tensor:
         """Return the depth pictures as the domain has them."""
-        if self.settings.domain == "clean":
+        if self.settings.domain == "synthetic":
             return depths
         sensor = _SENSORS[self.settings.sensor]
         values = draw_sensor(Draws(self.seed, "sensor", rows, SENSOR_DRAWS), sensor)

@@ -1,4 +1,4 @@
-"""Procedural backgrounds: one scene a row, lit, seen from somewhere, and more or less out of focus."""
+"""Procedural backgrounds: one kind of surroundings a row, lit, seen from somewhere, more or less blurred."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
-from skhand.datasets._hands.draws import Draws
-from skhand.datasets._hands.lens import defocus
-from skhand.datasets._hands.paint import axis, lift, pick
-from skhand.datasets._hands.scenes import SCENE_DRAWS, SCENES, add_person
-from skhand.datasets._hands.textures import CLOUD, sample_pattern
+from skhand.rendering.draws import Draws
+from skhand.rendering.lens import defocus
+from skhand.rendering.paint import axis, lift, pick
+from skhand.rendering.surroundings import SURROUNDINGS, SURROUNDINGS_DRAWS, add_person
+from skhand.rendering.textures import CLOUD, sample_pattern
 
 __all__ = ["BACKGROUND_DRAWS", "draw_backgrounds", "enlarge"]
 
@@ -24,7 +24,7 @@ def draw_backgrounds(
 ) -> torch.Tensor:
     """Draw one background a row.
 
-    A row pays for its own kind of scene only. Above 128 px it is drawn at half the size.
+    A row pays for its own kind of surroundings only. Above 128 px it is drawn at half the size.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ def draw_backgrounds(
     device, n = torch.device(device), len(skin)
     fine = size if size <= _LARGEST else (size + 1) // 2
     side = max(fine, _SMALLEST)
-    kind = draws.choice(np.array([weight for _, weight, _ in SCENES]))
+    kind = draws.choice(np.array([weight for _, weight, _ in SURROUNDINGS]))
     visited, blur = draws.uniform() < _PERSON, draws.uniform()
     view, light = draws.uniform(12), draws.uniform(9)
     clouds = sample_pattern(draws, CLOUD, side, device, (40.0, 200.0))
     canvas = torch.empty(n, 3, side, side, device=device)
-    for number, (scene, _, _) in enumerate(SCENES):
+    for number, (paint, _, _) in enumerate(SURROUNDINGS):
         rows = np.flatnonzero(kind == number)
         if len(rows):
-            canvas[torch.as_tensor(rows, device=device)] = scene(pick(draws, rows), side, device)
-    draws.used += SCENE_DRAWS
+            canvas[torch.as_tensor(rows, device=device)] = paint(pick(draws, rows), side, device)
+    draws.used += SURROUNDINGS_DRAWS
     rows = np.flatnonzero(visited)
     if len(rows):
         where = torch.as_tensor(rows, device=device)
@@ -61,7 +61,7 @@ def draw_backgrounds(
         canvas[where] = some
     _illuminate(canvas, clouds, light)
     picture = grid_sample(canvas, _view(view, fine, device), padding_mode="reflection", align_corners=False)
-    least = np.array([0.15 + blurred for _, _, blurred in SCENES])[kind]
+    least = np.array([0.15 + blurred for _, _, blurred in SURROUNDINGS])[kind]
     defocus(picture, least + blur**1.4 * np.log2(max(fine / 16.0, 2.0)))
     return picture if fine == size else enlarge(picture)[..., :size, :size].contiguous()
 

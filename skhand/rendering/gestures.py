@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skhand.datasets._hands.contact import overlap
-from skhand.datasets._hands.draws import Draws, to_choice, to_normal
-from skhand.datasets._hands.kinematics import LIMITS, forward_kinematics
+from skhand.rendering.contact import overlap
+from skhand.rendering.draws import Draws, to_choice, to_normal
+from skhand.rendering.kinematics import LIMITS, forward_kinematics
 
 __all__ = ["GESTURES", "WEIGHTS", "draw_poses"]
 

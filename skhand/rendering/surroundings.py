@@ -1,7 +1,7 @@
 """What stands behind a hand: shelves, rooms, desks, gardens, houses, walls, cloth, clutter and lamps.
 
-Each function paints one kind of scene for some rows: it takes their random numbers, the side of the square
-canvas (px) and the device, and returns (n, 3, side, side) in linear light. Rows do not meet, so that a
+Each function paints one kind of surroundings for some rows: it takes their random numbers, the side of the
+square canvas (px) and the device, and returns (n, 3, side, side) in linear light. Rows do not meet, so that a
 picture does not depend on which others are drawn with it.
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from skhand.datasets._hands.draws import Draws
-from skhand.datasets._hands.paint import axis, colours, edge, lift, rectangle, tables, thing
-from skhand.datasets._hands.shelves import draw_shelves
-from skhand.datasets._hands.textures import (
+from skhand.rendering.draws import Draws
+from skhand.rendering.paint import axis, colours, edge, lift, rectangle, tables, thing
+from skhand.rendering.shelves import draw_shelves
+from skhand.rendering.textures import (
     CLOUD,
     CLUTTER,
     FOLDS,
@@ -24,9 +24,9 @@ from skhand.datasets._hands.textures import (
     sample_pattern,
 )
 
-__all__ = ["SCENES", "SCENE_DRAWS", "add_person"]
+__all__ = ["SURROUNDINGS", "SURROUNDINGS_DRAWS", "add_person"]
 
-SCENE_DRAWS = 780
+SURROUNDINGS_DRAWS = 780
 
 
 def _inks(tints: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -259,7 +259,7 @@ def add_person(draws: Draws, canvas: torch.Tensor, skin: np.ndarray) -> None:
 
 
 # what paints it, how often, and by how much it is out of focus at least (see `defocus`)
-SCENES = (
+SURROUNDINGS = (
     (draw_shelves, 0.21, 0.0),
     (_room, 0.22, 0.0),
     (_desk, 0.12, 0.0),

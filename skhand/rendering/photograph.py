@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from skhand.datasets._hands.draws import Draws, raw_bytes
-from skhand.datasets._hands.lens import add_grain, compress, defocus, shake
-from skhand.datasets._hands.skin import TEXTURE
+from skhand.rendering.draws import Draws, raw_bytes
+from skhand.rendering.lens import add_grain, compress, defocus, shake
+from skhand.rendering.skin import TEXTURE
 
-__all__ = ["draw_finish", "draw_light", "finish"]
+__all__ = ["draw_camera_effects", "draw_light", "take_photograph"]
 
 _PIXELS = 2 * 256 * 256
 _NEAR = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
@@ -65,7 +65,7 @@ def draw_light(
     return sleeve, stripes, key, 0.9 * power * (1 + warmth[:, 0]), sky, ground, detail, texture
 
 
-def draw_finish(draws: Draws) -> dict[str, np.ndarray]:
+def draw_camera_effects(draws: Draws) -> dict[str, np.ndarray]:
     """Draw exposure, white balance, contrast, saturation, vignette, blur, noise, shake and quality.
 
     All numbers are drawn, whatever is used of them.
@@ -86,7 +86,7 @@ def draw_finish(draws: Draws) -> dict[str, np.ndarray]:
     }
 
 
-def finish(
+def take_photograph(
     layer: torch.Tensor,
     mask: torch.Tensor,
     ground: torch.Tensor,
@@ -109,7 +109,7 @@ def finish(
     ground : Tensor of shape (n, 3, size, size)
         Linear light of the background; overwritten.
     values : dict of ndarray
-        From `draw_finish`.
+        From `draw_camera_effects`.
     seed : int
     rows : ndarray of shape (n,)
         Rows of the data set.

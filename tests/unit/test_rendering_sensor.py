@@ -10,8 +10,8 @@ import torch
 from scipy.stats import norm
 
 from skhand.datasets import make_hands
-from skhand.datasets._hands.draws import Draws
-from skhand.datasets._hands.sensor import (
+from skhand.rendering.draws import Draws
+from skhand.rendering.sensor import (
     SENSOR_DRAWS,
     STRUCTURED_LIGHT,
     TIME_OF_FLIGHT,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from skhand.datasets._hands.cones import BLEND, NEIGHBOURS
+from skhand.rendering.cones import BLEND, NEIGHBOURS
 
 __all__ = ["FAR", "Hits", "Scene", "first_hit", "smooth", "trace"]
 

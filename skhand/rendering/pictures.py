@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from skhand.datasets._hands.draws import Draws
 from skhand.exceptions import InputError
+from skhand.rendering.draws import Draws
 
 __all__ = ["PICTURE_DRAWS", "read_backgrounds"]
 
@@ -37,7 +37,7 @@ def read_backgrounds(
     Returns
     -------
     pictures : Tensor of shape (n, 3, size, size)
-        Linear light, 0 to 1: the square of what the files display, as `finish` takes the square root.
+        Linear light, 0 to 1: the square of what the files display, of which `take_photograph` takes the root.
 
     Raises
     ------

@@ -11,16 +11,16 @@ from PIL import Image
 from scipy.ndimage import correlate
 from torch.nn.functional import interpolate
 
-from skhand.datasets._hands.backgrounds import BACKGROUND_DRAWS, draw_backgrounds, enlarge
-from skhand.datasets._hands.draws import Draws
-from skhand.datasets._hands.lens import add_grain, defocus, shake
-from skhand.datasets._hands.occluders import OCCLUDER_DRAWS, OCCLUDERS, cover_with, plan_occluders
-from skhand.datasets._hands.paint import rectangle, thing
-from skhand.datasets._hands.photograph import draw_finish, finish
-from skhand.datasets._hands.pictures import PICTURE_DRAWS, read_backgrounds
-from skhand.datasets._hands.scenes import SCENE_DRAWS, SCENES
-from skhand.datasets._hands.shelves import draw_shelves
 from skhand.exceptions import InputError
+from skhand.rendering.backgrounds import BACKGROUND_DRAWS, draw_backgrounds, enlarge
+from skhand.rendering.draws import Draws
+from skhand.rendering.lens import add_grain, defocus, shake
+from skhand.rendering.occluders import OCCLUDER_DRAWS, OCCLUDERS, cover_with, plan_occluders
+from skhand.rendering.paint import rectangle, thing
+from skhand.rendering.photograph import draw_camera_effects, take_photograph
+from skhand.rendering.pictures import PICTURE_DRAWS, read_backgrounds
+from skhand.rendering.shelves import draw_shelves
+from skhand.rendering.surroundings import SURROUNDINGS, SURROUNDINGS_DRAWS
 
 SKIN = np.array([0.45, 0.25, 0.18])
 CPU = torch.device("cpu")
@@ -34,8 +34,8 @@ def backgrounds(rows, size, seed=0, device="cpu"):
 
 
 def neutral(n, **changes):
-    """Values of `finish` that leave a picture as it is, but for the gamma."""
-    values = draw_finish(Draws(0, "look", np.arange(n), 128))
+    """Values of `take_photograph` that leave a picture as it is, but for the gamma."""
+    values = draw_camera_effects(Draws(0, "look", np.arange(n), 128))
     for name in ("exposure", "contrast", "saturation", "balance"):
         values[name] = np.ones_like(values[name])
     values["falloff"] = np.zeros(n)
@@ -74,10 +74,10 @@ def test_a_background_does_not_depend_on_its_batch(size):
     assert torch.equal(together[[28, 3]], backgrounds([28, 3], size))
 
 
-@pytest.mark.parametrize("scene", [scene for scene, _, _ in SCENES], ids=lambda scene: scene.__name__)
-def test_every_scene_stays_within_its_numbers_and_varies(scene):
-    draws = Draws(3, "background", np.arange(24), SCENE_DRAWS)
-    canvas = scene(draws, 48, CPU)
+@pytest.mark.parametrize("paint", [paint for paint, _, _ in SURROUNDINGS], ids=lambda paint: paint.__name__)
+def test_all_surroundings_stay_within_their_numbers_and_vary(paint):
+    draws = Draws(3, "background", np.arange(24), SURROUNDINGS_DRAWS)
+    canvas = paint(draws, 48, CPU)
     assert canvas.shape == (24, 3, 48, 48) and bool(torch.isfinite(canvas).all())
     assert canvas.min() >= -1e-6 and canvas.max() < 2.5
     means = canvas.mean(dim=(2, 3))
@@ -121,7 +121,7 @@ def test_painted_shapes_have_the_area_of_their_formula():
 
 
 def test_shelves_repeat_rows_of_things():
-    canvas = draw_shelves(Draws(1, "background", np.arange(40), SCENE_DRAWS), 64, CPU)
+    canvas = draw_shelves(Draws(1, "background", np.arange(40), SURROUNDINGS_DRAWS), 64, CPU)
     along = (canvas[..., 1:] - canvas[..., :-1]).abs().mean()
     assert 0.01 < along < 0.3
     # each line of a board's upper part equals the next one but for the shadow: most of a picture does not
@@ -180,7 +180,7 @@ def test_the_rim_is_a_mixture_of_hand_and_background():
     size = 40
     mask, layer = blob(2, size)
     ground = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))
-    rgb = finish(layer, mask, ground.clone(), neutral(2), 0, np.arange(2), blur=0.0, noise=0.0)
+    rgb = take_photograph(layer, mask, ground.clone(), neutral(2), 0, np.arange(2), blur=0.0, noise=0.0)
     cover, kernel = mask[0].double().numpy(), np.outer([1, 2, 1], [1, 2, 1]) / 16
     alpha = correlate(cover, kernel, mode="nearest")
     weight = 0.4 * cover + 0.6 * alpha
@@ -196,22 +196,22 @@ def test_the_rim_is_a_mixture_of_hand_and_background():
 def test_a_photograph_does_not_depend_on_its_batch():
     mask, layer = blob(20, 48)
     ground, rows = backgrounds(np.arange(20), 48), np.arange(20)
-    values = draw_finish(Draws(0, "look", rows, 128))
+    values = draw_camera_effects(Draws(0, "look", rows, 128))
     options = {"blur": 2.0, "noise": 2.0, "motion": 0.5, "jpeg": (30, 90)}
-    together = finish(layer, mask, ground.clone(), values, 0, rows, **options)
+    together = take_photograph(layer, mask, ground.clone(), values, 0, rows, **options)
     for part in (slice(0, 1), slice(7, 12)):
         some = {name: value[part] for name, value in values.items()}
-        alone = finish(layer[part], mask[part], ground[part].clone(), some, 0, rows[part], **options)
+        alone = take_photograph(layer[part], mask[part], ground[part].clone(), some, 0, rows[part], **options)
         assert torch.equal(together[part], alone)
 
 
 def test_finish_options_touch_only_what_they_name():
     mask, layer = blob(30, 96)
     ground, rows = backgrounds(np.arange(30), 96), np.arange(30)
-    values = draw_finish(Draws(0, "look", rows, 128))
+    values = draw_camera_effects(Draws(0, "look", rows, 128))
 
     def take(**options):
-        return finish(layer, mask, ground.clone(), values, 0, rows, **options).int()
+        return take_photograph(layer, mask, ground.clone(), values, 0, rows, **options).int()
 
     plain, moved = take(), take(motion=0.4)
     changed = (plain != moved).flatten(1).any(dim=1).numpy()
@@ -311,15 +311,15 @@ def test_an_unreadable_picture_is_named(tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_paints_the_same_scene():
+def test_a_gpu_paints_the_same_background():
     rows, device = np.arange(24), torch.device("cuda")
     here, there = backgrounds(rows, 64), backgrounds(rows, 64, device=device)
     assert there.device.type == "cuda"
     assert ((here - there.cpu()).abs() > 0.02).float().mean() < 0.01  # float32 coordinates meet pixel borders
     mask, layer = blob(24, 64)
-    values, points = draw_finish(Draws(0, "look", rows, 128)), points_of_hands(24)
+    values, points = draw_camera_effects(Draws(0, "look", rows, 128)), points_of_hands(24)
     depth = 400.0 * mask.float().to(device)
     cover = cover_with(plan(points, 0.5), depth, np.full(24, 200.0), layer.to(device))
     options = {"motion": 0.4, "jpeg": (80, 90)}
-    rgb = finish(layer.to(device), mask.to(device) | cover, there, values, 0, rows, **options)
+    rgb = take_photograph(layer.to(device), mask.to(device) | cover, there, values, 0, rows, **options)
     assert rgb.device.type == "cuda" and rgb.dtype == torch.uint8 and rgb.float().std() > 10

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from skhand.datasets._hands.kinematics import forward_kinematics
-from skhand.datasets._hands.subjects import MEAN_BASES, MEAN_LENGTHS
+from skhand.rendering.kinematics import forward_kinematics
+from skhand.rendering.subjects import MEAN_BASES, MEAN_LENGTHS
 
 __all__ = ["BLEND", "FRAME", "NEIGHBOURS", "PARTS", "build_cones"]
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import pad
 
-from skhand.datasets._hands.draws import raw_bytes
+from skhand.rendering.draws import raw_bytes
 
 __all__ = ["add_grain", "compress", "defocus", "shake"]
 

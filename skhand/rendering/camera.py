@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skhand.datasets._hands.draws import Draws
+from skhand.rendering.draws import Draws
 
 __all__ = ["draw_rotations", "draw_views"]
 

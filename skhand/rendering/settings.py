@@ -10,14 +10,13 @@ import numpy as np
 
 from skhand._device import resolve_device
 from skhand._validation import check_camera, check_number, check_option, describe
-from skhand.datasets._backgrounds import background_files
-from skhand.datasets._hands.gestures import GESTURES
 from skhand.exceptions import InputError
+from skhand.rendering.gestures import GESTURES
 
 __all__ = ["MOST_SUBJECTS", "Settings", "check_settings"]
 
 MOST_SUBJECTS = 2**20
-"""From here on the numbers of people stand for those of the sensor domain."""
+"""From here on the numbers of people stand for those of the real domain."""
 _SHARES = ("sleeves", "occluders", "motion")
 
 
@@ -56,7 +55,10 @@ class Settings:
 
 
 def check_settings(**given: Any) -> Settings:
-    """Judge every argument; raise an `InputError` that names the first that is out of its range."""
+    """Judge every argument; raise an `InputError` that names the first that is out of its range.
+
+    ``backgrounds`` is taken as it is: a tuple of file names, "procedural" or None.
+    """
     check_number(given["image_size"], "image_size", integer=True, low=16)
     check_number(given["n_subjects"], "n_subjects", integer=True, low=1, high=MOST_SUBJECTS)
     check_option(given["side"], "side", ("both", "left", "right"))
@@ -65,7 +67,7 @@ def check_settings(**given: Any) -> Settings:
         check_number(given[name], name, low=0.0, high=1.0)
     for name in ("shape", "blur", "noise"):
         check_number(given[name], name, low=0.0, high=3.0)
-    check_option(given["domain"], "domain", ("clean", "sensor"))
+    check_option(given["domain"], "domain", ("synthetic", "real"))
     check_option(given["sensor"], "sensor", ("structured_light", "time_of_flight"))
     return Settings(
         **{
@@ -77,7 +79,6 @@ def check_settings(**given: Any) -> Settings:
             "framing": _check_framing(given["framing"]),
             "skin": _check_range(given["skin"], "skin", 0.0, 1.0),
             "light": _check_range(given["light"], "light", 0.0, 3.0),
-            "backgrounds": _check_backgrounds(given["backgrounds"]),
             "jpeg": None if given["jpeg"] is None else _check_range(given["jpeg"], "jpeg", 1, 100),
             "device": str(resolve_device(given["device"])),
         }
@@ -133,9 +134,3 @@ def _check_framing(framing: Any) -> Any:
         "framing: expected (low, high) times the hand's width, a width in mm, or a (3, 3) matrix of "
         f"intrinsics in px; got {describe(framing)}."
     )
-
-
-def _check_backgrounds(backgrounds: Any) -> Any:
-    if backgrounds is None or (isinstance(backgrounds, str) and backgrounds == "procedural"):
-        return backgrounds
-    return tuple(str(path.resolve()) for path in background_files(backgrounds))

@@ -1,4 +1,4 @@
-"""What a depth camera makes of a scene: noise, steps, shadows, holes and flying pixels.
+"""What a depth camera measures of what is before it: noise, steps, shadows, holes and flying pixels.
 
 As in tracing.py, only exactly rounded operations touch pixels, so a picture does not depend on what is
 measured beside it. Labels do not change: a joint stays where it is, whatever the camera saw of it.
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from skhand.datasets._hands.draws import Draws, raw_bytes
+from skhand.rendering.draws import Draws, raw_bytes
 
 __all__ = ["SENSOR_DRAWS", "STRUCTURED_LIGHT", "TIME_OF_FLIGHT", "Sensor", "draw_sensor", "sense"]
 
@@ -184,15 +184,15 @@ def sense(
     drawn = {name: value.to(depth.device)[:, None, None] for name, value in values.items()}
     pitch = camera[:, :2] / sensor.focal
     shifts, chances = _random(seed, rows, depth)
-    scene = torch.where(depth > 0, depth, centre + drawn["wall"])
-    gaps = _gaps(scene, pitch)
+    field = torch.where(depth > 0, depth, centre + drawn["wall"])
+    gaps = _gaps(field, pitch)
     sizes = [gap.abs() for gap in gaps]
-    cosine, oblique = _incidence(scene, gaps, sizes, camera, pitch)
+    cosine, oblique = _incidence(field, gaps, sizes, camera, pitch)
     edge = torch.maximum(torch.maximum(sizes[0], sizes[1]), torch.maximum(sizes[2], sizes[3])) > GAP
     fine = pitch[:, :1].clamp_max(1.0)
-    measured = _blur(scene, gaps, sizes, sensor.blur * fine)
+    measured = _blur(field, gaps, sizes, sensor.blur * fine)
     if sensor.mixed > 0:
-        far = _mix(scene, gaps, sizes, chances[:, 1], sensor.mixed * fine)
+        far = _mix(field, gaps, sizes, chances[:, 1], sensor.mixed * fine)
         measured = torch.where(edge, far, measured)
     measured = _displace(measured, shifts[:, 1:], pitch, sensor.lateral[0] + sensor.lateral[1] * oblique)
     grain = _spread(shifts[:, 0], sensor.grain * pitch[:, :1])
@@ -201,7 +201,7 @@ def sense(
     lost = drawn["speckle"] + edge * drawn["edge"] + (2.0 - 2.0 * cosine / drawn["graze"]).clamp(0.0, 1.0)
     keep = (chances[:, 0] >= lost) & (measured > 0) & (measured <= centre + REACH)
     if sensor.baseline > 0:
-        keep = keep & _lit(scene, camera, sensor.baseline)
+        keep = keep & _lit(field, camera, sensor.baseline)
     return _blocks(torch.where(keep, measured, 0.0), camera, pitch)
 
 
@@ -215,17 +215,17 @@ def _random(seed: int, rows: np.ndarray, like: torch.Tensor) -> tuple[torch.Tens
     return normal, torch.stack([(coarse * 256.0 + fine) / 65536.0, chance / 256.0], dim=1)
 
 
-def _gaps(scene: torch.Tensor, pitch: torch.Tensor) -> list[torch.Tensor]:
+def _gaps(field: torch.Tensor, pitch: torch.Tensor) -> list[torch.Tensor]:
     """Return how much deeper the next pixels left, right, above and below are, on the coarser grid."""
     gaps = []
     for dim, spacing in ((2, pitch[:, 0]), (1, pitch[:, 1])):
-        last = scene.shape[dim] - 1
-        place = torch.arange(last + 1, device=scene.device)[None]
+        last = field.shape[dim] - 1
+        place = torch.arange(last + 1, device=field.device)[None]
         step = spacing.round().clamp_min(1.0).long()
         for index in (place - step, place + step):
             # the border is a mirror
             index = (last - (last - index.abs()).abs()).clamp(0, last)
-            gaps.append(_pick(scene, index, dim) - scene)
+            gaps.append(_pick(field, index, dim) - field)
     return gaps
 
 
@@ -237,7 +237,7 @@ def _pick(picture: torch.Tensor, index: torch.Tensor, dim: int) -> torch.Tensor:
 
 
 def _incidence(
-    scene: torch.Tensor,
+    field: torch.Tensor,
     gaps: list[torch.Tensor],
     sizes: list[torch.Tensor],
     camera: torch.Tensor,
@@ -248,40 +248,40 @@ def _incidence(
     The slope is the smaller of the two one-sided differences, so that an edge is no slope.
     """
     step = pitch.round().clamp_min(1.0)
-    x, y = _rays(scene, camera)
+    x, y = _rays(field, camera)
     slopes = []
     for axis in (0, 1):
         before, after = 2 * axis, 2 * axis + 1
         smaller = torch.where(sizes[before] < sizes[after], -gaps[before], gaps[after])
-        slopes.append(smaller / scene * (camera[:, axis : axis + 1] / step[:, axis : axis + 1]))
+        slopes.append(smaller / field * (camera[:, axis : axis + 1] / step[:, axis : axis + 1]))
     a, b = slopes
     inward = 1.0 + a * x + b * y
     cosine = 1.0 / ((a * a + b * b + inward * inward) * (x * x + y * y + 1.0)).sqrt()
     theta = np.arccos((np.arange(_ANGLES) + 0.5) / _ANGLES).clip(0.0, np.deg2rad(_OBLIQUE))
-    table = torch.as_tensor(theta / (np.pi / 2 - theta), dtype=torch.float32, device=scene.device)
+    table = torch.as_tensor(theta / (np.pi / 2 - theta), dtype=torch.float32, device=field.device)
     return cosine, table[(cosine * _ANGLES).long().clamp(0, _ANGLES - 1)]
 
 
-def _rays(scene: torch.Tensor, camera: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _rays(field: torch.Tensor, camera: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return x/z of the columns, (n, 1, width), and y/z of the rows, (n, height, 1)."""
     fx, fy, cx, cy = camera[:, :, None].unbind(1)
-    column = torch.arange(scene.shape[2], device=scene.device, dtype=torch.float32)[None, None, :]
-    row = torch.arange(scene.shape[1], device=scene.device, dtype=torch.float32)[None, :, None]
+    column = torch.arange(field.shape[2], device=field.device, dtype=torch.float32)[None, None, :]
+    row = torch.arange(field.shape[1], device=field.device, dtype=torch.float32)[None, :, None]
     return (column - cx) / fx, (row - cy) / fy
 
 
 def _blur(
-    scene: torch.Tensor, gaps: list[torch.Tensor], sizes: list[torch.Tensor], weight: torch.Tensor
+    field: torch.Tensor, gaps: list[torch.Tensor], sizes: list[torch.Tensor], weight: torch.Tensor
 ) -> torch.Tensor:
     """Return the weighted mean of pixels and their neighbours, without those across an edge."""
-    total = torch.zeros_like(scene)
+    total = torch.zeros_like(field)
     for gap, size in zip(gaps, sizes, strict=True):
         total = total + torch.where(size <= GAP, gap, 0.0)
-    return scene + total * (weight / (1.0 + 4.0 * weight))
+    return field + total * (weight / (1.0 + 4.0 * weight))
 
 
 def _mix(
-    scene: torch.Tensor,
+    field: torch.Tensor,
     gaps: list[torch.Tensor],
     sizes: list[torch.Tensor],
     chance: torch.Tensor,
@@ -296,22 +296,22 @@ def _mix(
     for other, other_size in zip(gaps[1:], sizes[1:], strict=True):
         gap = torch.where(other_size > size, other, gap)
         size = torch.maximum(other_size, size)
-    ratio = scene / (scene + gap)
+    ratio = field / (field + gap)
     light = (1.0 - chance / share).clamp_min(0.0) * (ratio * ratio)
-    return scene + gap * (light / (1.0 + light))
+    return field + gap * (light / (1.0 + light))
 
 
 def _displace(
-    scene: torch.Tensor, shifts: torch.Tensor, pitch: torch.Tensor, lateral: torch.Tensor
+    field: torch.Tensor, shifts: torch.Tensor, pitch: torch.Tensor, lateral: torch.Tensor
 ) -> torch.Tensor:
-    """Return what a displaced pixel sees where that is another surface, and the scene elsewhere."""
-    n, height, width = scene.shape
-    x, y = _rays(scene, torch.tensor([1.0, 1.0, 0.0, 0.0], device=scene.device)[None, :, None])
+    """Return what a displaced pixel sees where that is another surface, and what it saw elsewhere."""
+    n, height, width = field.shape
+    x, y = _rays(field, torch.tensor([1.0, 1.0, 0.0, 0.0], device=field.device)[None, :, None])
     column = (x + shifts[:, 0] * lateral * pitch[:, :1]).round().clamp(0, width - 1)
     row = (y + shifts[:, 1] * lateral * pitch[:, 1:]).round().clamp(0, height - 1)
     index = (row * width + column).long().reshape(n, -1)
-    moved = scene.reshape(n, -1).gather(1, index).reshape(scene.shape)
-    return torch.where((moved - scene).abs() > GAP, moved, scene)
+    moved = field.reshape(n, -1).gather(1, index).reshape(field.shape)
+    return torch.where((moved - field).abs() > GAP, moved, field)
 
 
 def _spread(noise: torch.Tensor, reach: torch.Tensor) -> torch.Tensor:
@@ -343,14 +343,14 @@ def _steps(depth: torch.Tensor, sensor: Sensor) -> torch.Tensor:
     return depth.round()
 
 
-def _lit(scene: torch.Tensor, camera: torch.Tensor, baseline: float) -> torch.Tensor:
+def _lit(field: torch.Tensor, camera: torch.Tensor, baseline: float) -> torch.Tensor:
     """Return which pixels the projector reaches.
 
     Seen from the projector a pixel lies ``fx * baseline / z`` farther left. It is in the shadow if any pixel
     to its right comes to lie left of it there: that one is nearer and hides it.
     """
-    column = torch.arange(scene.shape[2], device=scene.device, dtype=torch.float32)
-    place = column - camera[:, :1] * baseline / scene
+    column = torch.arange(field.shape[2], device=field.device, dtype=torch.float32)
+    place = column - camera[:, :1] * baseline / field
     return place <= place.flip(2).cummin(dim=2).values.flip(2)
 
 

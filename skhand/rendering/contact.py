@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skhand.datasets._hands.subjects import MEAN_LENGTHS
+from skhand.rendering.subjects import MEAN_LENGTHS
 
 __all__ = ["overlap"]
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from skhand.datasets._hands.contact import overlap
-from skhand.datasets._hands.draws import Draws, raw_bytes, to_choice
-from skhand.datasets._hands.gestures import GESTURES, WEIGHTS, draw_poses
-from skhand.datasets._hands.kinematics import ANGLES, LIMITS, forward_kinematics
-from skhand.datasets._hands.subjects import MEAN_BASES, MEAN_LENGTHS, draw_subjects
+from skhand.rendering.contact import overlap
+from skhand.rendering.draws import Draws, raw_bytes, to_choice
+from skhand.rendering.gestures import GESTURES, WEIGHTS, draw_poses
+from skhand.rendering.kinematics import ANGLES, LIMITS, forward_kinematics
+from skhand.rendering.subjects import MEAN_BASES, MEAN_LENGTHS, draw_subjects
 
 MASK = 2**64 - 1
 FINGERS = ("thumb", "index", "middle", "ring", "little")

@@ -1,1 +1,0 @@
-"""Parts of the generator behind `skhand.datasets.make_hands`."""
