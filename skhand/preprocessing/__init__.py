@@ -7,6 +7,7 @@ from skhand.preprocessing._image import ImageNormalizer
 from skhand.preprocessing._mirror import HandMirror
 from skhand.preprocessing._pose import PoseNormalizer
 from skhand.preprocessing._pose25d import Pose25D
+from skhand.preprocessing._warp import warp_images
 from skhand.preprocessing._windows import head_box
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "PoseNormalizer",
     "ViewAligner",
     "head_box",
+    "warp_images",
 ]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from skhand._validation import check_number, check_option
+from skhand._warp import warp_pictures
 from skhand.exceptions import InputError
 from skhand.training._runtime import constant
 
@@ -115,10 +115,11 @@ def augment_batch(batch: dict[str, Tensor], settings: Mapping[str, Any]) -> dict
     if "rgb" in batch:
         rgb = batch["rgb"].permute(0, 3, 1, 2)
         rgb = rgb.float() / 255.0 if batch["rgb"].dtype == torch.uint8 else rgb.float()
-        rgb = _warp(rgb - 0.5, affine, "bilinear")
+        rgb = warp_pictures(rgb - 0.5, affine, rgb.shape[2:])
         moved["rgb"] = (_recolour(rgb, settings["colour"]) + 0.5).permute(0, 2, 3, 1)
     if "depth" in batch:
-        moved["depth"] = _warp(batch["depth"].float().unsqueeze(1), affine, "nearest").squeeze(1)
+        depth = batch["depth"].float().unsqueeze(1)
+        moved["depth"] = warp_pictures(depth, affine, depth.shape[2:], "nearest").squeeze(1)
     if "keypoints2d" in batch:
         points = batch["keypoints2d"]
         a = affine.to(points.dtype)
@@ -177,23 +178,6 @@ def _draw(
     centre = centre.expand(n, 2)
     affine[:, :2, 2] = centre + shift - (affine[:, :2, :2] @ centre[:, :, None]).squeeze(2)
     return affine, turn, flipped
-
-
-def _warp(images: Tensor, affine: Tensor, mode: str) -> Tensor:
-    """Sample pictures (n, c, h, w) so that their content moves by ``affine``, maps that keep angles.
-
-    Where nothing reaches, they are 0.
-    """
-    height, width = images.shape[2:]
-    to_unit = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
-    there, back = (constant(map_, affine.dtype, affine.device) for map_ in (to_unit, np.linalg.inv(to_unit)))
-    plane, shift = affine[:, :2, :2], affine[:, :2, 2:]
-    turned_back = plane.mT / plane[:, :, 0].square().sum(dim=1)[:, None, None]
-    inverse = affine.clone()
-    inverse[:, :2, :2], inverse[:, :2, 2:] = turned_back, -turned_back @ shift
-    theta = there @ inverse @ back
-    grid = functional.affine_grid(theta[:, :2], list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
 def _recolour(rgb: Tensor, strength: float) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 
 from skhand._columns import LazyColumn, in_memory, unrolled
 
-__all__ = ["ChangedColumn", "Pictures", "changed", "chunks", "iterate_pictures"]
+__all__ = ["ChangedColumn", "Pictures", "change_column", "iterate_pictures", "split_rows"]
 
 Pictures = Sequence[np.ndarray] | np.ndarray
 Change = Callable[[Pictures, np.ndarray, np.ndarray], None]
@@ -40,12 +40,12 @@ class ChangedColumn(LazyColumn):
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        for part in chunks(len(rows)):
-            self.change(_pictures(self.column, self.rows[rows[part]]), rows[part], out[part])
+        for part in split_rows(len(rows)):
+            self.change(_read_pictures(self.column, self.rows[rows[part]]), rows[part], out[part])
         return out
 
 
-def changed(
+def change_column(
     column: Any, change: Change, row_shape: tuple[int, ...], dtype: Any, lazy: bool | str = "auto"
 ) -> Any:
     """Change a column of pictures.
@@ -65,7 +65,7 @@ def changed(
     return later if (not in_memory(column) if lazy == "auto" else lazy) else later[:]
 
 
-def chunks(n_rows: int) -> list[slice]:
+def split_rows(n_rows: int) -> list[slice]:
     """Cut rows into slices of a few pictures each."""
     return [slice(start, start + _CHUNK) for start in range(0, n_rows, _CHUNK)]
 
@@ -73,11 +73,11 @@ def chunks(n_rows: int) -> list[slice]:
 def iterate_pictures(column: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the pictures of some rows, few of them in memory at a time."""
     column, rows_of = unrolled(column)
-    for part in chunks(len(rows)):
-        yield from _pictures(column, rows_of[rows[part]])
+    for part in split_rows(len(rows)):
+        yield from _read_pictures(column, rows_of[rows[part]])
 
 
-def _pictures(column: Any, rows: np.ndarray) -> Pictures:
+def _read_pictures(column: Any, rows: np.ndarray) -> Pictures:
     if isinstance(column, np.ndarray):
         plain = np.asarray(column)
         return [plain[row] for row in rows]

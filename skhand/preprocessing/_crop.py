@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from skhand.preprocessing._lazy import Pictures
+from skhand.preprocessing._change import Pictures
 
 __all__ = ["Crop"]
 
