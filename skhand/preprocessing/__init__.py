@@ -1,4 +1,4 @@
-"""Transformers that crop, turn, mirror and scale tables of hands, and lead back to the original picture."""
+"""Transformers that crop, turn, mirror and scale tables of hands, and undo it; and the warp."""
 
 from skhand.preprocessing._align_view import ViewAligner
 from skhand.preprocessing._cropper import HandCropper

@@ -1,4 +1,4 @@
-"""ViewAligner: the camera turned to look straight at the hand."""
+"""ViewAligner: turn the camera to look straight at the hand."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class ViewAligner(FramesTransformer):
             )
 
     def _find_centres(self, X: HandFrames) -> np.ndarray:
-        """The hands' centres (n, 3), in the camera frame, up to a positive factor."""
+        """Find the hands' centres (n, 3), in the camera frame, up to a positive factor."""
         middle_of_box = (
             X.box[:, :2] + X.box[:, 2:] / 2 if "box" in X.columns else np.full((len(X), 2), np.nan)
         )
@@ -142,7 +142,7 @@ class ViewAligner(FramesTransformer):
 
 
 class _WarpDepth:
-    """Warps depth pictures and measures along the new axis: ``z' = z * (R K^-1 p)_z`` at each old pixel p."""
+    """Warp depth pictures and measure along the new axis: ``z' = z * (R K^-1 p)_z`` at each old pixel p."""
 
     def __init__(self, homography: np.ndarray, size: tuple[int, int], along: np.ndarray):
         self.warp, self.along = Warp(homography, size, 0), along

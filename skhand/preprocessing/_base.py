@@ -20,7 +20,7 @@ __all__ = [
     "StatelessTransformer",
     "check_frames",
     "check_one_size",
-    "lead_back",
+    "move_back",
     "move_frames",
     "picture_shape",
     "warp_columns",
@@ -40,10 +40,10 @@ class StatelessTransformer(TransformerMixin, BaseEstimator):
 
 
 class FramesTransformer(StatelessTransformer):
-    """Base of the transformers that learn nothing: ``fit`` only judges the parameters and X."""
+    """Base of the transformers that learn nothing: ``fit`` only validates the parameters and X."""
 
     def fit(self, X: HandFrames, y: Any = None) -> Any:
-        """Check the parameters and X; nothing is learned.
+        """Validate the parameters and X; nothing is learned.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class FramesTransformer(StatelessTransformer):
         return self
 
     def inverse_transform(self, X: HandFrames) -> HandFrames:
-        """Lead back to the original picture and camera frame: undo all that ``affine`` and ``rotation`` hold.
+        """Return to the original picture and camera frame: undo all that ``affine`` and ``rotation`` hold.
 
         Parameters
         ----------
@@ -71,22 +71,22 @@ class FramesTransformer(StatelessTransformer):
         -------
         frames : HandFrames
             ``camera``, ``keypoints2d``, ``box``, ``pose3d``, ``root`` and ``side`` of the original; a box is
-            the upright one around the box that is led back. The pictures are left out: what a crop cut off is
-            not there. X itself where it has neither ``affine`` nor ``rotation``.
+            the upright one around the box that is moved back. The pictures are left out: what a crop cut off
+            is not there. X itself where it has neither ``affine`` nor ``rotation``.
 
         Raises
         ------
         InputError
             If X is no HandFrames, or nothing but pictures is in it.
         """
-        return lead_back(check_frames(X))
+        return move_back(check_frames(X))
 
     def _check(self, X: HandFrames) -> None:
         raise NotImplementedError
 
 
 def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:
-    """Return X if it is a HandFrames with rows and these columns.
+    """Validate that X is a HandFrames with rows and these columns, and return it.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:
 
 
 def picture_shape(X: HandFrames) -> tuple[int, int] | None:
-    """Height and width of the pictures, px; None where there are none.
+    """Return height and width of the pictures, px; None where there are none.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def picture_shape(X: HandFrames) -> tuple[int, int] | None:
 
 
 def check_one_size(X: HandFrames) -> tuple[int, int] | None:
-    """As `picture_shape`, and refuse lazy pictures that differ in size."""
+    """Validate that all pictures have one size and return it, as `picture_shape` does."""
     size = picture_shape(X)
     if size is not None and None in size:
         raise InputError("X: expected pictures of one size, got some that differ: crop them first.")
@@ -126,7 +126,7 @@ def check_one_size(X: HandFrames) -> tuple[int, int] | None:
 
 
 def warp_columns(X: HandFrames, affine: np.ndarray, size: tuple[int, int], *names: str) -> dict[str, Any]:
-    """Return these picture columns sampled anew: at once where they are in memory, else when read."""
+    """Warp these picture columns: at once where they are in memory, else when they are read."""
     columns = {}
     for name, order in PICTURES.items():
         if name in names and name in X.columns:
@@ -139,7 +139,7 @@ def warp_columns(X: HandFrames, affine: np.ndarray, size: tuple[int, int], *name
 def move_frames(
     X: HandFrames, affine: np.ndarray, turn: np.ndarray | None = None, **pictures: Any
 ) -> HandFrames:
-    """Return X after a change of the view, with all that is not a picture moved along.
+    """Change the view of all rows: camera, keypoints, boxes and poses follow their pictures.
 
     Parameters
     ----------
@@ -173,8 +173,8 @@ def move_frames(
     return X.replace(**new)
 
 
-def lead_back(X: HandFrames) -> HandFrames:
-    """Lead rows back to the original picture and camera frame; see `FramesTransformer.inverse_transform`."""
+def move_back(X: HandFrames) -> HandFrames:
+    """Move rows back to the original picture and camera frame; see `FramesTransformer.inverse_transform`."""
     if "affine" not in X.columns and "rotation" not in X.columns:
         return X
     affine = np.linalg.inv(X.affine) if "affine" in X.columns else np.broadcast_to(np.eye(3), (len(X), 3, 3))
@@ -187,12 +187,12 @@ def lead_back(X: HandFrames) -> HandFrames:
 
 
 def swap_side(side: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the sides with those of some rows (a mask) exchanged."""
+    """Return the sides, with left and right exchanged in some rows (a mask)."""
     return np.where(rows, np.where(side == "left", "right", "left"), side)
 
 
 def _move_box(box: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """The upright box around the moved corners; NaN where a corner is not seen."""
+    """Compute the upright box around the moved corners; NaN where a corner is not seen."""
     x, y, width, height = np.moveaxis(np.asarray(box, dtype=np.float64), -1, 0)
     u = np.stack([x, x + width, x, x + width], axis=-1)
     v = np.stack([y, y, y + height, y + height], axis=-1)

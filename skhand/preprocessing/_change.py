@@ -48,7 +48,7 @@ class ChangedColumn(LazyColumn):
 def change_column(
     column: Any, change: Change, row_shape: tuple[int, ...], dtype: Any, lazy: bool | str = "auto"
 ) -> Any:
-    """Change a column of pictures.
+    """Change the pictures of a column, at once or when they are read.
 
     Parameters
     ----------

@@ -171,7 +171,7 @@ class HandCropper(FramesTransformer):
             raise InputError(f"visible: expected {n_joints} joints a row, got {X.visible.shape[1]}.")
 
     def _check_rule(self) -> dict[str, Any]:
-        """Judge the parameters and return how to crop."""
+        """Validate the parameters and return the rule to crop by."""
         picture_size(self.size)
         check_option(self.source, "source", ("auto", *SOURCES))
         check_option(self.square, "square", (True, False))

@@ -1,4 +1,4 @@
-"""DepthCropper: a cube of space around the hand, cut out of depth pictures."""
+"""DepthCropper: cut a cube of space around the hand out of depth pictures."""
 
 from __future__ import annotations
 
@@ -163,14 +163,14 @@ class DepthCropper(FramesTransformer):
         return isinstance(self.centre, str) and self.centre == name
 
     def _check_cube(self) -> np.ndarray:
-        """Sides of the cube along x, y and z, mm."""
+        """Validate the cube and return its sides along x, y and z, mm."""
         sides = [self.cube] * 3 if np.ndim(self.cube) == 0 else list(self.cube)  # type: ignore[arg-type]
         if len(sides) != 3:
             raise InputError(f"cube: expected one side or three, mm, got {self.cube!r}.")
         return np.array([float(check_number(side, "cube", low=0, include_low=False)) for side in sides])
 
     def _find_centres(self, X: HandFrames) -> np.ndarray:
-        """Centres of the cubes (n, 3), mm; NaN where there is none."""
+        """Find the centres of the cubes (n, 3), mm; NaN where there is none."""
         if not isinstance(self.centre, str):
             centre = np.asarray(self.centre, dtype=np.float64)
             if centre.shape not in ((3,), (len(X), 3)):
@@ -192,7 +192,7 @@ class DepthCropper(FramesTransformer):
         return centre
 
     def _find_masses(self, X: HandFrames) -> np.ndarray:
-        """Centres of mass (n, 3), mm; NaN where nothing is measured."""
+        """Compute the centres of mass (n, 3), mm; NaN where nothing is measured."""
         if self.within != "picture":
             check_frames(X, self.within, why=f" for within={self.within!r}")
         found, rows = np.empty((len(X), 3)), np.arange(len(X))
@@ -203,7 +203,7 @@ class DepthCropper(FramesTransformer):
 
 
 def _find_mass(depth: np.ndarray, X: HandFrames, within: str, near: float, far: float) -> np.ndarray:
-    """Mean u, v (px) and depth (mm) of what is measured, (n, 3); NaN where nothing is."""
+    """Compute the mean u, v (px) and depth (mm) of what is measured, (n, 3); NaN where nothing is."""
     u, v = np.arange(depth.shape[2])[None, None], np.arange(depth.shape[1])[None, :, None]
     counts = (depth > 0) & (depth >= near) & (depth <= far)
     if within == "mask":
@@ -218,7 +218,7 @@ def _find_mass(depth: np.ndarray, X: HandFrames, within: str, near: float, far: 
 
 
 class _CutCube:
-    """Crops depth pictures and keeps what is in the cube: depths within ``half`` of each row's ``z``, mm."""
+    """Crop depth pictures and keep what is in the cube: depths within ``half`` of each row's ``z``, mm."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""ImageNormalizer: colour pictures as float32 with a chosen mean and standard deviation a channel."""
+"""ImageNormalizer: scale colour pictures to a chosen mean and standard deviation a channel."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ImageNormalizer(TransformerMixin, BaseEstimator):
         self.method = method
 
     def fit(self, X: Any, y: Any = None) -> ImageNormalizer:
-        """Learn mean and standard deviation, for "standard"; else only check X.
+        """Learn mean and standard deviation, for "standard"; else only validate X.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class ImageNormalizer(TransformerMixin, BaseEstimator):
 
 
 class _Linear:
-    """``factor * picture + offset``, channel by channel."""
+    """Compute ``factor * picture + offset``, channel by channel."""
 
     def __init__(self, factor: np.ndarray, offset: np.ndarray, *, to_bytes: bool = False):
         self.factor, self.offset, self.to_bytes = factor, offset, to_bytes
@@ -137,7 +137,7 @@ class _Linear:
 
 
 def _check_pictures(X: Any) -> Any:
-    """The column of pictures of a table, or the pictures that X is."""
+    """Validate that X has or is colour pictures, and return them."""
     if isinstance(X, HandFrames):
         return check_frames(X, "rgb").rgb
     pictures = X if hasattr(X, "shape") and hasattr(X, "dtype") else np.asarray(X)
@@ -153,7 +153,7 @@ def _replace_pictures(X: Any, pictures: Any) -> Any:
 
 
 def _compute_statistics(pictures: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel, of values in 0..1; a constant channel has deviation 1."""
+    """Compute each channel's mean and deviation, of values in 0..1; a constant channel has deviation 1."""
     total, squares, rows = np.zeros(3), np.zeros(3), np.arange(len(pictures))
     for part in split_rows(len(pictures)):
         for picture in np.asarray(pictures[rows[part]]):

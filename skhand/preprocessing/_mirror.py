@@ -121,7 +121,7 @@ class HandMirror(FramesTransformer):
         return mirrored.replace(**changes)
 
     def _find_width(self, X: HandFrames) -> int | None:
-        """Width of the pictures, px; None where no column is about pixels."""
+        """Find the width of the pictures, px; None where no column is about pixels."""
         shape = check_one_size(X)
         if shape is not None:
             return shape[1]
@@ -135,7 +135,7 @@ class HandMirror(FramesTransformer):
 
 
 class _Flip:
-    """Flips the pictures of some rows, a mask."""
+    """Flip the pictures of some rows, a mask."""
 
     def __init__(self, flipped: np.ndarray):
         self.flipped = flipped

@@ -50,7 +50,7 @@ class PoseNormalizer(StatelessTransformer):
         self.scale_bone = scale_bone
 
     def fit(self, X: Any, y: Any = None) -> PoseNormalizer:
-        """Check the parameters and the poses; nothing is learned.
+        """Validate the parameters and the poses; nothing is learned.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class PoseNormalizer(StatelessTransformer):
         return X.replace(pose3d=normalised, **columns)
 
     def inverse_transform(self, X: Any, root: Any = None, scale: Any = None) -> Any:
-        """Bring poses back to mm in the camera frame.
+        """Turn normalised poses back into mm in the camera frame.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class PoseNormalizer(StatelessTransformer):
         return X.replace(pose3d=poses) if isinstance(X, HandFrames) else poses
 
     def _measure(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Root (n, 3) and length of the bone (n,), mm."""
+        """Measure the root (n, 3) and the length of the bone (n,), mm."""
         if isinstance(self.root, str):
             check_option(self.root, "root", ("palm", *JOINTS))
         root = root_position(poses, self.root)

@@ -55,7 +55,7 @@ class Pose25D(StatelessTransformer):
         self.bone = bone
 
     def fit(self, X: Any, y: Any = None) -> Pose25D:
-        """Check the parameters and the poses; nothing is learned.
+        """Validate the parameters and the poses; nothing is learned.
 
         Parameters
         ----------

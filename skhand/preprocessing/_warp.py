@@ -43,14 +43,14 @@ class Warp:
     def _interpolate(self, picture: np.ndarray, matrix: torch.Tensor, new: np.ndarray) -> None:
         # float32, but float64 where float32 does not hold the dtype's numbers
         old = np.require(picture, np.result_type(picture.dtype, np.float32), ["C", "W"])
-        values = warp_pictures(_as_batch(old), matrix, self.size)
+        values = warp_pictures(_view_as_batch(old), matrix, self.size)
         sampled = values[0].permute(1, 2, 0).numpy().reshape(new.shape)
         new[...] = sampled if new.dtype.kind == "f" else np.rint(sampled)
 
     def _copy_nearest(self, picture: np.ndarray, matrix: torch.Tensor, new: np.ndarray) -> None:
         old = np.require(picture, requirements=["C", "W"])
         bits = old.view(f"i{old.itemsize}")  # so that any dtype can be copied
-        values = warp_pictures(_as_batch(bits), matrix, self.size, "nearest")
+        values = warp_pictures(_view_as_batch(bits), matrix, self.size, "nearest")
         new[...] = values[0].permute(1, 2, 0).numpy().view(old.dtype).reshape(new.shape)
 
 
@@ -119,7 +119,7 @@ def warp_images(
     return change_column(images, warp, (*new_size, *shape[3:]), images.dtype, lazy=False)
 
 
-def _as_batch(picture: np.ndarray) -> torch.Tensor:
+def _view_as_batch(picture: np.ndarray) -> torch.Tensor:
     """View a picture (height, width[, n_channels]) as a batch of one, channels first."""
     height, width = picture.shape[:2]
     return torch.from_numpy(picture).view(1, height, width, -1).permute(0, 3, 1, 2)

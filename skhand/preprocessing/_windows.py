@@ -152,7 +152,7 @@ def place_windows(
 
 
 def check_rows(bad: np.ndarray, expected: str, got: str) -> None:
-    """Raise an `InputError` that names the bad rows, if there are any."""
+    """Validate that no row is bad; the `InputError` names those that are."""
     rows = np.flatnonzero(bad)
     if len(rows):
         shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
@@ -185,7 +185,7 @@ def _find_by_keypoints(
 
 
 def _find_by_mask(frames: HandFrames, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels' outer edges, half a pixel beyond their centres."""
+    """Return the outer edges of the mask's pixels, half a pixel beyond their centres."""
     low, high = np.full((2, len(rows), 2), np.nan)
     for i, picture in enumerate(iterate_pictures(frames.mask, rows)):
         for axis in (0, 1):
