@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from skhand import HandFrames
 from skhand.geometry import project
 from skhand.preprocessing import HandCropper, HandMirror
+from skhand.preprocessing._crop import Crop
 
 
 @pytest.fixture
@@ -106,10 +107,7 @@ def test_without_antialiasing_colour_is_that_of_four_pixels(frames, size, margin
 
 @pytest.mark.parametrize("size", [15, 200])
 def test_depth_and_mask_take_the_nearest_pixel(frames, size):
-    cropper = HandCropper(size, margin=1.7)
-    ones = frames.replace(rgb=None, depth=np.ones_like(frames.depth), mask=np.ones_like(frames.mask))
-    cropper.fit_transform(ones.replace(box=np.full((6, 4), 20.0), keypoints2d=None))
-    crops = cropper.fit_transform(frames)  # where a crop of ones lay: what is outside must be made 0
+    crops = HandCropper(size, margin=1.7).fit_transform(frames)
     for name in ("depth", "mask"):
         new, old = getattr(crops, name), getattr(frames, name)
         assert new.dtype == old.dtype
@@ -120,6 +118,17 @@ def test_depth_and_mask_take_the_nearest_pixel(frames, size):
                     x, y, _ = np.floor(back @ (u, v, 1) + 0.5 + 1e-9).astype(int)
                     inside = 0 <= x < WIDTH and 0 <= y < HEIGHT
                     assert new[row, v, u] == (old[row, y, x] if inside else 0)
+
+
+@pytest.mark.parametrize("order", ["antialiased", "bilinear", "nearest"])
+def test_nothing_of_what_lay_in_the_memory_stays(order, frames):
+    windows = np.array([(-20, -10, 60, 60), (110, 70, 40, 40), (10, 10, 30, 30), (500, 0, 9, 9)])
+    crop, outs = Crop(windows, (30, 30), order), []
+    for content in (0, 77):
+        outs.append(np.full((4, 30, 30, 3), content, np.uint8))
+        crop(list(frames.rgb[:4]), np.arange(4), outs[-1])
+    np.testing.assert_array_equal(*outs)
+    assert not outs[0][3].any()
 
 
 def test_camera_box_and_affine_follow_and_points_in_3d_stay(frames):
