@@ -11,8 +11,6 @@ from torch.nn import functional
 
 __all__ = ["warp_pictures"]
 
-_FAR = 9.0  # outside of the picture, whose edges are at -1 and 1
-
 
 def warp_pictures(
     pictures: Tensor,
@@ -27,11 +25,11 @@ def warp_pictures(
 
     Parameters
     ----------
-    pictures : Tensor of shape (n_samples, n_channels, height, width)
-        Old pictures, in any memory format. "bilinear" needs floats; halves are interpolated in float32.
+    pictures : Tensor of shape (n_samples, n_channels, height, width), float
+        Old pictures, in any memory format. Halves are sampled in float32.
     matrices : Tensor of shape (n_samples, 3, 3), float32 or float64
-        Old pixels to new ones; must have an inverse. Positions are computed in their dtype. New pixels whose
-        third coordinate is not positive on the way back are not seen.
+        Old pixels to new ones; must have an inverse. New pixels whose third coordinate is not positive on the
+        way back are not seen.
     size : sequence of int, px
         Height and width of the new pictures.
     mode : {"bilinear", "nearest"}, default="bilinear"
@@ -42,19 +40,25 @@ def warp_pictures(
     warped : Tensor of shape (n_samples, n_channels, new_height, new_width)
         Of the same dtype; 0 outside of the old picture.
     """
-    u, v, seen = _find_old_pixels(matrices, size)
-    if mode == "nearest":
-        return _copy_nearest(pictures, u, v, seen)
-    return _interpolate(pictures, u, v, seen)
+    dtype = torch.promote_types(pictures.dtype, torch.float32)
+    grid = _find_old_places(matrices, size, pictures.shape[2:]).to(dtype)
+    warped = functional.grid_sample(pictures.to(dtype), grid, mode, "zeros", align_corners=False)
+    return warped.to(pictures.dtype)
 
 
-def _find_old_pixels(matrices: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Find where new pixels lie in the old picture: u, v (px), and whether in front of it, (n, h, w) each."""
+def _find_old_places(matrices: Tensor, size: Sequence[int], old_size: Sequence[int]) -> Tensor:
+    """Find where new pixels lie in the old picture, whose edges are at -1 and 1: (n, new_h, new_w, 2)."""
     rows = torch.arange(size[0], dtype=matrices.dtype, device=matrices.device)[:, None]
     columns = torch.arange(size[1], dtype=matrices.dtype, device=matrices.device)
-    back = _invert(matrices)[..., None, None]
-    u, v, third = (back[:, i, 0] * columns + (back[:, i, 1] * rows + back[:, i, 2]) for i in range(3))
-    return u / third, v / third, third > 0
+    x, y, third = _invert(matrices).unbind(1)
+    x = (2 * x + third) / old_size[1] - third
+    y = (2 * y + third) / old_size[0] - third
+    x, y, third = (
+        row[:, 0, None, None] * columns + (row[:, 1, None, None] * rows + row[:, 2, None, None])
+        for row in (x, y, third)
+    )
+    in_front = third.clamp_min(1e-12)  # what is behind is placed to the left, finitely far
+    return torch.stack([torch.where(third > 0, x / in_front, -9.0), y / in_front], dim=3)
 
 
 def _invert(matrices: Tensor) -> Tensor:
@@ -63,28 +67,3 @@ def _invert(matrices: Tensor) -> Tensor:
     pairs = ((second, third), (third, first), (first, second))
     adjugate = torch.stack([torch.linalg.cross(one, other) for one, other in pairs], dim=2)
     return adjugate / (first * adjugate[:, :, 0]).sum(dim=1)[:, None, None]
-
-
-def _copy_nearest(pictures: Tensor, u: Tensor, v: Tensor, seen: Tensor) -> Tensor:
-    """Copy the old pixel that is nearest to (u, v), of equally near ones the even one."""
-    height, width = pictures.shape[2:]
-    u, v = u.round(), v.round()
-    inside = seen & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    columns, rows = (torch.where(inside, axis, 0).long() for axis in (u, v))
-    if pictures.is_contiguous():
-        index = (rows * width + columns).flatten(1)[:, None].expand(-1, pictures.shape[1], -1)
-        copied = pictures.flatten(2).gather(2, index).unflatten(2, u.shape[1:])
-    else:
-        samples = torch.arange(len(pictures), device=pictures.device)[:, None, None]
-        copied = pictures.permute(0, 2, 3, 1)[samples, rows, columns].permute(0, 3, 1, 2)
-    return copied.masked_fill(~inside[:, None], 0)
-
-
-def _interpolate(pictures: Tensor, u: Tensor, v: Tensor, seen: Tensor) -> Tensor:
-    """Interpolate between the four old pixels around (u, v); beyond the border they are 0."""
-    height, width = pictures.shape[2:]
-    dtype = torch.promote_types(pictures.dtype, torch.float32)
-    grid = torch.stack([(2 * u + 1) / width - 1, (2 * v + 1) / height - 1], dim=3)
-    grid = torch.where(seen[..., None], grid, -_FAR).clamp(-_FAR, _FAR).to(dtype)
-    sampled = functional.grid_sample(pictures.to(dtype), grid, "bilinear", "zeros", align_corners=False)
-    return sampled.to(pictures.dtype)

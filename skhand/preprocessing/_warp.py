@@ -34,24 +34,18 @@ class Warp:
 
     def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
         """Warp the pictures (height, width[, n_channels]) of the rows (k,) into ``out``."""
+        mode: Literal["bilinear", "nearest"] = "bilinear" if self.order else "nearest"
+        # float32, but float64 where float32 does not hold the dtype's numbers
+        dtype = np.result_type(out.dtype, np.float32)
+        round_off = self.order == 1 and out.dtype.kind != "f"
         matrices = torch.from_numpy(self.matrix[rows]).split(1)
-        warp = self._interpolate if self.order else self._copy_nearest
         with torch.inference_mode():
             for picture, matrix, new in zip(pictures, matrices, out, strict=True):
-                warp(picture, matrix, new)
-
-    def _interpolate(self, picture: np.ndarray, matrix: torch.Tensor, new: np.ndarray) -> None:
-        # float32, but float64 where float32 does not hold the dtype's numbers
-        old = np.require(picture, np.result_type(picture.dtype, np.float32), ["C", "W"])
-        values = warp_pictures(_view_as_batch(old), matrix, self.size)
-        sampled = values[0].permute(1, 2, 0).numpy().reshape(new.shape)
-        new[...] = sampled if new.dtype.kind == "f" else np.rint(sampled)
-
-    def _copy_nearest(self, picture: np.ndarray, matrix: torch.Tensor, new: np.ndarray) -> None:
-        old = np.require(picture, requirements=["C", "W"])
-        bits = old.view(f"i{old.itemsize}")  # so that any dtype can be copied
-        values = warp_pictures(_view_as_batch(bits), matrix, self.size, "nearest")
-        new[...] = values[0].permute(1, 2, 0).numpy().view(old.dtype).reshape(new.shape)
+                old = torch.from_numpy(np.require(picture, dtype, ["C", "W"]))
+                batch = old.view(1, *old.shape[:2], -1).permute(0, 3, 1, 2)
+                warped = warp_pictures(batch, matrix, self.size, mode)
+                values = warped[0].permute(1, 2, 0).numpy().reshape(new.shape)
+                new[...] = np.rint(values) if round_off else values
 
 
 def warp_images(
@@ -75,7 +69,7 @@ def warp_images(
     Returns
     -------
     warped : ndarray of shape (n_samples, new_height, new_width[, n_channels])
-        Same dtype; integers are rounded. What lies outside the old picture is 0. Values are interpolated in
+        Same dtype; integers are rounded. What lies outside the old picture is 0. Pictures are sampled in
         float32, those of float64 and of integers above 16 bits in float64.
 
     Raises
@@ -117,9 +111,3 @@ def warp_images(
     each = np.array(np.broadcast_to(matrices, (len(images), 3, 3)))
     warp = Warp(each, new_size, order)
     return change_column(images, warp, (*new_size, *shape[3:]), images.dtype, lazy=False)
-
-
-def _view_as_batch(picture: np.ndarray) -> torch.Tensor:
-    """View a picture (height, width[, n_channels]) as a batch of one, channels first."""
-    height, width = picture.shape[:2]
-    return torch.from_numpy(picture).view(1, height, width, -1).permute(0, 3, 1, 2)
