@@ -18,9 +18,9 @@ __all__ = [
     "RowsOf",
     "in_memory",
     "is_on_disk",
-    "packed",
-    "unpacked",
-    "unrolled",
+    "pack",
+    "unpack",
+    "unroll",
 ]
 
 
@@ -72,10 +72,10 @@ class LazyColumn:
         return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: packed(value) for name, value in self.__dict__.items()}
+        return {name: pack(value) for name, value in self.__dict__.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({name: unpacked(value) for name, value in state.items()})
+        self.__dict__.update({name: unpack(value) for name, value in state.items()})
 
 
 class RowsOf(LazyColumn):
@@ -99,7 +99,7 @@ class RowsOf(LazyColumn):
         return np.asarray(self.column[self.rows[rows]])
 
 
-def unrolled(column: Any) -> tuple[Any, np.ndarray]:
+def unroll(column: Any) -> tuple[Any, np.ndarray]:
     """Return the column behind selections of rows, and the rows of it that are meant."""
     rows = np.arange(len(column))
     while isinstance(column, RowsOf):
@@ -109,7 +109,7 @@ def unrolled(column: Any) -> tuple[Any, np.ndarray]:
 
 def in_memory(column: Any) -> bool:
     """Whether a column, or the one that it is some rows of, is a plain array."""
-    behind = unrolled(column)[0]
+    behind = unroll(column)[0]
     return isinstance(behind, np.ndarray) and not isinstance(behind, np.memmap)
 
 
@@ -195,11 +195,11 @@ def is_on_disk(column: Any) -> bool:
     return isinstance(column, np.memmap) and column.filename is not None and isinstance(column.base, _mmap)
 
 
-def packed(column: Any) -> Any:
+def pack(column: Any) -> Any:
     """Return what a pickle carries of a column: its address where it lies on disk."""
     return _MemmapOnDisk(column) if is_on_disk(column) else column
 
 
-def unpacked(column: Any) -> Any:
-    """Return the column that `packed` made portable."""
+def unpack(column: Any) -> Any:
+    """Return the column that `pack` made portable."""
     return column.open() if isinstance(column, _MemmapOnDisk) else column

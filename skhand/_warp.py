@@ -57,8 +57,9 @@ def _find_old_places(matrices: Tensor, size: Sequence[int], old_size: Sequence[i
         row[:, 0, None, None] * columns + (row[:, 1, None, None] * rows + row[:, 2, None, None])
         for row in (x, y, third)
     )
-    in_front = third.clamp_min(1e-12)  # what is behind is placed to the left, finitely far
-    return torch.stack([torch.where(third > 0, x / in_front, -9.0), y / in_front], dim=3)
+    seen = third > 0
+    third = torch.where(seen, third, 1.0)
+    return torch.stack([torch.where(seen, x / third, -9.0), y / third], dim=3)  # -9: far to the left
 
 
 def _invert(matrices: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._columns import LazyColumn, in_memory, unrolled
+from skhand._columns import LazyColumn, in_memory, unroll
 
 __all__ = ["ChangedColumn", "Pictures", "change_column", "iterate_pictures", "split_rows"]
 
@@ -34,7 +34,7 @@ class ChangedColumn(LazyColumn):
     """
 
     def __init__(self, column: Any, change: Change, row_shape: tuple[int, ...], dtype: Any):
-        self.column, self.rows = unrolled(column)
+        self.column, self.rows = unroll(column)
         self.change = change
         super().__init__((len(self.rows), *row_shape), dtype)
 
@@ -72,7 +72,7 @@ def split_rows(n_rows: int) -> list[slice]:
 
 def iterate_pictures(column: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the pictures of some rows, few of them in memory at a time."""
-    column, rows_of = unrolled(column)
+    column, rows_of = unroll(column)
     for part in split_rows(len(rows)):
         yield from _read_pictures(column, rows_of[rows[part]])
 
