@@ -145,17 +145,17 @@ class ImageFiles(LazyColumn):
         self.gray, self.reader = gray, reader
         if len(self.paths) == 0:
             raise InputError("paths: expected at least one file, got none.")
-        first = self._decoded(self.paths[0])
+        first = self._decode(self.paths[0])
         super().__init__((len(self.paths), *first.shape), first.dtype)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for i, path in enumerate(self.paths[rows]):
-            out[i] = self._checked(path)
+            out[i] = self._read_file(path)
         return out
 
-    def _checked(self, path: str) -> np.ndarray:
-        picture = self._decoded(path)
+    def _read_file(self, path: str) -> np.ndarray:
+        picture = self._decode(path)
         if picture.shape != self.shape[1:]:
             raise InputError(
                 f"paths: expected pictures of shape {self.shape[1:]} as in {self.paths[0]}, "
@@ -163,7 +163,7 @@ class ImageFiles(LazyColumn):
             )
         return picture
 
-    def _decoded(self, path: str) -> np.ndarray:
+    def _decode(self, path: str) -> np.ndarray:
         from PIL import Image
 
         try:
@@ -171,7 +171,7 @@ class ImageFiles(LazyColumn):
                 return self.reader(path)
             with Image.open(path) as picture:
                 if not self.gray:
-                    return np.array(picture.convert("RGB"))
+                    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
                 return np.array(picture if len(picture.getbands()) == 1 else picture.convert("L"))
         except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
             raise InputError(f"paths: {path} is missing or is not a readable picture ({error}).") from error
