@@ -23,9 +23,10 @@ from sklearn.utils import Bunch
 from skhand import HandFrames
 from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor
-from skhand.geometry import View, align_root, crop_view
+from skhand.geometry import align_root
 from skhand.metrics import mean_epe, pck, pck_auc
 from skhand.plotting import LatentWalkDisplay, PckCurveDisplay, PredictionDisplay
+from skhand.preprocessing import HandCropper
 
 MARGIN = 1.1  # side of the crop over the longer side of the hand's box
 
@@ -66,19 +67,8 @@ def render(args: argparse.Namespace) -> tuple[Bunch, np.ndarray, np.ndarray]:
 
 
 def crop_to_hand(frames: HandFrames, size: int) -> HandFrames:
-    """Cut a square around each hand's box; the camera follows."""
-    corner, extent = frames.box[:, :2], frames.box[:, 2:]
-    side = MARGIN * extent.max(axis=1, keepdims=True)
-    squares = np.hstack([corner + (extent - side) / 2, side, side])
-    view = View(rgb=frames.rgb, camera=frames.camera, keypoints2d=frames.keypoints2d)
-    crop = crop_view(view, squares, size)
-    return HandFrames(
-        rgb=crop.rgb,
-        camera=crop.camera,
-        keypoints2d=crop.keypoints2d,
-        root=frames.root,
-        scale=frames.scale,
-    )
+    """Cut a square around each hand's box; camera and keypoints follow."""
+    return HandCropper(size, source="box", margin=MARGIN).fit_transform(frames)
 
 
 def fit_vae(args: argparse.Namespace, X: HandFrames, y: np.ndarray) -> CrossModalVAERegressor:

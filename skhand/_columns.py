@@ -20,10 +20,10 @@ __all__ = [
     "RowsOf",
     "in_memory",
     "is_on_disk",
-    "packed",
+    "pack",
     "read_columns",
-    "unpacked",
-    "unrolled",
+    "unpack",
+    "unroll",
 ]
 
 
@@ -88,10 +88,10 @@ class LazyColumn:
         return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: packed(value) for name, value in self.__dict__.items()}
+        return {name: pack(value) for name, value in self.__dict__.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({name: unpacked(value) for name, value in state.items()})
+        self.__dict__.update({name: unpack(value) for name, value in state.items()})
 
 
 class RowsOf(LazyColumn):
@@ -245,7 +245,7 @@ def _read_rows(column: Any, rows: np.ndarray) -> np.ndarray:
     return np.asarray(column[rows])
 
 
-def unrolled(column: Any) -> tuple[Any, np.ndarray]:
+def unroll(column: Any) -> tuple[Any, np.ndarray]:
     """Return the column behind selections of rows, and the rows of it that are meant."""
     rows = np.arange(len(column))
     while isinstance(column, RowsOf):
@@ -255,7 +255,7 @@ def unrolled(column: Any) -> tuple[Any, np.ndarray]:
 
 def in_memory(column: Any) -> bool:
     """Whether a column, or the one that it is some rows of, is a plain array."""
-    behind = unrolled(column)[0]
+    behind = unroll(column)[0]
     return isinstance(behind, np.ndarray) and not isinstance(behind, np.memmap)
 
 
@@ -291,17 +291,17 @@ class ImageFiles(LazyColumn):
         self.gray, self.reader = gray, reader
         if len(self.paths) == 0:
             raise InputError("paths: expected at least one file, got none.")
-        first = self._decoded(self.paths[0])
+        first = self._decode(self.paths[0])
         super().__init__((len(self.paths), *first.shape), first.dtype)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for i, path in enumerate(self.paths[rows]):
-            out[i] = self._checked(path)
+            out[i] = self._read_file(path)
         return out
 
-    def _checked(self, path: str) -> np.ndarray:
-        picture = self._decoded(path)
+    def _read_file(self, path: str) -> np.ndarray:
+        picture = self._decode(path)
         if picture.shape != self.shape[1:]:
             raise InputError(
                 f"paths: expected pictures of shape {self.shape[1:]} as in {self.paths[0]}, "
@@ -309,7 +309,7 @@ class ImageFiles(LazyColumn):
             )
         return picture
 
-    def _decoded(self, path: str) -> np.ndarray:
+    def _decode(self, path: str) -> np.ndarray:
         from PIL import Image
 
         try:
@@ -317,7 +317,7 @@ class ImageFiles(LazyColumn):
                 return self.reader(path)
             with Image.open(path) as picture:
                 if not self.gray:
-                    return np.array(picture.convert("RGB"))
+                    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
                 return np.array(picture if len(picture.getbands()) == 1 else picture.convert("L"))
         except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
             raise InputError(f"paths: {path} is missing or is not a readable picture ({error}).") from error
@@ -341,11 +341,11 @@ def is_on_disk(column: Any) -> bool:
     return isinstance(column, np.memmap) and column.filename is not None and isinstance(column.base, _mmap)
 
 
-def packed(column: Any) -> Any:
+def pack(column: Any) -> Any:
     """Return what a pickle carries of a column: its address where it lies on disk."""
     return _MemmapOnDisk(column) if is_on_disk(column) else column
 
 
-def unpacked(column: Any) -> Any:
-    """Return the column that `packed` made portable."""
+def unpack(column: Any) -> Any:
+    """Return the column that `pack` made portable."""
     return column.open() if isinstance(column, _MemmapOnDisk) else column

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._columns import PICTURES, ImageFiles, RowsOf, is_on_disk, packed, unpacked
+from skhand._columns import PICTURES, ImageFiles, RowsOf, is_on_disk, pack, unpack
 from skhand._validation import check_camera, check_side, describe
 from skhand.exceptions import InputError
 
@@ -206,7 +206,7 @@ class HandFrames:
         columns: dict[str, Any] = {}
         for name, column in self._columns.items():
             if self._rows is None:
-                columns[name] = packed(column)
+                columns[name] = pack(column)
             elif isinstance(column, np.ndarray) and not is_on_disk(column):
                 columns[name] = column[self._rows]
             else:
@@ -214,7 +214,7 @@ class HandFrames:
         return {"columns": columns, "n": len(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._columns = {name: unpacked(column) for name, column in state["columns"].items()}
+        self._columns = {name: unpack(column) for name, column in state["columns"].items()}
         self._rows, self._n = None, state["n"]
 
     def __repr__(self) -> str:

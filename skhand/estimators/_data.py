@@ -15,7 +15,7 @@ from skhand.estimators._inputs import (
     check_given,
     find_source,
     find_usable_rows,
-    read_columns,
+    read_input,
     read_target,
     require_given,
     require_poses,
@@ -215,7 +215,7 @@ class DataReader:
         if fresh:
             for name in ("n_features_in_", "feature_names_in_"):  # of an earlier fit
                 vars(estimator).pop(name, None)
-        columns = read_columns(estimator, X, source, estimator.image_shape, reset=fresh)
+        columns = read_input(estimator, X, source, estimator.image_shape, reset=fresh)
         described = self._add_targets(columns, y, described, fresh)
         modalities = {modality for pair in described.pairs_ for modality in pair}
         missing = modalities - set(columns)
@@ -312,7 +312,7 @@ class DataReader:
         source, wanted = described.source_, (described.shapes_ or {})[described.source_]
         probe = copy.copy(self.estimator)
         vars(probe).update(described.attributes())
-        columns = read_columns(probe, X_val, source, self.estimator.image_shape, reset=False)
+        columns = read_input(probe, X_val, source, self.estimator.image_shape, reset=False)
         if tuple(columns[source].shape[1:]) != wanted:
             raise InputError(
                 f"X_val: expected {source} of shape {wanted} a row as in X, "
@@ -344,7 +344,7 @@ class DataReader:
     def _read_plain(self, X: Any, source: str) -> Columns:
         """Return the columns of rows of the shape that was fitted."""
         estimator = self.estimator
-        columns = read_columns(estimator, X, source, estimator.image_shape, reset=False)
+        columns = read_input(estimator, X, source, estimator.image_shape, reset=False)
         shape, wanted = tuple(columns[source].shape[1:]), estimator.shapes_[source]
         if shape != wanted:
             if source == "pose3d" and not estimator.poses_:

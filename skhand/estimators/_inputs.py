@@ -56,7 +56,7 @@ def find_source(
     return "table"
 
 
-def read_columns(
+def read_input(
     estimator: Any, X: Any, source: str, image_shape: tuple[int, ...] | None, reset: bool
 ) -> dict[str, Any]:
     """Return X's columns by name, checked; plain arrays become the one column ``source``.

@@ -1,6 +1,6 @@
 """Cameras, pictures and poses as geometry: projection, crops, rotations, mirrors, alignment, bone lengths."""
 
-from skhand.geometry._affine import affine_crop, affine_mirror, affine_rotate, apply_affine, warp_images
+from skhand.geometry._affine import affine_crop, affine_mirror, affine_rotate, apply_affine
 from skhand.geometry._align import align_root, align_scale, bone_length, bone_lengths, procrustes
 from skhand.geometry._camera import (
     backproject,
@@ -12,12 +12,10 @@ from skhand.geometry._camera import (
 )
 from skhand.geometry._scale import mean_bone_lengths, recover_scale
 from skhand.geometry._two_and_a_half import Decoded25D, Encoded25D, decode_25d, encode_25d
-from skhand.geometry._views import View, crop_view, mirror_view, rotate_view
 
 __all__ = [
     "Decoded25D",
     "Encoded25D",
-    "View",
     "affine_crop",
     "affine_mirror",
     "affine_rotate",
@@ -27,18 +25,14 @@ __all__ = [
     "backproject",
     "bone_length",
     "bone_lengths",
-    "crop_view",
     "decode_25d",
     "encode_25d",
     "mean_bone_lengths",
-    "mirror_view",
     "procrustes",
     "project",
     "recover_scale",
     "rotate_points",
-    "rotate_view",
     "rotation_to_axis",
     "rotation_z",
     "transform_camera",
-    "warp_images",
 ]

@@ -1,17 +1,16 @@
-"""Changes of a picture as 3 x 3 matrices from old pixels to new ones, and the warp that carries them out."""
+"""Changes of a picture as 3 x 3 matrices from old pixels to new ones."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
-from skhand._validation import check_number, check_option, check_shape, describe
+from skhand._validation import check_number, check_shape, describe
 from skhand.exceptions import InputError
 from skhand.geometry._camera import per_row, rotation_z
 
-__all__ = ["affine_crop", "affine_mirror", "affine_rotate", "apply_affine", "warp_images"]
+__all__ = ["affine_crop", "affine_mirror", "affine_rotate", "apply_affine"]
 
 
 def picture_size(size: Any) -> tuple[int, int]:
@@ -130,73 +129,3 @@ def apply_affine(affine: Any, pixels: Any) -> np.ndarray:
     matrix = per_row(affine, pixels, "affine", "pixels")
     moved = (matrix[..., :2] @ pixels[..., None])[..., 0] + matrix[..., 2]
     return moved[..., :2] / moved[..., 2:]
-
-
-def warp_images(
-    images: Any, affine: Any, size: int | tuple[int, int], *, order: Literal[0, 1] = 1
-) -> np.ndarray:
-    """Sample new pictures from old ones.
-
-    Parameters
-    ----------
-    images : array-like of shape (n_samples, height, width) or (n_samples, height, width, n_channels)
-        Pictures, or one picture without the first axis where ``affine`` is one matrix. A lazy sequence
-        of pictures is read one by one.
-    affine : array-like of shape (n_samples, 3, 3) or (3, 3)
-        Old pixels to new ones, one a picture. Of a homography, new pixels whose third coordinate is not
-        positive on the way back are not seen.
-    size : int or tuple of int, px
-        Side of the new pictures, or their (height, width).
-    order : {0, 1}, default=1
-        0 takes the nearest pixel, for depth and masks, where a mean of two values means nothing;
-        1 interpolates between four. Neither averages over the pixels that a strong reduction skips.
-
-    Returns
-    -------
-    warped : ndarray of shape (n_samples, new_height, new_width[, n_channels])
-        Same dtype; integers are rounded. What lies outside the old picture is 0.
-
-    Raises
-    ------
-    InputError
-        If there is not one matrix a picture, or a matrix cannot be inverted.
-    """
-    check_option(order, "order", (0, 1))
-    height, width = picture_size(size)
-    affine = check_shape(affine, "affine", (3, 3), leading=True).astype(np.float64)
-    if affine.ndim == 2:
-        return warp_images(np.asarray(images)[None], affine[None], (height, width), order=order)[0]
-    images = images if hasattr(images, "shape") and hasattr(images, "dtype") else np.asarray(images)
-    if affine.ndim != 3 or len(images.shape) not in (3, 4) or len(images) != len(affine):
-        raise InputError(
-            f"affine: expected one matrix a picture of {describe(images)}, got {describe(affine)}."
-        )
-    if not (np.abs(np.linalg.det(affine)) > 1e-12).all():
-        raise InputError("affine: expected matrices that can be inverted, got a singular one or NaN.")
-    swap = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
-    to_old = swap @ np.linalg.inv(affine) @ swap  # rows and columns instead of u and v
-    warped = np.empty((len(images), height, width, *images.shape[3:]), images.dtype)
-    for i, matrix in enumerate(to_old):
-        old, new = np.atleast_3d(images[i]), warped[i].reshape(height, width, -1)
-        for channel in range(new.shape[-1]):
-            new[..., channel] = _sample(old[..., channel], matrix, (height, width), order)
-    return warped
-
-
-def _sample(
-    picture: np.ndarray, matrix: np.ndarray, size: tuple[int, int], order: Literal[0, 1]
-) -> np.ndarray:
-    """Sample one channel; ``matrix`` maps new (row, column) to old ones."""
-    exact = order == 0 or picture.dtype.kind == "f"
-    source = picture if exact else picture.astype(np.float32)
-    # a pixel covers half a pixel around its centre: outside of the last centres it fades to 0
-    if (matrix[2, :2] == 0).all():
-        sampled = ndimage.affine_transform(
-            source, matrix[:2] / matrix[2, 2], output_shape=size, order=order, mode="grid-constant"
-        )
-    else:
-        row, column, third = np.einsum("ij,jhw->ihw", matrix, [*np.indices(size), np.ones(size)])
-        seen = third > 0
-        old = [np.where(seen, axis / np.where(seen, third, 1.0), -9.0) for axis in (row, column)]
-        sampled = ndimage.map_coordinates(source, old, order=order, mode="grid-constant")
-    return sampled if exact else np.rint(sampled)

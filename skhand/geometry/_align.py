@@ -1,4 +1,4 @@
-"""Bring poses to one root, one scale, one orientation; measure bones."""
+"""Align poses in root, scale and orientation; measure bones."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def bone_length(joints: Any, bone: tuple[str, str] = ("middle_mcp", "middle_pip"
 
 
 def _pair(y_pred: Any, y_true: Any, mask: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Check a prediction and its truth; return both as float64, and which joints count."""
+    """Validate a prediction and its truth; return both as float64, and which joints count."""
     true = check_shape(y_true, "y_true", ("n_joints", "n_dims"), leading=True).astype(np.float64)
     pred = np.asarray(y_pred, dtype=np.float64)
     if pred.shape != true.shape:

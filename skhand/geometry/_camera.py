@@ -13,7 +13,7 @@ __all__ = ["backproject", "project", "rotate_points", "rotation_to_axis", "rotat
 
 
 def per_row(matrix: np.ndarray, points: np.ndarray, name: str, of: str) -> np.ndarray:
-    """Give ``matrix``, or one matrix a row of ``points``, axes that broadcast over a row's points."""
+    """Reshape ``matrix``, or one matrix a row of ``points``, so that it broadcasts over a row's points."""
     rows = matrix.shape[:-2]
     lead = points.shape[: len(rows)]
     fits = len(rows) < points.ndim and all(have in (1, want) for have, want in zip(rows, lead, strict=True))

@@ -1,4 +1,4 @@
-"""Transformers that crop, turn, mirror and scale tables of hands, and lead back to the original picture."""
+"""Transformers that crop, turn, mirror and scale tables of hands, and undo it; and the warp."""
 
 from skhand.preprocessing._align_view import ViewAligner
 from skhand.preprocessing._cropper import HandCropper
@@ -7,6 +7,7 @@ from skhand.preprocessing._image import ImageNormalizer
 from skhand.preprocessing._mirror import HandMirror
 from skhand.preprocessing._pose import PoseNormalizer
 from skhand.preprocessing._pose25d import Pose25D
+from skhand.preprocessing._warp import warp_images
 from skhand.preprocessing._windows import head_box
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "PoseNormalizer",
     "ViewAligner",
     "head_box",
+    "warp_images",
 ]

@@ -1,4 +1,4 @@
-"""ViewAligner: the camera turned to look straight at the hand."""
+"""ViewAligner: turn the camera to look straight at the hand."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from skhand._validation import check_camera, check_option, warn_user
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import backproject, rotation_to_axis
-from skhand.preprocessing._lazy import Pictures, changed
-from skhand.preprocessing._moved import FramesTransformer, check_frames, moved, one_size, warped
+from skhand.preprocessing._base import (
+    FramesTransformer,
+    check_frames,
+    check_one_size,
+    move_frames,
+    warp_columns,
+)
+from skhand.preprocessing._change import Pictures, change_column
 from skhand.preprocessing._warp import Warp
 from skhand.skeleton import JOINTS, root_position
 
@@ -82,20 +88,20 @@ class ViewAligner(FramesTransformer):
             If a column is missing, or ``point`` names one of 21 joints and there are others.
         """
         self._check(X)
-        turn = rotation_to_axis(self._centres(X))
-        camera, size = X.camera.copy(), one_size(X)
+        turn = rotation_to_axis(self._find_centres(X))
+        camera, size = X.camera.copy(), check_one_size(X)
         if size is not None:
             camera[:, :2, 2] = (size[1] - 1) / 2, (size[0] - 1) / 2
         back = np.linalg.inv(X.camera)
         homography = camera @ turn @ back
         pictures: dict[str, Any] = {}
         if size is not None:
-            pictures = warped(X, homography, size, "rgb", "mask")
+            pictures = warp_columns(X, homography, size, "rgb", "mask")
         if size is not None and "depth" in X.columns:
             along = (turn[:, 2:] @ back)[:, 0]
             change = _WarpDepth(homography, size, along)
-            pictures["depth"] = changed(X.depth, change, size, X.depth.dtype)
-        return moved(X, homography, turn, **pictures).replace(camera=camera)
+            pictures["depth"] = change_column(X.depth, change, size, X.depth.dtype)
+        return move_frames(X, homography, turn, **pictures).replace(camera=camera)
 
     def _check(self, X: HandFrames) -> None:
         check_option(self.point, "point", ("root", "box", "palm", *JOINTS))
@@ -107,12 +113,12 @@ class ViewAligner(FramesTransformer):
                 f"point: {self.point!r} needs 21 joints, got {X.keypoints2d.shape[1]} in keypoints2d."
             )
 
-    def _centres(self, X: HandFrames) -> np.ndarray:
-        """The hands' centres (n, 3), in the camera frame, up to a positive factor."""
+    def _find_centres(self, X: HandFrames) -> np.ndarray:
+        """Find the hands' centres (n, 3), in the camera frame, up to a positive factor."""
         middle_of_box = (
             X.box[:, :2] + X.box[:, 2:] / 2 if "box" in X.columns else np.full((len(X), 2), np.nan)
         )
-        size = one_size(X)
+        size = check_one_size(X)
         if size is None:  # the principal point: the view stays as it is
             middle = X.camera[:, :2, 2]
         else:
@@ -136,7 +142,7 @@ class ViewAligner(FramesTransformer):
 
 
 class _WarpDepth:
-    """Warps depth pictures and measures along the new axis: ``z' = z * (R K^-1 p)_z`` at each old pixel p."""
+    """Warp depth pictures and measure along the new axis: ``z' = z * (R K^-1 p)_z`` at each old pixel p."""
 
     def __init__(self, homography: np.ndarray, size: tuple[int, int], along: np.ndarray):
         self.warp, self.along = Warp(homography, size, 0), along

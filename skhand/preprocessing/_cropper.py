@@ -12,9 +12,9 @@ from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_crop
 from skhand.geometry._affine import picture_size
-from skhand.preprocessing._cropped import Crop
-from skhand.preprocessing._lazy import changed
-from skhand.preprocessing._moved import FramesTransformer, check_frames, moved, picture_shape
+from skhand.preprocessing._base import FramesTransformer, check_frames, move_frames, picture_shape
+from skhand.preprocessing._change import change_column
+from skhand.preprocessing._crop import Crop
 from skhand.preprocessing._windows import SOURCES, find_extents, place_windows
 from skhand.skeleton import JOINTS, joint_index
 
@@ -69,7 +69,7 @@ class HandCropper(FramesTransformer):
     See Also
     --------
     head_box : Boxes from the length of the head.
-    skhand.geometry.crop_view : One crop, of a box between pixels.
+    warp_images : Pictures sampled by any matrix, of a box between pixels for example.
 
     Notes
     -----
@@ -146,7 +146,7 @@ class HandCropper(FramesTransformer):
         """
         self._check(X)
         size = picture_size(self.size)
-        rule = self._rule()
+        rule = self._check_rule()
         low, high = find_extents(X, rule["source"], rule["centre"], seen_only=self.preset == "hand3d")
         windows = place_windows(low, high, rule["margin"], rule["limits"], size if self.square else None)
         smooth: Literal["antialiased", "bilinear"] = "antialiased" if self.antialias else "bilinear"
@@ -155,11 +155,13 @@ class HandCropper(FramesTransformer):
             if name in X.columns:
                 column = getattr(X, name)
                 change = Crop(windows, size, smooth if name == "rgb" else "nearest")
-                pictures[name] = changed(column, change, (*size, *column.shape[3:]), column.dtype, self.lazy)
-        return moved(X, affine_crop(windows - (0.5, 0.5, 0, 0), size), **pictures)
+                pictures[name] = change_column(
+                    column, change, (*size, *column.shape[3:]), column.dtype, self.lazy
+                )
+        return move_frames(X, affine_crop(windows - (0.5, 0.5, 0, 0), size), **pictures)
 
     def _check(self, X: HandFrames) -> None:
-        rule = self._rule()
+        rule = self._check_rule()
         check_frames(X)
         picture_shape(X)
         n_joints = X.keypoints2d.shape[1] if "keypoints2d" in X.columns else len(JOINTS)
@@ -168,8 +170,8 @@ class HandCropper(FramesTransformer):
         if self.preset == "hand3d" and "visible" in X.columns and X.visible.shape[1] != n_joints:
             raise InputError(f"visible: expected {n_joints} joints a row, got {X.visible.shape[1]}.")
 
-    def _rule(self) -> dict[str, Any]:
-        """Judge the parameters and return how to crop."""
+    def _check_rule(self) -> dict[str, Any]:
+        """Validate the parameters and return the rule to crop by."""
         picture_size(self.size)
         check_option(self.source, "source", ("auto", *SOURCES))
         check_option(self.square, "square", (True, False))

@@ -1,4 +1,4 @@
-"""DepthCropper: a cube of space around the hand, cut out of depth pictures."""
+"""DepthCropper: cut a cube of space around the hand out of depth pictures."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ import numpy as np
 from skhand._validation import check_camera, check_number, check_option, describe, warn_user
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
-from skhand.geometry import affine_crop, backproject, project, warp_images
+from skhand.geometry import affine_crop, backproject, project
 from skhand.geometry._affine import picture_size
-from skhand.preprocessing._lazy import Pictures, changed, chunks
-from skhand.preprocessing._moved import FramesTransformer, check_frames, moved, one_size, warped
+from skhand.preprocessing._base import (
+    FramesTransformer,
+    check_frames,
+    check_one_size,
+    move_frames,
+    warp_columns,
+)
+from skhand.preprocessing._change import Pictures, change_column, split_rows
+from skhand.preprocessing._warp import Warp
 
 __all__ = ["DepthCropper"]
 
@@ -112,8 +119,8 @@ class DepthCropper(FramesTransformer):
             If a column is missing, or a centre is not known or not in front of the camera.
         """
         self._check(X)
-        size, cube = picture_size(self.size), self._cube()
-        centre = self._centres(X)
+        size, cube = picture_size(self.size), self._check_cube()
+        centre = self._find_centres(X)
         bad = np.flatnonzero(~(np.isfinite(centre).all(axis=1) & (centre[:, 2] > 0)))
         if len(bad):
             name = (
@@ -125,17 +132,17 @@ class DepthCropper(FramesTransformer):
         extent = cube[:2] * X.camera[:, [0, 1], [0, 1]] / centre[:, 2:]
         pixels = project(centre[:, None], X.camera)[:, 0]
         affine = affine_crop(np.concatenate([pixels - extent / 2, extent], axis=1), size)
-        pictures = warped(X, affine, size, "rgb", "mask")
+        pictures = warp_columns(X, affine, size, "rgb", "mask")
         background = 0.0 if self.output == "mm" else float(self.background)
         change = _CutCube(
             affine, size, centre[:, 2], cube[2] / 2, self.nearer == "clip", self.output == "unit", background
         )
-        pictures["depth"] = changed(X.depth, change, size, np.float32)
-        return moved(X, affine, **pictures)
+        pictures["depth"] = change_column(X.depth, change, size, np.float32)
+        return move_frames(X, affine, **pictures)
 
     def _check(self, X: HandFrames) -> None:
         picture_size(self.size)
-        self._cube()
+        self._check_cube()
         check_number(self.near, "near", low=0)
         check_number(self.far, "far", low=self.near, include_low=False)
         check_option(self.nearer, "nearer", ("background", "clip"))
@@ -148,22 +155,22 @@ class DepthCropper(FramesTransformer):
         if self._is("mass") and self.within != "picture":
             needed = [self.within]
         check_frames(X, "depth", "camera", *needed, why=" to cut a cube out")
-        one_size(X)
+        check_one_size(X)
         if not (check_camera(X.camera)[:, [0, 1], [0, 1]] > 0).all():
             raise CameraError("camera: expected focal lengths > 0 (x right, y down), got a negative one.")
 
     def _is(self, name: str) -> bool:
         return isinstance(self.centre, str) and self.centre == name
 
-    def _cube(self) -> np.ndarray:
-        """Sides of the cube along x, y and z, mm."""
+    def _check_cube(self) -> np.ndarray:
+        """Validate the cube and return its sides along x, y and z, mm."""
         sides = [self.cube] * 3 if np.ndim(self.cube) == 0 else list(self.cube)  # type: ignore[arg-type]
         if len(sides) != 3:
             raise InputError(f"cube: expected one side or three, mm, got {self.cube!r}.")
         return np.array([float(check_number(side, "cube", low=0, include_low=False)) for side in sides])
 
-    def _centres(self, X: HandFrames) -> np.ndarray:
-        """Centres of the cubes (n, 3), mm; NaN where there is none."""
+    def _find_centres(self, X: HandFrames) -> np.ndarray:
+        """Find the centres of the cubes (n, 3), mm; NaN where there is none."""
         if not isinstance(self.centre, str):
             centre = np.asarray(self.centre, dtype=np.float64)
             if centre.shape not in ((3,), (len(X), 3)):
@@ -172,31 +179,31 @@ class DepthCropper(FramesTransformer):
                 )
             return np.broadcast_to(centre, (len(X), 3))
         if self._is("mass"):
-            return self._masses(X)
+            return self._find_masses(X)
         centre = np.array(X.root, dtype=np.float64)
         unknown = ~np.isfinite(centre).all(axis=1)
         bad = unknown | ~(centre[:, 2] > 0)
         if bad.any():
-            centre[bad] = self._masses(X[bad])
+            centre[bad] = self._find_masses(X[bad])
             warn_user(
                 f"root is NaN in {unknown.sum()} and not in front of the camera in {(bad & ~unknown).sum()} "
                 f"of {len(X)} rows: the cube lies around the centre of mass there.",
             )
         return centre
 
-    def _masses(self, X: HandFrames) -> np.ndarray:
-        """Centres of mass (n, 3), mm; NaN where nothing is measured."""
+    def _find_masses(self, X: HandFrames) -> np.ndarray:
+        """Compute the centres of mass (n, 3), mm; NaN where nothing is measured."""
         if self.within != "picture":
             check_frames(X, self.within, why=f" for within={self.within!r}")
         found, rows = np.empty((len(X), 3)), np.arange(len(X))
-        for part in chunks(len(X)):
+        for part in split_rows(len(X)):
             some = X[rows[part]]
-            found[part] = _mass(np.asarray(some.depth), some, self.within, self.near, self.far)
+            found[part] = _find_mass(np.asarray(some.depth), some, self.within, self.near, self.far)
         return backproject(found[:, :2], found[:, 2], X.camera)
 
 
-def _mass(depth: np.ndarray, X: HandFrames, within: str, near: float, far: float) -> np.ndarray:
-    """Mean u, v (px) and depth (mm) of what is measured, (n, 3); NaN where nothing is."""
+def _find_mass(depth: np.ndarray, X: HandFrames, within: str, near: float, far: float) -> np.ndarray:
+    """Compute the mean u, v (px) and depth (mm) of what is measured, (n, 3); NaN where nothing is."""
     u, v = np.arange(depth.shape[2])[None, None], np.arange(depth.shape[1])[None, :, None]
     counts = (depth > 0) & (depth >= near) & (depth <= far)
     if within == "mask":
@@ -206,12 +213,12 @@ def _mass(depth: np.ndarray, X: HandFrames, within: str, near: float, far: float
         counts &= (u >= left) & (u <= left + width) & (v >= top) & (v <= top + height)
     number = counts.sum(axis=(1, 2))
     number = np.where(number > 0, number, np.nan)
-    sums = [np.where(counts, part, 0.0).sum(axis=(1, 2)) for part in (u, v, depth)]
+    sums = [np.where(counts, part, 0).sum(axis=(1, 2), dtype=np.float64) for part in (u, v, depth)]
     return np.stack(sums, axis=1) / number[:, None]
 
 
 class _CutCube:
-    """Crops depth pictures and keeps what is in the cube: depths within ``half`` of each row's ``z``, mm."""
+    """Crop depth pictures and keep what is in the cube: depths within ``half`` of each row's ``z``, mm."""
 
     def __init__(
         self,
@@ -223,11 +230,13 @@ class _CutCube:
         unit: bool,
         background: float,
     ):
-        self.affine, self.size, self.z, self.half = affine, size, z, half
+        self.warp, self.z, self.half = Warp(affine, size, 0), z, half
         self.clip_front, self.unit, self.background = clip_front, unit, background
 
     def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
-        depth = warp_images(np.asarray(pictures), self.affine[rows], self.size, order=0).astype(np.float32)
+        depth = np.empty(out.shape, pictures[0].dtype)
+        self.warp(pictures, rows, depth)
+        depth = depth.astype(np.float32)
         z = self.z[rows, None, None]
         inside = (depth > 0) & (depth <= z + self.half)
         if self.clip_front:

@@ -1,4 +1,4 @@
-"""ImageNormalizer: colour pictures as float32 with a chosen mean and standard deviation a channel."""
+"""ImageNormalizer: scale colour pictures to a chosen mean and standard deviation a channel."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from skhand._validation import check_option, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
-from skhand.preprocessing._lazy import Pictures, changed, chunks
-from skhand.preprocessing._moved import check_frames
+from skhand.preprocessing._base import check_frames
+from skhand.preprocessing._change import Pictures, change_column, split_rows
 
 __all__ = ["ImageNormalizer"]
 
@@ -60,7 +60,7 @@ class ImageNormalizer(TransformerMixin, BaseEstimator):
         self.method = method
 
     def fit(self, X: Any, y: Any = None) -> ImageNormalizer:
-        """Learn mean and standard deviation, for "standard"; else only check X.
+        """Learn mean and standard deviation, for "standard"; else only validate X.
 
         Parameters
         ----------
@@ -79,9 +79,9 @@ class ImageNormalizer(TransformerMixin, BaseEstimator):
             If X holds no colour pictures, or NaN ("standard" only: other methods do not look).
         """
         check_option(self.method, "method", _METHODS)
-        pictures = _pictures(X)
+        pictures = _check_pictures(X)
         known = _METHODS[self.method]
-        mean, std = _statistics(pictures) if known is None else map(np.array, known)
+        mean, std = _compute_statistics(pictures) if known is None else map(np.array, known)
         self.mean_, self.std_ = mean, std
         return self
 
@@ -99,10 +99,10 @@ class ImageNormalizer(TransformerMixin, BaseEstimator):
             Pictures that are read lazily are normalised when they are read.
         """
         check_is_fitted(self)
-        pictures = _pictures(X)
+        pictures = _check_pictures(X)
         factor = 1 / 255 if pictures.dtype == np.uint8 else 1.0
         change = _Linear(factor / self.std_, -self.mean_ / self.std_)
-        return _with(X, changed(pictures, change, pictures.shape[1:], np.float32))
+        return _replace_pictures(X, change_column(pictures, change, pictures.shape[1:], np.float32))
 
     def inverse_transform(self, X: Any) -> Any:
         """Bring normalised pictures back to bytes.
@@ -118,13 +118,13 @@ class ImageNormalizer(TransformerMixin, BaseEstimator):
             Rounded, and clipped to 0..255.
         """
         check_is_fitted(self)
-        pictures = _pictures(X)
+        pictures = _check_pictures(X)
         change = _Linear(255 * self.std_, 255 * self.mean_, to_bytes=True)
-        return _with(X, changed(pictures, change, pictures.shape[1:], np.uint8))
+        return _replace_pictures(X, change_column(pictures, change, pictures.shape[1:], np.uint8))
 
 
 class _Linear:
-    """``factor * picture + offset``, channel by channel."""
+    """Compute ``factor * picture + offset``, channel by channel."""
 
     def __init__(self, factor: np.ndarray, offset: np.ndarray, *, to_bytes: bool = False):
         self.factor, self.offset, self.to_bytes = factor, offset, to_bytes
@@ -136,8 +136,8 @@ class _Linear:
             new[...] = values.round().clip(0, 255) if self.to_bytes else values
 
 
-def _pictures(X: Any) -> Any:
-    """The column of pictures of a table, or the pictures that X is."""
+def _check_pictures(X: Any) -> Any:
+    """Validate that X has or is colour pictures, and return them."""
     if isinstance(X, HandFrames):
         return check_frames(X, "rgb").rgb
     pictures = X if hasattr(X, "shape") and hasattr(X, "dtype") else np.asarray(X)
@@ -148,14 +148,14 @@ def _pictures(X: Any) -> Any:
     return pictures
 
 
-def _with(X: Any, pictures: Any) -> Any:
+def _replace_pictures(X: Any, pictures: Any) -> Any:
     return X.replace(rgb=pictures) if isinstance(X, HandFrames) else pictures
 
 
-def _statistics(pictures: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel, of values in 0..1; a constant channel has deviation 1."""
+def _compute_statistics(pictures: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Compute each channel's mean and deviation, of values in 0..1; a constant channel has deviation 1."""
     total, squares, rows = np.zeros(3), np.zeros(3), np.arange(len(pictures))
-    for part in chunks(len(pictures)):
+    for part in split_rows(len(pictures)):
         for picture in np.asarray(pictures[rows[part]]):
             values = picture.reshape(-1, 3).astype(np.float64)
             total += values.sum(axis=0)

@@ -11,14 +11,14 @@ from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_mirror
-from skhand.preprocessing._lazy import Pictures, changed
-from skhand.preprocessing._moved import (
+from skhand.preprocessing._base import (
     FramesTransformer,
     check_frames,
-    moved,
-    one_size,
-    other_side,
+    check_one_size,
+    move_frames,
+    swap_side,
 )
+from skhand.preprocessing._change import Pictures, change_column
 
 __all__ = ["HandMirror"]
 
@@ -39,10 +39,6 @@ class HandMirror(FramesTransformer):
         The side that all hands get.
     width : int or None, default=None
         Width of the pictures, px, for rows without any picture; None reads it off the pictures.
-
-    See Also
-    --------
-    skhand.geometry.mirror_view : The same for pictures in memory, all rows alike.
 
     Examples
     --------
@@ -77,7 +73,7 @@ class HandMirror(FramesTransformer):
             If X has no column ``side``, or its width is not known.
         """
         self._check(X)
-        return self._mirrored(X, X.side != self.to)
+        return self._mirror_rows(X, X.side != self.to)
 
     def inverse_transform(self, X: HandFrames) -> HandFrames:
         """Mirror back the rows that ``transform`` mirrored: those whose ``rotation`` has determinant -1.
@@ -100,14 +96,14 @@ class HandMirror(FramesTransformer):
         check_frames(X)
         if "rotation" not in X.columns:
             return X
-        return self._mirrored(X, np.linalg.det(X.rotation) < 0)
+        return self._mirror_rows(X, np.linalg.det(X.rotation) < 0)
 
     def _check(self, X: HandFrames) -> None:
         check_option(self.to, "to", ("right", "left"))
         check_frames(X, "side", why=" to tell which rows to mirror")
 
-    def _mirrored(self, X: HandFrames, rows: np.ndarray) -> HandFrames:
-        width = self._width(X)
+    def _mirror_rows(self, X: HandFrames, rows: np.ndarray) -> HandFrames:
+        width = self._find_width(X)
         affine = np.broadcast_to(np.eye(3), (len(X), 3, 3)).copy()
         if width is not None:
             affine[rows] = affine_mirror(width)
@@ -117,16 +113,16 @@ class HandMirror(FramesTransformer):
         for name in PICTURES:
             if name in X.columns:
                 column = getattr(X, name)
-                pictures[name] = changed(column, _Flip(rows), column.shape[1:], column.dtype)
-        mirrored = moved(X, affine, turn, **pictures)
+                pictures[name] = change_column(column, _Flip(rows), column.shape[1:], column.dtype)
+        mirrored = move_frames(X, affine, turn, **pictures)
         changes: dict[str, Any] = {} if width is not None else {"affine": None}
         if "side" in X.columns:
-            changes["side"] = other_side(X.side, rows)
+            changes["side"] = swap_side(X.side, rows)
         return mirrored.replace(**changes)
 
-    def _width(self, X: HandFrames) -> int | None:
-        """Width of the pictures, px; None where no column is about pixels."""
-        shape = one_size(X)
+    def _find_width(self, X: HandFrames) -> int | None:
+        """Find the width of the pictures, px; None where no column is about pixels."""
+        shape = check_one_size(X)
         if shape is not None:
             return shape[1]
         pixels = [name for name in _PIXEL_COLUMNS if name in X.columns]
@@ -139,7 +135,7 @@ class HandMirror(FramesTransformer):
 
 
 class _Flip:
-    """Flips the pictures of some rows, a mask."""
+    """Flip the pictures of some rows, a mask."""
 
     def __init__(self, flipped: np.ndarray):
         self.flipped = flipped

@@ -10,10 +10,10 @@ from skhand._validation import check_option, check_shape, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import bone_length
-from skhand.preprocessing._moved import StatelessTransformer, check_frames
+from skhand.preprocessing._base import StatelessTransformer, check_frames
 from skhand.skeleton import JOINTS, root_position
 
-__all__ = ["PoseNormalizer", "poses_of"]
+__all__ = ["PoseNormalizer", "read_poses"]
 
 
 class PoseNormalizer(StatelessTransformer):
@@ -50,7 +50,7 @@ class PoseNormalizer(StatelessTransformer):
         self.scale_bone = scale_bone
 
     def fit(self, X: Any, y: Any = None) -> PoseNormalizer:
-        """Check the parameters and the poses; nothing is learned.
+        """Validate the parameters and the poses; nothing is learned.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class PoseNormalizer(StatelessTransformer):
         -------
         self : PoseNormalizer
         """
-        self._measured(poses_of(X))
+        self._measure(read_poses(X))
         return self
 
     def transform(self, X: Any) -> Any:
@@ -85,8 +85,8 @@ class PoseNormalizer(StatelessTransformer):
         InputError
             If X holds no poses, or the root or the bone is unknown.
         """
-        poses = poses_of(X)
-        root, scale = self._measured(poses)
+        poses = read_poses(X)
+        root, scale = self._measure(poses)
         unit = np.ones(len(poses)) if scale is None else np.where(scale > 0, scale, np.nan)
         normalised = (poses - root[:, None]) / unit[:, None, None]
         if not isinstance(X, HandFrames):
@@ -95,7 +95,7 @@ class PoseNormalizer(StatelessTransformer):
         return X.replace(pose3d=normalised, **columns)
 
     def inverse_transform(self, X: Any, root: Any = None, scale: Any = None) -> Any:
-        """Bring poses back to mm in the camera frame.
+        """Turn normalised poses back into mm in the camera frame.
 
         Parameters
         ----------
@@ -117,27 +117,27 @@ class PoseNormalizer(StatelessTransformer):
         InputError
             If the length of the bone is not known, or shapes do not fit.
         """
-        poses = poses_of(X)
+        poses = read_poses(X)
         if isinstance(X, HandFrames):
             root = X.root if root is None else root
             scale = X.scale if scale is None else scale
         if self.scale_bone is not None:
             if scale is None:
                 raise InputError("scale: expected the length of the scale bone (mm), got None.")
-            poses = poses * _each(scale, "scale", len(poses), ())[:, None, None]
+            poses = poses * _broadcast_rows(scale, "scale", len(poses), ())[:, None, None]
         if root is not None:
-            poses = poses + _each(root, "root", len(poses), (3,))[:, None]
+            poses = poses + _broadcast_rows(root, "root", len(poses), (3,))[:, None]
         return X.replace(pose3d=poses) if isinstance(X, HandFrames) else poses
 
-    def _measured(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Root (n, 3) and length of the bone (n,), mm."""
+    def _measure(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Measure the root (n, 3) and the length of the bone (n,), mm."""
         if isinstance(self.root, str):
             check_option(self.root, "root", ("palm", *JOINTS))
         root = root_position(poses, self.root)
         return root, None if self.scale_bone is None else bone_length(poses, self.scale_bone)
 
 
-def poses_of(X: Any) -> np.ndarray:
+def read_poses(X: Any) -> np.ndarray:
     """Return the poses (n_samples, n_joints, 3) that X is, or holds in its column ``pose3d``."""
     poses = check_frames(X, "pose3d").pose3d if isinstance(X, HandFrames) else X
     try:
@@ -147,7 +147,7 @@ def poses_of(X: Any) -> np.ndarray:
     return check_shape(poses, "X", ("n_samples", "n_joints", 3))
 
 
-def _each(value: Any, name: str, n_samples: int, row: tuple[int, ...]) -> np.ndarray:
+def _broadcast_rows(value: Any, name: str, n_samples: int, row: tuple[int, ...]) -> np.ndarray:
     array = np.asarray(value, dtype=np.float64)
     if array.shape not in (row, (n_samples, *row)):
         raise InputError(f"{name}: expected shape {(n_samples, *row)}, got {describe(value)}.")

@@ -9,8 +9,8 @@ import numpy as np
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
 from skhand.geometry import bone_length, decode_25d, encode_25d
-from skhand.preprocessing._moved import StatelessTransformer
-from skhand.preprocessing._pose import poses_of
+from skhand.preprocessing._base import StatelessTransformer
+from skhand.preprocessing._pose import read_poses
 from skhand.skeleton import JOINTS, root_position
 
 __all__ = ["Pose25D"]
@@ -55,7 +55,7 @@ class Pose25D(StatelessTransformer):
         self.bone = bone
 
     def fit(self, X: Any, y: Any = None) -> Pose25D:
-        """Check the parameters and the poses; nothing is learned.
+        """Validate the parameters and the poses; nothing is learned.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class Pose25D(StatelessTransformer):
         -------
         self : Pose25D
         """
-        poses = _hands(X)
+        poses = _read_hands(X)
         root_position(poses, self.root)
         bone_length(poses, self.bone)
         return self
@@ -94,7 +94,7 @@ class Pose25D(StatelessTransformer):
         InputError
             If X holds no poses of 21 joints, there is no camera, or the root or the bone is unknown.
         """
-        points, scale = encode_25d(_hands(X), _camera(X, camera), root=self.root, bone=self.bone)
+        points, scale = encode_25d(_read_hands(X), _find_camera(X, camera), root=self.root, bone=self.bone)
         return X.replace(pose3d=points, scale=scale) if isinstance(X, HandFrames) else points
 
     def inverse_transform(self, X: Any, camera: Any = None, scale: Any = None) -> Any:
@@ -124,18 +124,20 @@ class Pose25D(StatelessTransformer):
             if "scale" not in X.columns:
                 raise InputError(f"scale: X needs this column; its columns are {X.columns}.")
             scale = X.scale
-        poses = decode_25d(_hands(X), _camera(X, camera), scale, root=self.root, bone=self.bone).joints
+        poses = decode_25d(
+            _read_hands(X), _find_camera(X, camera), scale, root=self.root, bone=self.bone
+        ).joints
         return X.replace(pose3d=poses) if isinstance(X, HandFrames) else poses
 
 
-def _hands(X: Any) -> np.ndarray:
-    poses = poses_of(X)
+def _read_hands(X: Any) -> np.ndarray:
+    poses = read_poses(X)
     if poses.shape[1] != len(JOINTS):
         raise InputError(f"X: expected poses of 21 joints, got {poses.shape[1]}.")
     return poses
 
 
-def _camera(X: Any, camera: Any) -> Any:
+def _find_camera(X: Any, camera: Any) -> Any:
     if camera is None and isinstance(X, HandFrames):
         camera = X.camera
     if camera is None:

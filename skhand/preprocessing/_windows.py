@@ -9,7 +9,7 @@ import numpy as np
 from skhand._validation import check_number, check_shape, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
-from skhand.preprocessing._lazy import iterate_pictures
+from skhand.preprocessing._change import iterate_pictures
 from skhand.skeleton import joint_index
 
 __all__ = ["SOURCES", "find_extents", "head_box", "place_windows"]
@@ -96,11 +96,11 @@ def find_extents(
         if not len(rows):
             break
         if name == "keypoints":
-            low[rows], high[rows] = _from_keypoints(frames[rows], centre, seen_only)
+            low[rows], high[rows] = _find_by_keypoints(frames[rows], centre, seen_only)
         else:
-            low[rows], high[rows] = (_from_box if name == "box" else _from_mask)(frames, rows)
+            low[rows], high[rows] = (_find_by_box if name == "box" else _find_by_mask)(frames, rows)
     joint = "" if centre is None else f" with the joint {centre!r}"
-    refuse_rows(np.isnan(low[:, 0]), f"a hand{joint} to crop to in {columns}", "none")
+    check_rows(np.isnan(low[:, 0]), f"a hand{joint} to crop to in {columns}", "none")
     return low, high
 
 
@@ -141,31 +141,33 @@ def place_windows(
     longest = extent.max(axis=1, keepdims=True)
     is_point = longest[:, 0] == 0
     if limits[0] == 0:
-        refuse_rows(is_point, "a hand with an extent (or min_size=)", "a single point")
+        check_rows(is_point, "a hand with an extent (or min_size=)", "a single point")
     extent[is_point], longest[is_point] = 1.0, 1.0
     extent *= np.clip(longest, *limits) / longest
-    refuse_rows(extent.max(axis=1) > _LARGEST, f"crops of up to {_LARGEST} px (see max_size)", "larger ones")
+    check_rows(extent.max(axis=1) > _LARGEST, f"crops of up to {_LARGEST} px (see max_size)", "larger ones")
     sides = np.maximum(np.rint(extent), 1)
     first = np.rint((low + high - sides + 1) / 2)
-    refuse_rows(np.abs(first).max(axis=1) > 2**31, "hands near the picture", "hands far from it")
+    check_rows(np.abs(first).max(axis=1) > 2**31, "hands near the picture", "hands far from it")
     return np.concatenate([first, sides], axis=1).astype(np.int64)
 
 
-def refuse_rows(bad: np.ndarray, expected: str, got: str) -> None:
-    """Raise an `InputError` that names the bad rows, if there are any."""
+def check_rows(bad: np.ndarray, expected: str, got: str) -> None:
+    """Validate that no row is bad; the `InputError` names those that are."""
     rows = np.flatnonzero(bad)
     if len(rows):
         shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
         raise InputError(f"X: expected {expected}, got {got} in {len(rows)} of {len(bad)} rows: {shown}.")
 
 
-def _from_box(frames: HandFrames, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find_by_box(frames: HandFrames, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     box = np.array(frames.box[rows], dtype=np.float64)
     box[~np.isfinite(box).all(axis=1) | (box[:, 2:] <= 0).any(axis=1)] = np.nan
     return box[:, :2], box[:, :2] + box[:, 2:]
 
 
-def _from_keypoints(frames: HandFrames, centre: str | None, seen_only: bool) -> tuple[np.ndarray, np.ndarray]:
+def _find_by_keypoints(
+    frames: HandFrames, centre: str | None, seen_only: bool
+) -> tuple[np.ndarray, np.ndarray]:
     points = np.array(frames.keypoints2d, dtype=np.float64)
     points[~np.isfinite(points).all(axis=2)] = np.nan
     counts = ~np.isnan(points[..., :1])
@@ -182,8 +184,8 @@ def _from_keypoints(frames: HandFrames, centre: str | None, seen_only: bool) -> 
     return low, high
 
 
-def _from_mask(frames: HandFrames, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels' outer edges, half a pixel beyond their centres."""
+def _find_by_mask(frames: HandFrames, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the outer edges of the mask's pixels, half a pixel beyond their centres."""
     low, high = np.full((2, len(rows), 2), np.nan)
     for i, picture in enumerate(iterate_pictures(frames.mask, rows)):
         for axis in (0, 1):

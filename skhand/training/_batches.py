@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skhand._columns import in_memory
+from skhand._columns import in_memory, read_columns
 from skhand.exceptions import InputError
 from skhand.training._runtime import one_thread
 from skhand.training.modalities import MODALITIES
@@ -22,7 +22,7 @@ Columns = Mapping[str, Any]
 
 
 def fetch(columns: Columns, names: Any, rows: np.ndarray, device: torch.device) -> dict[str, Tensor]:
-    """Read some rows of some columns onto the device, one slice a column.
+    """Read some rows of some columns onto the device, one slice a column, one making a row.
 
     Parameters
     ----------
@@ -44,7 +44,8 @@ def fetch(columns: Columns, names: Any, rows: np.ndarray, device: torch.device) 
     InputError
         If a picture, which may be read for the first time here, holds NaN or infinity.
     """
-    return {name: _as_tensor(name, columns[name][rows], device) for name in names if name in columns}
+    read = read_columns(columns, names, rows)
+    return {name: _as_tensor(name, values, device) for name, values in read.items()}
 
 
 def _as_tensor(name: str, values: Any, device: torch.device) -> Tensor:

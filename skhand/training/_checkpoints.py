@@ -17,13 +17,13 @@ import torch
 from skhand._validation import warn_user
 from skhand.exceptions import InputError, TrainingWarning
 
-__all__ = ["Checkpoint", "fingerprint", "pack", "unpack"]
+__all__ = ["Checkpoint", "fingerprint", "flatten", "restore"]
 
 _FORMAT = 1
 _WHOLE = 2**26  # bytes of an array that are read whole
 
 
-def pack(tree: Any, arrays: list[np.ndarray]) -> Any:
+def flatten(tree: Any, arrays: list[np.ndarray]) -> Any:
     """Turn nested dicts and lists of numbers, strings, arrays and tensors into JSON and a list of arrays."""
     if isinstance(tree, torch.Tensor):
         arrays.append(tree.detach().cpu().numpy().copy())
@@ -32,14 +32,14 @@ def pack(tree: Any, arrays: list[np.ndarray]) -> Any:
         arrays.append(tree)
         return {"array": len(arrays) - 1}
     if isinstance(tree, Mapping):
-        return {"dict": [[key, pack(value, arrays)] for key, value in tree.items()]}
+        return {"dict": [[key, flatten(value, arrays)] for key, value in tree.items()]}
     if isinstance(tree, list | tuple):
-        return {"list": [pack(value, arrays) for value in tree]}
+        return {"list": [flatten(value, arrays) for value in tree]}
     return tree.item() if isinstance(tree, np.generic) else tree
 
 
-def unpack(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Undo `pack`."""
+def restore(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Undo `flatten`."""
     if not isinstance(tree, dict):
         return tree
     ((kind, value),) = tree.items()
@@ -48,8 +48,8 @@ def unpack(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if kind == "array":
         return np.array(arrays[str(value)])
     if kind == "dict":
-        return {key: unpack(part, arrays) for key, part in value}
-    return [unpack(part, arrays) for part in value]
+        return {key: restore(part, arrays) for key, part in value}
+    return [restore(part, arrays) for part in value]
 
 
 class Checkpoint:
@@ -119,7 +119,7 @@ class Checkpoint:
                     f"checkpoint: {self.path} is of another run: {name} was {known.get(name)!r} there and is "
                     f"{self.identity.get(name)!r} here. Use another path, or take the file away."
                 )
-        return dict(unpack(content["state"], arrays))
+        return dict(restore(content["state"], arrays))
 
     def save(self, state: Mapping[str, Any]) -> bool:
         """Replace the file; return whether that worked.
@@ -127,7 +127,7 @@ class Checkpoint:
         A file that cannot be written (a full disk) is warned of, and the last one stays.
         """
         arrays: list[np.ndarray] = []
-        content = {"format": _FORMAT, "identity": self.identity, "state": pack(state, arrays)}
+        content = {"format": _FORMAT, "identity": self.identity, "state": flatten(state, arrays)}
         named = {str(i): array for i, array in enumerate(arrays)}
         temporary = self.path.with_name(self.path.name + ".tmp")
         text = np.frombuffer(json.dumps(content).encode(), np.uint8)

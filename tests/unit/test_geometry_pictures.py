@@ -1,4 +1,4 @@
-"""Warps of pictures, and views whose camera and joints follow the picture's content."""
+"""Changes of the view: matrices, and tables whose camera and joints follow the picture's content."""
 
 from __future__ import annotations
 
@@ -8,43 +8,46 @@ import pytest
 from skhand import HandFrames
 from skhand.exceptions import InputError
 from skhand.geometry import (
-    View,
     affine_crop,
     affine_mirror,
     affine_rotate,
     apply_affine,
-    crop_view,
-    mirror_view,
     project,
-    rotate_view,
-    warp_images,
+    rotate_points,
+    rotation_z,
+    transform_camera,
 )
+from skhand.preprocessing import HandCropper, HandMirror, ViewAligner, warp_images
 
 HEIGHT, WIDTH = 96, 128
-WHOLE = (-0.5, -0.5, WIDTH, HEIGHT)
+N_HANDS, N_ROWS = 2, 7  # a hand is seen in seven rows, each of which shows three joints
 
 
 @pytest.fixture
-def picture(rng):
-    return rng.integers(0, 256, size=(HEIGHT, WIDTH, 3), dtype=np.uint8)
-
-
-@pytest.fixture
-def view(rng):
-    """Two hands, one channel a joint, with a blob drawn where the joint projects."""
+def frames(rng):
+    """Two left hands in seven rows each: the colours of row k are blobs where joints 3 k to 3 k + 2 are."""
     camera = np.array([[300.0, 0.0, 70.0], [0.0, 280.0, 40.0], [0.0, 0.0, 1.0]])
-    pose3d = rng.uniform((-50, -12, 480), (50, 45, 540), size=(2, 21, 3))
+    pose3d = rng.uniform((-50, -12, 480), (50, 45, 540), size=(N_HANDS, 21, 3)).repeat(N_ROWS, axis=0)
     keypoints2d = project(pose3d, camera)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     pixels = np.stack([columns, rows], axis=-1)[None, :, :, None]
-    blobs = np.exp(-((pixels - keypoints2d[:, None, None]) ** 2).sum(-1) / (2 * 2.0**2))
-    return View(
+    blobs = np.exp(-((pixels - shown(keypoints2d)[:, None, None]) ** 2).sum(-1) / (2 * 2.0**2))
+    corner = keypoints2d.min(axis=1)
+    return HandFrames(
         rgb=blobs,
-        camera=np.stack([camera, camera]),
+        camera=camera,
         pose3d=pose3d,
         root=pose3d[:, 9],
         keypoints2d=keypoints2d,
-        side=np.array(["left", "right"]),
+        side="left",
+        box=np.concatenate([corner, keypoints2d.max(axis=1) - corner], axis=1),
+    )
+
+
+def shown(points):
+    """The three joints (n, 3, ...) that each row's picture shows."""
+    return points.reshape(N_HANDS, N_ROWS, N_ROWS, 3, -1)[:, range(N_ROWS), range(N_ROWS)].reshape(
+        N_HANDS * N_ROWS, 3, -1
     )
 
 
@@ -55,131 +58,122 @@ def blob_centres(rgb):
     return np.stack([(rgb * axis[..., None]).sum((1, 2)) / mass for axis in (columns, rows)], axis=-1)
 
 
+def each_hand(*values):
+    """One value a hand as one a row."""
+    return np.repeat(np.array(values), N_ROWS, axis=0)
+
+
+def crop(frames, box, size):
+    """Cut one box, or one a row, out: HandCropper rounds it to whole pixels."""
+    boxes = np.array(np.broadcast_to(box, (len(frames), 4)), dtype=float)
+    cropper = HandCropper(size, source="box", margin=1.0, square=False)
+    return cropper.fit_transform(frames.replace(box=boxes))
+
+
+def warp(frames, affine, size, turn=None):
+    """Change a table by the functions alone."""
+    affine = np.array(np.broadcast_to(affine, (len(frames), 3, 3)))
+    new = (
+        {}
+        if turn is None
+        else {name: rotate_points(getattr(frames, name), turn) for name in ("pose3d", "root")}
+    )
+    before = np.eye(3) if frames.affine is None else frames.affine
+    return frames.replace(
+        rgb=warp_images(frames.rgb, affine, size),
+        camera=transform_camera(frames.camera, affine, turn),
+        keypoints2d=apply_affine(affine, frames.keypoints2d),
+        affine=affine @ before,
+        **new,
+    )
+
+
+def rotate(frames, degrees, centre=None):
+    """Turn the pictures in their plane, and the hands about the optical axis with them."""
+    height, width = frames.rgb.shape[1:3]
+    centre = ((width - 1) / 2, (height - 1) / 2) if centre is None else centre
+    turn = np.broadcast_to(rotation_z(degrees), (len(frames), 3, 3))
+    return warp(frames, affine_rotate(degrees, centre), (height, width), turn)
+
+
+def mirror(frames):
+    return HandMirror(to="right").fit_transform(frames)
+
+
 CHANGES = {
-    "crop, smaller": lambda view: crop_view(view, (2.3, -14.6, 130.0, 130.0), 100),
-    "crop, larger": lambda view: crop_view(view, [(0, -10, 128, 110), (5.5, -3, 128, 100)], (170, 220)),
-    "crop, oblong": lambda view: crop_view(view, (-10, -20, 150, 130), (120, 200)),
-    "rotate": lambda view: rotate_view(crop_view(view, (-60, -60, 220, 220), 220), [25.0, -170.0]),
-    "rotate about a pixel": lambda view: rotate_view(
-        crop_view(view, (-80, -80, 260, 260), 260), 40.0, (120, 150)
+    "crop, smaller": lambda frames: crop(frames, (2.3, -14.6, 130.0, 130.0), 100),
+    "crop, larger": lambda frames: crop(
+        frames, each_hand((0, -10, 128, 110), (5.5, -3, 128, 100)), (170, 220)
     ),
-    "mirror": mirror_view,
-    "all": lambda view: mirror_view(rotate_view(crop_view(view, (-60, -60, 230, 230), 180), [80.0, -30.0])),
+    "crop, oblong": lambda frames: crop(frames, (-10, -20, 150, 130), (120, 200)),
+    "crop between pixels": lambda frames: warp(
+        frames, affine_crop((2.3, -14.6, 130.0, 130.0), 100), (100, 100)
+    ),
+    "rotate": lambda frames: rotate(crop(frames, (-60, -60, 220, 220), 220), each_hand(25.0, -170.0)),
+    "rotate about a pixel": lambda frames: rotate(crop(frames, (-80, -80, 260, 260), 260), 40.0, (120, 150)),
+    "mirror": mirror,
+    "align": lambda frames: ViewAligner().fit_transform(crop(frames, (-60, -60, 220, 220), 220)),
+    "all": lambda frames: mirror(rotate(crop(frames, (-60, -60, 230, 230), 180), each_hand(80.0, -30.0))),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_joints_stay_on_the_picture(change, view):
-    np.testing.assert_allclose(blob_centres(view.rgb), view.keypoints2d, atol=0.02)
-    changed = CHANGES[change](view)
+def test_joints_stay_on_the_picture(change, frames):
+    np.testing.assert_allclose(blob_centres(frames.rgb), shown(frames.keypoints2d), atol=0.02)
+    changed = CHANGES[change](frames)
     centres = blob_centres(changed.rgb)
-    assert np.abs(centres - view.keypoints2d).max() > 5
-    assert np.abs(centres - changed.keypoints2d).max() < 0.1
+    assert np.abs(centres - shown(frames.keypoints2d)).max() > 5
+    assert np.abs(centres - shown(changed.keypoints2d)).max() < 0.1
     np.testing.assert_allclose(project(changed.pose3d, changed.camera), changed.keypoints2d, atol=1e-9)
-    np.testing.assert_allclose(apply_affine(changed.affine, view.keypoints2d), changed.keypoints2d, atol=1e-9)
+    np.testing.assert_allclose(
+        apply_affine(changed.affine, frames.keypoints2d), changed.keypoints2d, atol=1e-9
+    )
     np.testing.assert_allclose(changed.root, changed.pose3d[:, 9], atol=1e-12)
 
 
-def test_one_hand_goes_without_the_first_axis(view):
-    one = View(**{name: None if value is None else value[0] for name, value in vars(view).items()})
-    for change in (lambda v: crop_view(v, (3, 4, 80, 80), 50), lambda v: rotate_view(v, 20.0), mirror_view):
-        together, alone = change(view), change(one)
-        for name in ("rgb", "camera", "pose3d", "root", "keypoints2d", "affine"):
-            np.testing.assert_allclose(
-                getattr(alone, name), getattr(together, name)[0], atol=1e-9, err_msg=name
-            )
+@pytest.mark.parametrize(
+    "change",
+    ["crop, smaller", "crop, oblong", "crop between pixels", "rotate about a pixel", "mirror", "align"],
+)
+def test_one_row_alone_is_changed_as_among_others(change, frames):
+    together, alone = CHANGES[change](frames), CHANGES[change](frames[0])
+    for name in ("rgb", "camera", "pose3d", "root", "keypoints2d", "affine"):
+        np.testing.assert_allclose(
+            getattr(alone, name)[0], getattr(together, name)[0], atol=1e-9, err_msg=name
+        )
 
 
-def test_a_mirror_changes_side_and_sign_and_twice_is_nothing(view):
-    mirrored = mirror_view(view)
-    assert mirrored.side.tolist() == ["right", "left"]
-    assert mirror_view(View(depth=np.zeros((4, 4)), side="left")).side == "right"
-    np.testing.assert_allclose(mirrored.pose3d, view.pose3d * (-1, 1, 1))
+def test_a_mirror_changes_side_and_sign_and_twice_is_nothing(frames):
+    assert HandMirror().fit_transform(HandFrames(depth=np.zeros((1, 4, 4)), side="left")).side == ["right"]
+    mirrored = HandMirror(to="right").fit_transform(frames)
+    np.testing.assert_allclose(mirrored.pose3d, frames.pose3d * (-1, 1, 1))
     np.testing.assert_allclose(mirrored.camera[0], [[300, 0, 57], [0, 280, 40], [0, 0, 1]], atol=1e-12)
-    np.testing.assert_allclose(mirror_view(mirrored).camera, view.camera, atol=1e-12)
-    np.testing.assert_array_equal(mirror_view(mirrored).rgb, view.rgb)
+    twice = HandMirror(to="left").fit_transform(mirrored)
+    assert (set(mirrored.side), set(twice.side)) == ({"right"}, {"left"})
+    np.testing.assert_allclose(twice.camera, frames.camera, atol=1e-12)
+    np.testing.assert_array_equal(twice.rgb, frames.rgb)
 
 
-def test_a_crop_leaves_space_alone_and_a_turn_keeps_distances(view):
-    cropped = crop_view(view, (10, 10, 50, 50), 64)
-    assert cropped.pose3d is view.pose3d
-    assert cropped.side is view.side
-    turned = rotate_view(view, [10.0, 77.0])
-    np.testing.assert_allclose(turned.pose3d[..., 2], view.pose3d[..., 2])
-    np.testing.assert_allclose(np.linalg.norm(turned.pose3d, axis=-1), np.linalg.norm(view.pose3d, axis=-1))
+def test_a_crop_leaves_space_alone_and_a_turn_keeps_distances(frames):
+    cropped = crop(frames, (10, 10, 50, 50), 64)
+    assert cropped.pose3d is frames.pose3d
+    np.testing.assert_array_equal(cropped.side, frames.side)
+    for turned in (rotate(frames, each_hand(10.0, 77.0)), ViewAligner().fit_transform(frames)):
+        norms = (np.linalg.norm(table.pose3d, axis=-1) for table in (turned, frames))
+        np.testing.assert_allclose(*norms)
+    turned = rotate(frames, each_hand(10.0, 77.0))
+    np.testing.assert_allclose(turned.pose3d[..., 2], frames.pose3d[..., 2])
 
 
-def test_depth_and_mask_take_the_nearest_pixel(rng):
-    depth = rng.choice([0.0, 400.0, 650.0], size=(3, 20, 30))
-    turned = rotate_view(View(depth=depth, mask=depth > 0), 30.0)
-    assert set(np.unique(turned.depth)) == {0.0, 400.0, 650.0}
-    assert turned.mask.dtype == bool
-    np.testing.assert_array_equal(turned.mask, turned.depth > 0)
-
-
-def test_a_view_takes_and_gives_the_columns_of_hand_frames(picture):
-    frames = HandFrames(rgb=np.stack([picture, picture]), camera=np.diag([500.0, 500.0, 1.0]), side="left")
-    view = View(rgb=frames.rgb, camera=frames.camera, side=frames.side)
-    back = HandFrames(**vars(mirror_view(crop_view(view, (10, 10, 40, 40), 32))))
+def test_transformers_take_and_give_each_other_s_tables(rng):
+    frames = HandFrames(
+        rgb=rng.integers(0, 256, (2, HEIGHT, WIDTH, 3), dtype=np.uint8),
+        camera=np.diag([500.0, 500.0, 1.0]),
+        side="left",
+    )
+    back = mirror(crop(frames, (10, 10, 40, 40), 32))
     assert back.rgb.shape == (2, 32, 32, 3)
     assert back.side.tolist() == ["right", "right"]
-
-
-def bilinear(picture, u, v):
-    """Reference: mean of the four neighbours by area, 0 outside."""
-    total = 0.0
-    for row in (int(np.floor(v)), int(np.floor(v)) + 1):
-        for column in (int(np.floor(u)), int(np.floor(u)) + 1):
-            if 0 <= row < picture.shape[0] and 0 <= column < picture.shape[1]:
-                total += (1 - abs(row - v)) * (1 - abs(column - u)) * picture[row, column]
-    return total
-
-
-def test_warp_is_bilinear_sampling(rng):
-    picture = rng.uniform(size=(7, 9))
-    affine = np.array([[0.8, 0.3, 1.2], [-0.2, 1.1, 0.7], [0.0, 0.0, 1.0]])
-    expected = np.empty((6, 8))
-    for v, u in np.ndindex(expected.shape):
-        expected[v, u] = bilinear(picture, *(np.linalg.inv(affine) @ [u, v, 1])[:2])
-    assert (expected == 0).any()
-    np.testing.assert_allclose(warp_images(picture, affine, (6, 8)), expected, atol=1e-12)
-    as_bytes = (picture * 255).astype(np.uint8)
-    reference = warp_images(as_bytes.astype(float), affine, (6, 8))
-    assert np.abs(warp_images(as_bytes, affine, (6, 8)) - reference).max() <= 0.5 + 1e-4
-
-
-def test_exact_warps_equal_numpy(picture):
-    pictures = np.stack([picture, picture[::-1]])
-    same = np.stack([np.eye(3)] * 2)
-    np.testing.assert_array_equal(warp_images(pictures, same, (HEIGHT, WIDTH)), pictures)
-    np.testing.assert_array_equal(
-        warp_images(picture, affine_crop(WHOLE, (HEIGHT, WIDTH)), (HEIGHT, WIDTH)), picture
-    )
-    slice_of = affine_crop((10 - 0.5, 20 - 0.5, 40, 30), (30, 40))
-    np.testing.assert_array_equal(warp_images(picture, slice_of, (30, 40)), picture[20:50, 10:50])
-    mirrored = warp_images(picture, affine_mirror(WIDTH), (HEIGHT, WIDTH))
-    np.testing.assert_array_equal(mirrored, picture[:, ::-1])
-    square = picture[:, :HEIGHT]
-    middle = ((HEIGHT - 1) / 2, (HEIGHT - 1) / 2)
-    for order in (0, 1):
-        turned = warp_images(square, affine_rotate(90, middle), HEIGHT, order=order)
-        np.testing.assert_array_equal(turned[1:-1, 1:-1], np.rot90(square, -1)[1:-1, 1:-1])
-
-
-def test_halving_a_picture_averages_blocks_of_four(picture):
-    half = warp_images(picture.astype(np.float64), affine_crop(WHOLE, (HEIGHT // 2, WIDTH // 2)), (48, 64))
-    blocks = picture.reshape(48, 2, 64, 2, 3).mean((1, 3))
-    np.testing.assert_allclose(half, blocks, atol=1e-9)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, bool])
-@pytest.mark.parametrize("order", [0, 1])
-def test_dtype_stays(dtype, order, rng):
-    pictures = rng.integers(0, 2, size=(2, 9, 9)).astype(dtype)
-    warped = warp_images(pictures, np.stack([affine_rotate(45, (4, 4))] * 2), 9, order=order)
-    assert warped.dtype == dtype
-    assert warped.shape == (2, 9, 9)
-    np.testing.assert_allclose(warped[:, 4, 4].astype(float), pictures[:, 4, 4].astype(float), atol=1e-6)
 
 
 def test_affines_by_hand():
@@ -204,20 +198,6 @@ def test_affines_by_hand():
         (lambda: affine_crop((0, 0, 5, 5), 0), "size: expected an integer >= 1"),
         (lambda: affine_crop((0, 0, 5, 5), (8, 8, 3)), "size: .*height, width"),
         (lambda: affine_mirror(1.5), "width: expected an integer"),
-        (
-            lambda: warp_images(np.zeros((2, 8, 8)), np.stack([np.eye(3)] * 3), 4),
-            "affine: expected one matrix a picture",
-        ),
-        (lambda: warp_images(np.zeros((8, 8)), np.diag([0.0, 1, 1]), 4), "affine: .*inverted"),
-        (lambda: warp_images(np.zeros((8, 8)), np.eye(3), 4, order=3), "order: .*got 3"),
-        (lambda: crop_view(View(side="left"), (0, 0, 5, 5), 8), "view: expected at least one picture"),
-        (
-            lambda: mirror_view(View(rgb=np.zeros((2, 8, 8, 3)), mask=np.zeros((8, 8)))),
-            "view: expected pictures of one",
-        ),
-        (lambda: rotate_view(View(depth=np.zeros((2, 8, 8))), [1.0, 2.0, 3.0]), "degrees: .*2 pictures.*3"),
-        (lambda: crop_view(View(depth=np.zeros((2, 8, 8))), [(0, 0, 4, 4)] * 3, 4), "box: .*2 pictures.*3"),
-        (lambda: crop_view(View(depth=np.zeros((8, 8))), [(0, 0, 4, 4)] * 3, 4), "box: .*one picture.*3"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -162,6 +162,18 @@ def test_lazy_pictures_stay_lazy(frames):
     np.testing.assert_array_equal(crops.camera, wanted.camera)
 
 
+@pytest.mark.parametrize("output", ["mm", "unit"])
+def test_half_precision_does_not_overflow(frames, output):
+    """A picture's sum of depths is far beyond what float16 holds."""
+    half = frames.replace(depth=frames.depth.astype(np.float16))
+    assert half.depth[0].sum(dtype=np.float64) > 2 * 65504
+    single = half.replace(depth=half.depth.astype(np.float32))
+    crops, wanted = (DepthCropper(size=16, output=output).fit_transform(table) for table in (half, single))
+    np.testing.assert_array_equal(crops.affine, wanted.affine)
+    np.testing.assert_array_equal(crops.depth, wanted.depth)
+    assert crops.depth.dtype == np.float32 and (crops.depth > 0).any()
+
+
 def test_our_estimators_take_it(frames):
     crops = DepthCropper(size=16).fit_transform(frames)
     settings = {"backbone": "small", "hidden_units": 8, "n_hidden_layers": 1, "max_epochs": 1}

@@ -9,9 +9,8 @@ from scipy.spatial.transform import Rotation
 from skhand import HandFrames
 from skhand.datasets import make_hands
 from skhand.exceptions import InputError
-from skhand.geometry import affine_crop, apply_affine, project, rotation_to_axis, warp_images
+from skhand.geometry import apply_affine, project, rotation_to_axis
 from skhand.preprocessing import HandMirror, ViewAligner
-from skhand.preprocessing._warp import Warp
 
 N, SIZE = 10, 48
 CAMERA = np.array([[80.0, 1.5, 30.0], [0.0, 75.0, 12.0], [0.0, 0.0, 1.0]])
@@ -157,49 +156,6 @@ def test_without_pictures_the_principal_point_stays(frames):
     aligned = ViewAligner().fit_transform(frames.replace(rgb=None, depth=None, mask=None))
     np.testing.assert_array_equal(aligned.camera, frames.camera)
     np.testing.assert_allclose(project(aligned.pose3d, aligned.camera), aligned.keypoints2d, atol=1e-6)
-
-
-def test_warps_by_affine_and_projective_code_agree(rng):
-    picture = rng.integers(0, 256, (1, 20, 30, 3)).astype(np.float32)
-    affine = affine_crop([(3.2, -2.0, 21.0, 18.0)], (25, 24))
-    nearly = affine + [[[0, 0, 0], [0, 0, 0], [1e-13, 0, 0]]]
-    for order in (0, 1):
-        first, second = (warp_images(picture, matrix, (25, 24), order=order) for matrix in (affine, nearly))
-        np.testing.assert_allclose(first, second, atol=1e-3)
-
-
-def fast_warp(pictures, matrix, size, order, rows):
-    out = np.empty((len(rows), *size, *pictures.shape[3:]), pictures.dtype)
-    Warp(matrix, size, order)(pictures, np.array(rows), out)
-    return out
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.uint16, np.bool_])
-@pytest.mark.parametrize("order", [0, 1])
-def test_the_fast_warp_is_the_warp(rng, dtype, order):
-    channels = () if dtype in (np.bool_, np.uint16) else (3,)
-    pictures = (2 * rng.uniform(0, 60, (3, 20, 30, *channels))).astype(dtype)
-    matrix = np.eye(3) + rng.normal(0, [0.1, 0.1, 3], (3, 3, 3)) * [[1], [1], [0.003]]
-    wanted = warp_images(pictures, matrix, (25, 24), order=order)
-    found = fast_warp(pictures, matrix[::-1], (25, 24), order, [2, 1, 0])
-    assert found.dtype == dtype
-    off = np.abs(found.astype(float) - wanted.astype(float))
-    assert (off > (1e-3 if dtype == np.float32 else 0)).mean() < 0.002  # half-way values and pixels
-
-
-@pytest.mark.parametrize("degrees", [60, 120])
-def test_what_is_behind_the_camera_is_not_seen(degrees):
-    """A camera that sees 90 degrees, turned by 60: half is new; by 120: all, also what is behind it."""
-    camera = np.array([[24.0, 0, 23.5], [0, 24.0, 23.5], [0, 0, 1]])
-    turn = Rotation.from_euler("y", -degrees, degrees=True).as_matrix()
-    homography = camera @ turn @ np.linalg.inv(camera)
-    white = np.ones((1, SIZE, SIZE))
-    seen = warp_images(white, homography[None], SIZE)[0, SIZE // 2]
-    fast = fast_warp(white, homography[None], (SIZE, SIZE), 1, [0])[0, SIZE // 2]
-    np.testing.assert_allclose(fast, seen, atol=1e-4)
-    angle = np.degrees(np.arctan((np.arange(SIZE) - 23.5) / 24)) + degrees
-    np.testing.assert_array_equal(seen > 0.5, angle < 45.6)
-    assert (seen > 0.5).any() == (degrees == 60)
 
 
 @pytest.mark.parametrize("point", ["root", "palm", "box"])

@@ -35,7 +35,7 @@ from skhand.estimators.sim_to_real.steps import (
 )
 from skhand.estimators.sim_to_real.terms import SignedCodec, code_pose, other_domain
 from skhand.exceptions import InputError, TrainingWarning
-from skhand.training import MODALITIES, Stage, fetch
+from skhand.training import MODALITIES, Stage, count_operations, fetch
 
 __all__ = ["SimToRealRegressor"]
 
@@ -638,7 +638,9 @@ class SimToRealRegressor(PairedPoseEstimator):
 
         Encoders and generators, which the stage "depth" trains, do some forty times the posterior's work.
         """
-        return (40 if "depth" in self.stages_ else 1) * super()._count_operations(columns)
+        one = np.zeros(1, dtype=int)
+        count = count_operations(lambda: self._encode(columns, one, self.source_, self._posterior))
+        return (40 if "depth" in self.stages_ else 1) * count / self._chunk_rows(self.source_)
 
     # ------------------------------------------------------------------ stages
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skhand._warp import warp_pictures
 from skhand.exceptions import InputError
-from skhand.training._warping import warp
 from skhand.training.modalities._record import (
     CodecSettings,
     Motion,
@@ -115,7 +115,7 @@ class Depth(Picture):
 
     def move(self, column: Tensor, motion: Motion) -> dict[str, Tensor]:
         """Warp pictures, and draw how far each row's cube moves along the optical axis, mm."""
-        moved = warp(column.float().unsqueeze(1), motion.affine, "nearest").squeeze(1)
+        moved = warp_pictures(column.float().unsqueeze(1), motion.affine, column.shape[1:3], "nearest").squeeze(1)
         reach = motion.settings["depth"]
         shift = {"depth_shift": reach * motion.uniform(len(column))} if reach > 0 else {}
         return {self.name: moved, **shift}

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skhand._warp import warp_pictures
 from skhand.exceptions import InputError
-from skhand.training._warping import warp
 from skhand.training.modalities._record import CodecSettings, Motion, Picture, as_batch
 
 __all__ = ["MODALITY", "MaskCodec"]
@@ -54,7 +54,7 @@ class Mask(Picture):
 
     def move(self, column: Tensor, motion: Motion) -> dict[str, Tensor]:
         """Warp masks; where nothing reaches there is no hand."""
-        moved = warp(column.to(torch.float32).unsqueeze(1), motion.affine, "nearest")
+        moved = warp_pictures(column.to(torch.float32).unsqueeze(1), motion.affine, column.shape[1:3], "nearest")
         return {self.name: moved.squeeze(1) > 0.5}
 
 

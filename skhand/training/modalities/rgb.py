@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor, uint8
 
+from skhand._warp import warp_pictures
 from skhand.exceptions import InputError
-from skhand.training._warping import warp
 from skhand.training.modalities._record import (
     CodecSettings,
     Motion,
@@ -69,7 +69,7 @@ class RGB(Picture):
 
     def move(self, column: Tensor, motion: Motion) -> dict[str, Tensor]:
         """Warp and recolour pictures; they become float in 0..1, mid-grey where nothing reaches."""
-        rgb = warp(_channels_first(column) - 0.5, motion.affine, "bilinear")
+        rgb = warp_pictures(_channels_first(column) - 0.5, motion.affine, column.shape[1:3], "bilinear")
         return {self.name: (_recolour(rgb, motion) + 0.5).permute(0, 2, 3, 1)}
 
 

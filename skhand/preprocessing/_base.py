@@ -12,18 +12,18 @@ from skhand._validation import describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import apply_affine, rotate_points, transform_camera
-from skhand.preprocessing._lazy import changed
+from skhand.preprocessing._change import change_column
 from skhand.preprocessing._warp import Warp
 
 __all__ = [
     "FramesTransformer",
     "StatelessTransformer",
     "check_frames",
-    "moved",
-    "one_size",
+    "check_one_size",
+    "move_back",
+    "move_frames",
     "picture_shape",
-    "to_original",
-    "warped",
+    "warp_columns",
 ]
 
 
@@ -40,10 +40,10 @@ class StatelessTransformer(TransformerMixin, BaseEstimator):
 
 
 class FramesTransformer(StatelessTransformer):
-    """Base of the transformers that learn nothing: ``fit`` only judges the parameters and X."""
+    """Base of the transformers that learn nothing: ``fit`` only validates the parameters and X."""
 
     def fit(self, X: HandFrames, y: Any = None) -> Any:
-        """Check the parameters and X; nothing is learned.
+        """Validate the parameters and X; nothing is learned.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class FramesTransformer(StatelessTransformer):
         return self
 
     def inverse_transform(self, X: HandFrames) -> HandFrames:
-        """Lead back to the original picture and camera frame: undo all that ``affine`` and ``rotation`` hold.
+        """Return to the original picture and camera frame: undo all that ``affine`` and ``rotation`` hold.
 
         Parameters
         ----------
@@ -71,22 +71,22 @@ class FramesTransformer(StatelessTransformer):
         -------
         frames : HandFrames
             ``camera``, ``keypoints2d``, ``box``, ``pose3d``, ``root`` and ``side`` of the original; a box is
-            the upright one around the box that is led back. The pictures are left out: what a crop cut off is
-            not there. X itself where it has neither ``affine`` nor ``rotation``.
+            the upright one around the box that is moved back. The pictures are left out: what a crop cut off
+            is not there. X itself where it has neither ``affine`` nor ``rotation``.
 
         Raises
         ------
         InputError
             If X is no HandFrames, or nothing but pictures is in it.
         """
-        return to_original(check_frames(X))
+        return move_back(check_frames(X))
 
     def _check(self, X: HandFrames) -> None:
         raise NotImplementedError
 
 
 def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:
-    """Return X if it is a HandFrames with rows and these columns.
+    """Validate that X is a HandFrames with rows and these columns, and return it.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:
 
 
 def picture_shape(X: HandFrames) -> tuple[int, int] | None:
-    """Height and width of the pictures, px; None where there are none.
+    """Return height and width of the pictures, px; None where there are none.
 
     Raises
     ------
@@ -117,27 +117,29 @@ def picture_shape(X: HandFrames) -> tuple[int, int] | None:
     return next(iter(shapes.values())) if shapes else None
 
 
-def one_size(X: HandFrames) -> tuple[int, int] | None:
-    """As `picture_shape`, and refuse lazy pictures that differ in size."""
+def check_one_size(X: HandFrames) -> tuple[int, int] | None:
+    """Validate that all pictures have one size and return it, as `picture_shape` does."""
     size = picture_shape(X)
     if size is not None and None in size:
         raise InputError("X: expected pictures of one size, got some that differ: crop them first.")
     return size
 
 
-def warped(X: HandFrames, affine: np.ndarray, size: tuple[int, int], *names: str) -> dict[str, Any]:
-    """Return these picture columns sampled anew: at once where they are in memory, else when read."""
+def warp_columns(X: HandFrames, affine: np.ndarray, size: tuple[int, int], *names: str) -> dict[str, Any]:
+    """Warp these picture columns: at once where they are in memory, else when they are read."""
     columns = {}
     for name, order in PICTURES.items():
         if name in names and name in X.columns:
             column = getattr(X, name)
             shape = (*size, *column.shape[3:])
-            columns[name] = changed(column, Warp(affine, size, order), shape, column.dtype)
+            columns[name] = change_column(column, Warp(affine, size, order), shape, column.dtype)
     return columns
 
 
-def moved(X: HandFrames, affine: np.ndarray, turn: np.ndarray | None = None, **pictures: Any) -> HandFrames:
-    """Return X after a change of the view, with all that is not a picture moved along.
+def move_frames(
+    X: HandFrames, affine: np.ndarray, turn: np.ndarray | None = None, **pictures: Any
+) -> HandFrames:
+    """Change the view of all rows: camera, keypoints, boxes and poses follow their pictures.
 
     Parameters
     ----------
@@ -161,7 +163,7 @@ def moved(X: HandFrames, affine: np.ndarray, turn: np.ndarray | None = None, **p
     if "keypoints2d" in X.columns:
         new["keypoints2d"] = apply_affine(affine, X.keypoints2d)
     if "box" in X.columns:
-        new["box"] = _moved_box(X.box, affine)
+        new["box"] = _move_box(X.box, affine)
     new["affine"] = affine if "affine" not in X.columns else affine @ X.affine
     if turn is not None:
         for name in ("pose3d", "root"):
@@ -171,26 +173,26 @@ def moved(X: HandFrames, affine: np.ndarray, turn: np.ndarray | None = None, **p
     return X.replace(**new)
 
 
-def to_original(X: HandFrames) -> HandFrames:
-    """Lead rows back to the original picture and camera frame; see `FramesTransformer.inverse_transform`."""
+def move_back(X: HandFrames) -> HandFrames:
+    """Move rows back to the original picture and camera frame; see `FramesTransformer.inverse_transform`."""
     if "affine" not in X.columns and "rotation" not in X.columns:
         return X
     affine = np.linalg.inv(X.affine) if "affine" in X.columns else np.broadcast_to(np.eye(3), (len(X), 3, 3))
     turn = np.swapaxes(X.rotation, -1, -2) if "rotation" in X.columns else None
     gone = dict.fromkeys([name for name in PICTURES if name in X.columns])
-    back = moved(X, affine, turn, **gone)
+    back = move_frames(X, affine, turn, **gone)
     if turn is not None and "side" in X.columns:
-        back = back.replace(side=other_side(X.side, np.linalg.det(turn) < 0))
+        back = back.replace(side=swap_side(X.side, np.linalg.det(turn) < 0))
     return back.replace(affine=None, rotation=None)
 
 
-def other_side(side: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return the sides with those of some rows (a mask) exchanged."""
+def swap_side(side: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the sides, with left and right exchanged in some rows (a mask)."""
     return np.where(rows, np.where(side == "left", "right", "left"), side)
 
 
-def _moved_box(box: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """The upright box around the moved corners; NaN where a corner is not seen."""
+def _move_box(box: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Compute the upright box around the moved corners; NaN where a corner is not seen."""
     x, y, width, height = np.moveaxis(np.asarray(box, dtype=np.float64), -1, 0)
     u = np.stack([x, x + width, x, x + width], axis=-1)
     v = np.stack([y, y, y + height, y + height], axis=-1)

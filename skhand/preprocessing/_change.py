@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skhand._columns import LazyColumn, in_memory, unrolled
+from skhand._columns import LazyColumn, in_memory, unroll
 
-__all__ = ["ChangedColumn", "Pictures", "changed", "chunks", "iterate_pictures"]
+__all__ = ["ChangedColumn", "Pictures", "change_column", "iterate_pictures", "split_rows"]
 
 Pictures = Sequence[np.ndarray] | np.ndarray
 Change = Callable[[Pictures, np.ndarray, np.ndarray], None]
@@ -34,7 +34,7 @@ class ChangedColumn(LazyColumn):
     """
 
     def __init__(self, column: Any, change: Change, row_shape: tuple[int, ...], dtype: Any):
-        self.column, self.rows = unrolled(column)
+        self.column, self.rows = unroll(column)
         self.change = change
         super().__init__((len(self.rows), *row_shape), dtype)
 
@@ -49,20 +49,20 @@ class ChangedColumn(LazyColumn):
         return self._changed(rows, lambda part: read[0][part])
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
-        return self._changed(rows, lambda part: _pictures(self.column, self.rows[rows[part]]))
+        return self._changed(rows, lambda part: _read_pictures(self.column, self.rows[rows[part]]))
 
     def _changed(self, rows: np.ndarray, pictures: Callable[[slice], Pictures]) -> np.ndarray:
         """Return the pictures of the rows, changed, few of them at a time."""
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        for part in chunks(len(rows)):
+        for part in split_rows(len(rows)):
             self.change(pictures(part), rows[part], out[part])
         return out
 
 
-def changed(
+def change_column(
     column: Any, change: Change, row_shape: tuple[int, ...], dtype: Any, lazy: bool | str = "auto"
 ) -> Any:
-    """Change a column of pictures.
+    """Change the pictures of a column, at once or when they are read.
 
     Parameters
     ----------
@@ -79,19 +79,19 @@ def changed(
     return later if (not in_memory(column) if lazy == "auto" else lazy) else later[:]
 
 
-def chunks(n_rows: int) -> list[slice]:
+def split_rows(n_rows: int) -> list[slice]:
     """Cut rows into slices of a few pictures each."""
     return [slice(start, start + _CHUNK) for start in range(0, n_rows, _CHUNK)]
 
 
 def iterate_pictures(column: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the pictures of some rows, few of them in memory at a time."""
-    column, rows_of = unrolled(column)
-    for part in chunks(len(rows)):
-        yield from _pictures(column, rows_of[rows[part]])
+    column, rows_of = unroll(column)
+    for part in split_rows(len(rows)):
+        yield from _read_pictures(column, rows_of[rows[part]])
 
 
-def _pictures(column: Any, rows: np.ndarray) -> Pictures:
+def _read_pictures(column: Any, rows: np.ndarray) -> Pictures:
     if isinstance(column, np.ndarray):
         plain = np.asarray(column)
         return [plain[row] for row in rows]

@@ -1,26 +1,29 @@
-"""Windows cut out of pictures and scaled to one size."""
+"""Windows cut out of pictures and scaled to one size.
+
+This is no warp (`skhand._warp`): colour is resampled with another filter, which averages where it shrinks.
+"""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import torch
 
-from skhand.preprocessing._lazy import Pictures
+from skhand.preprocessing._change import Pictures
 
 __all__ = ["Crop"]
 
-_PER_THREAD = 4  # pictures that are worth a thread
 # What ``interpolate(mode="bilinear")`` does, into memory that is there: a tenth to a quarter faster
 _ANTIALIASED = torch.ops.aten._upsample_bilinear2d_aa.out
 _BILINEAR = torch.ops.aten.upsample_bilinear2d.out
 
 
 class Crop:
-    """The change of a column that cuts each row's window out and scales it to one size.
+    """Cut each row's window out and scale it to one size; a change for `change_column`.
+
+    Nothing is kept between calls, so several threads may read rows at once. No threads are started: to share
+    ten or sixty pictures out among two was slower than one thread.
 
     Parameters
     ----------
@@ -42,18 +45,8 @@ class Crop:
         self.windows, self.size, self.order = windows, size, order
 
     def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
-        """Crop the pictures of the rows (k,), shared out among as many threads as torch has."""
+        """Crop the pictures of the rows (k,) into ``out``."""
         windows = self.windows[rows]
-        n_threads = min(torch.get_num_threads(), len(pictures) // _PER_THREAD)
-        if n_threads < 2 or out.dtype != np.uint8:  # torch shares out floats by itself
-            return self._crop(pictures, windows, out)
-        ends = np.linspace(0, len(pictures), n_threads + 1).astype(int)
-        parts = [slice(*pair) for pair in pairwise(ends)]
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(lambda part: self._crop(pictures[part], windows[part], out[part]), parts))
-        return None
-
-    def _crop(self, pictures: Pictures, windows: np.ndarray, out: np.ndarray) -> None:
         if self.order == "nearest":
             return _crop_nearest(pictures, windows, out)
         if out.dtype != np.float16:
@@ -65,6 +58,7 @@ class Crop:
 
 
 def _crop_smoothly(pictures: Pictures, windows: np.ndarray, out: np.ndarray, order: str) -> None:
+    """Cut windows out and resize them by averaging or, for "bilinear", between four pixels."""
     height, width, n_channels = out.shape[1:]
     largest = int((np.maximum(windows[:, 3], height) * windows[:, 2]).max())
     cut_out = np.empty(largest * n_channels, out.dtype)
@@ -73,27 +67,27 @@ def _crop_smoothly(pictures: Pictures, windows: np.ndarray, out: np.ndarray, ord
         crops = torch.from_numpy(out).permute(0, 3, 1, 2).split(1)
         for picture, (x, y, w, h), crop, target in zip(pictures, windows.tolist(), out, crops, strict=True):
             if (h, w) == (height, width):
-                _cut(picture, x, y, crop)
+                _copy_window(picture, x, y, crop)
                 continue
-            _cut(picture, x, y, cut_out[: h * w * n_channels].reshape(h, w, n_channels))
-            source = _as_batch(window, h, w, n_channels)
+            _copy_window(picture, x, y, cut_out[: h * w * n_channels].reshape(h, w, n_channels))
+            source = _view_as_batch(window, h, w, n_channels)
             shrinks = h > height or w > width  # if not, both are the same, and the antialiased one is faster
             resize = _BILINEAR if shrinks and order == "bilinear" else _ANTIALIASED
             # rows first: the pass over columns is the slow one, and then has less to do
             if 4 * h > 5 * height:
-                middle = _as_batch(shorter, height, w, n_channels)
+                middle = _view_as_batch(shorter, height, w, n_channels)
                 resize(source, [height, w], False, None, None, out=middle)
                 source = middle
             resize(source, [height, width], False, None, None, out=target)
 
 
-def _as_batch(buffer: torch.Tensor, height: int, width: int, n_channels: int) -> torch.Tensor:
-    """Return a picture in a buffer as a batch of one whose channels come last in memory."""
+def _view_as_batch(buffer: torch.Tensor, height: int, width: int, n_channels: int) -> torch.Tensor:
+    """View a picture in a buffer as a batch of one whose channels come last in memory."""
     row = width * n_channels
     return buffer.as_strided((1, n_channels, height, width), (height * row, 1, row, n_channels))
 
 
-def _cut(picture: np.ndarray, x: int, y: int, piece: np.ndarray) -> None:
+def _copy_window(picture: np.ndarray, x: int, y: int, piece: np.ndarray) -> None:
     """Copy the window that begins at column x, row y; outside of the picture it is 0."""
     (height, width), (h, w) = picture.shape[:2], piece.shape[:2]
     top, left, bottom, right = max(y, 0), max(x, 0), min(y + h, height), min(x + w, width)
@@ -106,7 +100,7 @@ def _cut(picture: np.ndarray, x: int, y: int, piece: np.ndarray) -> None:
 
 
 def _crop_nearest(pictures: Pictures, windows: np.ndarray, out: np.ndarray) -> None:
-    """Take the pixel in whose area the centre of the new one lies."""
+    """Cut windows out and take for each new pixel the old one in whose area its centre lies."""
     out[...] = 0
     height, width = out.shape[1:3]
     for picture, (x, y, w, h), crop in zip(pictures, windows.tolist(), out, strict=True):
