@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image
 
-from skhand.datasets._files import check_root
+from skhand.datasets._files import check_folder
 from skhand.exceptions import InputError
 
 SCREEN = (14, 255, 14)
@@ -17,10 +17,7 @@ SCREEN = (14, 255, 14)
 
 def background_files(backgrounds: Any) -> list[Path]:
     """Return the pictures in a folder and below, in order."""
-    try:
-        folder = check_root(backgrounds)
-    except InputError as error:
-        raise InputError(f"backgrounds: expected a folder of pictures, got {backgrounds!r}.") from error
+    folder = check_folder(backgrounds, "backgrounds", "a folder of pictures")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not files:
         raise InputError(f"backgrounds: expected JPEG or PNG pictures in {folder}, found none.")

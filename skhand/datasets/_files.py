@@ -27,19 +27,28 @@ _ALLOWED = {
 }
 
 
-def check_root(root: Any) -> Path:
+def check_folder(value: Any, name: str = "data_dir", what: str = "the folder of the data set") -> Path:
     """Return the folder that the user named.
+
+    Parameters
+    ----------
+    value : object
+        What the user gave.
+    name : str, default="data_dir"
+        The argument's name, for the error.
+    what : str, default="the folder of the data set"
+        What the folder holds, for the error.
 
     Raises
     ------
     InputError
         If it is not a folder.
     """
-    if not isinstance(root, str | os.PathLike):
-        raise InputError(f"root: expected the folder of the data set, got {describe(root)}.")
-    path = Path(root).expanduser()
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{name}: expected {what}, got {describe(value)}.")
+    path = Path(value).expanduser()
     if not path.is_dir():
-        raise InputError(f"root: expected the folder of the data set, got {str(path)!r}, which is no folder.")
+        raise InputError(f"{name}: expected {what}, got {str(path)!r}, which is no folder.")
     return path
 
 
@@ -59,8 +68,8 @@ def check_choices(value: Any, name: str, options: Sequence[Any]) -> tuple[Any, .
     return tuple(option for option in options if option in chosen)
 
 
-def first_existing(root: Path, *candidates: str) -> Path:
-    """Return the first of several places, relative to ``root``, where copies of a data set keep a file.
+def first_existing(data_dir: Path, *candidates: str) -> Path:
+    """Return the first of several places, relative to ``data_dir``, where copies of a data set keep a file.
 
     Raises
     ------
@@ -68,10 +77,10 @@ def first_existing(root: Path, *candidates: str) -> Path:
         If none exists; the message names them all.
     """
     for candidate in candidates:
-        if (root / candidate).exists():
-            return root / candidate
+        if (data_dir / candidate).exists():
+            return data_dir / candidate
     raise DataFileError(
-        f"root: expected {' or '.join(candidates)} in {root}, found neither file nor folder; see "
+        f"data_dir: expected {' or '.join(candidates)} in {data_dir}, found neither file nor folder; see "
         "skhand.datasets.verify."
     )
 
@@ -103,7 +112,7 @@ def require_labels(paths: Sequence[Path | str]) -> None:
         If one is missing; the message names the first.
     """
     for path in missing_files(paths):
-        raise DataFileError(f"root: expected {path}, which is not there; see skhand.datasets.verify.")
+        raise DataFileError(f"data_dir: expected {path}, which is not there; see skhand.datasets.verify.")
 
 
 def require_files(paths: Sequence[Path | str]) -> None:
@@ -117,8 +126,8 @@ def require_files(paths: Sequence[Path | str]) -> None:
     missing = missing_files(paths)
     if missing:
         raise DataFileError(
-            f"root: expected {len(paths)} pictures, {len(missing)} of them are missing, first {missing[0]}; "
-            "skhand.datasets.verify lists them all."
+            f"data_dir: expected {len(paths)} pictures, {len(missing)} of them are missing, "
+            f"first {missing[0]}; skhand.datasets.verify lists them all."
         )
 
 

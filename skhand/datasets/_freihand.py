@@ -12,7 +12,7 @@ from PIL import Image
 from skhand._validation import check_option, warn_user
 from skhand.datasets._files import (
     check_choices,
-    check_root,
+    check_folder,
     missing_files,
     names_in,
     require_files,
@@ -57,7 +57,7 @@ def read_mask(path: str) -> np.ndarray:
 
 
 def load_freihand(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     versions: Sequence[int] | None = None,
@@ -75,7 +75,7 @@ def load_freihand(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``training`` and ``evaluation``.
     split : {"train", "test"}, default="train"
         ``"train"``: 32 560 photographs with four backgrounds; ``"test"``: 3 960 evaluation pictures.
@@ -122,7 +122,7 @@ def load_freihand(
     UserWarning
         If the 3D joints of the evaluation pictures are not there.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_FOLDERS))
     wanted = check_choices(versions, "versions", _VERSIONS)
     labels = _label_files(folder, split)
@@ -183,7 +183,7 @@ def _read(folder: Path, split: str, versions: Sequence[int]) -> Annotations:
     labels = {key: _read_labels(path, key) for key, path in paths.items()}
     lengths = {paths[key].name: len(values) for key, values in labels.items()}
     if len(set(lengths.values())) > 1 or not len(labels["K"]):
-        raise DataFileError(f"root: expected label files of one length in {folder}, got {lengths}.")
+        raise DataFileError(f"data_dir: expected label files of one length in {folder}, got {lengths}.")
     n_labels = len(labels["K"])
     photographs = np.arange(n_labels)
     numbers = photographs
@@ -217,25 +217,25 @@ def _read(folder: Path, split: str, versions: Sequence[int]) -> Annotations:
     )
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, name in _FOLDERS.items():
-        labels = [_json(root, split, key) for key in ("K", "xyz")]
+        labels = [_json(data_dir, split, key) for key in ("K", "xyz")]
         missing = [Path(path) for path in missing_files(labels)]
         if missing:
-            n_found = len(names_in(root / name / "rgb"))
+            n_found = len(names_in(data_dir / name / "rgb"))
         else:
             n_labels = min(sum(1 for _ in read_json_list(path)) for path in labels)
             n_pictures = n_labels * (len(_VERSIONS) if split == "train" else 1)
-            pictures = [_picture(root, split, "rgb", number) for number in range(n_pictures)]
+            pictures = [_picture(data_dir, split, "rgb", number) for number in range(n_pictures)]
             absent = missing_files(pictures)
             n_found = n_pictures - len(absent)
             if split == "train":
-                masks = [_picture(root, split, "mask", number) for number in range(n_labels)]
+                masks = [_picture(data_dir, split, "mask", number) for number in range(n_labels)]
                 absent += missing_files(masks)
             missing = [Path(path) for path in absent]
         parts.append(
-            Part(name, n_found, _PUBLISHED[split], [str(path.relative_to(root)) for path in missing])
+            Part(name, n_found, _PUBLISHED[split], [str(path.relative_to(data_dir)) for path in missing])
         )
     return parts
 

@@ -13,7 +13,7 @@ from PIL import Image
 from skhand._validation import check_option
 from skhand.datasets._files import (
     check_choices,
-    check_root,
+    check_folder,
     first_existing,
     missing_files,
     read_lines,
@@ -63,7 +63,7 @@ def read_depth(path: str) -> np.ndarray:
 
 
 def load_icvl(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     rotated: bool = False,
@@ -81,10 +81,10 @@ def load_icvl(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``Training`` (``labels.txt`` and ``Depth``) and ``Testing`` (``test_seq_1.txt``,
         ``test_seq_2.txt`` and ``Depth``). Copies with the text files, ``train.txt`` for training, and
-        ``Depth`` in the root are read too.
+        ``Depth`` in the folder itself are read too.
     split : {"train", "test"}, default="train"
         ``"train"``: 331 006 lines with the rotated copies; ``"test"``: 1 596 in two sequences.
     rotated : bool, default=False
@@ -135,7 +135,7 @@ def load_icvl(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", ("train", "test"))
     check_option(rotated, "rotated", (False, True))
     wanted = check_choices(sequences, "sequences", tuple(_TEST))
@@ -215,18 +215,18 @@ def _read(folder: Path, sources: list[Path], rotated: bool, focal: float) -> Ann
     )
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for key, candidates in (("train", _TRAIN), *_TEST.items()):
         part = Part("Training" if key == "train" else f"Testing {key}", 0, _PUBLISHED[key])
         parts.append(part)
-        labels = next((root / place for place in candidates if (root / place).is_file()), None)
+        labels = next((data_dir / place for place in candidates if (data_dir / place).is_file()), None)
         if labels is None:
             part.missing.append(candidates[0])
             continue
         names, _ = _read_labels(labels, rotated=True)
-        missing = missing_files([_pictures_folder(root, labels) / name for name in names])
-        part.missing = [str(Path(path).relative_to(root)) for path in missing]
+        missing = missing_files([_pictures_folder(data_dir, labels) / name for name in names])
+        part.missing = [str(Path(path).relative_to(data_dir)) for path in missing]
         part.n_found = len(names) - len(missing)
     return parts
 

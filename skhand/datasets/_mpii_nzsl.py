@@ -13,7 +13,7 @@ from PIL import Image
 from skhand._validation import check_number, check_option
 from skhand.datasets._files import (
     check_choices,
-    check_root,
+    check_folder,
     first_existing,
     missing_files,
     names_in,
@@ -69,7 +69,7 @@ def cut_square(path: str, left: float, top: float, side: float, size: int) -> np
 
 
 def load_mpii_nzsl(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     part: str = "manual",
@@ -92,7 +92,7 @@ def load_mpii_nzsl(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The part's folder, or the folder that has the parts.
     split : {"train", "test"}, default="train"
         ``"train"``: 1 912 hands; ``"test"``: 846. The other parts have ``"train"`` only.
@@ -150,7 +150,7 @@ def load_mpii_nzsl(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_SPLITS))
     check_option(part, "part", _PARTS)
     check_option(square, "square", ("head", "keypoints"))
@@ -178,14 +178,14 @@ def load_mpii_nzsl(
     )
 
 
-def _label_files(root: Path, split: str, part: str, sets: Sequence[str]) -> list[Path]:
+def _label_files(data_dir: Path, split: str, part: str, sets: Sequence[str]) -> list[Path]:
     """Return the annotation files in order; a picture without one is an error."""
     inside = _FOLDERS[part]
     if part == "multiview":
-        return [first_existing(root, _MULTIVIEW[0], f"{inside}/{_MULTIVIEW[0]}")]
+        return [first_existing(data_dir, _MULTIVIEW[0], f"{inside}/{_MULTIVIEW[0]}")]
     labels = []
     for name in [_SPLITS[split][0]] if part == "manual" else sets:
-        folder = first_existing(root, name, f"{inside}/{name}")
+        folder = first_existing(data_dir, name, f"{inside}/{name}")
         some = [folder / f"{stem}.json" for stem in _stems(folder) or ["*"]]
         require_labels(some)
         labels += some
@@ -256,26 +256,26 @@ def _squares(
     return middle + 0.5 - side[:, None] / 2, side
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     manual = {name for name, _ in _SPLITS.values()}
     wanted = [("manual", *entry) for entry in _SPLITS.values()]
     wanted += [("synthetic", *entry) for entry in _SETS.items()]
     for part, name, published in wanted:
-        parents = [parent for parent in (root, root / _FOLDERS[part]) if (parent / name).is_dir()]
+        parents = [parent for parent in (data_dir, data_dir / _FOLDERS[part]) if (parent / name).is_dir()]
         if parents:
-            parts.append(_inspect_folder(root, parents[0] / name, published))
-        elif part == "manual" and (names_in(root) | names_in(root / "hand_labels")) & manual:
+            parts.append(_inspect_folder(data_dir, parents[0] / name, published))
+        elif part == "manual" and (names_in(data_dir) | names_in(data_dir / "hand_labels")) & manual:
             parts.append(Part(name, 0, published, [name]))
-    for label in (root / _MULTIVIEW[0], root / _FOLDERS["multiview"] / _MULTIVIEW[0]):
+    for label in (data_dir / _MULTIVIEW[0], data_dir / _FOLDERS["multiview"] / _MULTIVIEW[0]):
         if label.is_file():
             pictures = [hand.picture for hand in read_views(label)]
-            missing = [str(Path(path).relative_to(root)) for path in missing_files(pictures)]
+            missing = [str(Path(path).relative_to(data_dir)) for path in missing_files(pictures)]
             parts.append(Part("multiview", len(pictures) - len(missing), _MULTIVIEW[1], missing))
     return parts
 
 
-def _inspect_folder(root: Path, folder: Path, published: int) -> Part:
+def _inspect_folder(data_dir: Path, folder: Path, published: int) -> Part:
     stems = _stems(folder)
     missing = missing_files([folder / f"{stem}{end}" for stem in stems for end in (".json", ".jpg")])
     lost = {Path(path).stem for path in missing}
@@ -283,7 +283,7 @@ def _inspect_folder(root: Path, folder: Path, published: int) -> Part:
         folder.name,
         len(stems) - len(lost),
         published,
-        [str(Path(path).relative_to(root)) for path in missing],
+        [str(Path(path).relative_to(data_dir)) for path in missing],
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from skhand._validation import check_number, check_option
 from skhand.datasets._files import (
     check_choices,
-    check_root,
+    check_folder,
     missing_files,
     names_in,
     read_lines,
@@ -76,7 +76,7 @@ def read_depth(path: str) -> np.ndarray:
 
 
 def load_msra(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     test_subject: int = 0,
@@ -94,7 +94,7 @@ def load_msra(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``P0`` to ``P8``.
     split : {"train", "test", "all"}, default="train"
         ``"test"``: the frames of ``test_subject``; ``"train"``: those of the eight others; ``"all"``: both,
@@ -140,7 +140,7 @@ def load_msra(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", ("train", "test", "all"))
     left_out = int(check_number(test_subject, "test_subject", integer=True, low=0, high=8))
     wanted = check_choices(gestures, "gestures", _GESTURES)
@@ -222,12 +222,12 @@ def _label_lines(path: Path) -> list[str]:
     return lines[1:]
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for number, published in enumerate(_PUBLISHED):
         found, missing = 0, []
         for gesture in _GESTURES:
-            labels = root / f"P{number}" / gesture / "joint.txt"
+            labels = data_dir / f"P{number}" / gesture / "joint.txt"
             if not labels.is_file():
                 missing.append(labels)
                 found += sum(name.endswith("_depth.bin") for name in names_in(labels.parent))
@@ -236,7 +236,9 @@ def _inspect(root: Path) -> list[Part]:
             absent = missing_files(pictures)
             missing += [Path(path) for path in absent]
             found += len(pictures) - len(absent)
-        parts.append(Part(f"P{number}", found, published, [str(path.relative_to(root)) for path in missing]))
+        parts.append(
+            Part(f"P{number}", found, published, [str(path.relative_to(data_dir)) for path in missing])
+        )
     return parts
 
 

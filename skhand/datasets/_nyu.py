@@ -11,7 +11,7 @@ from PIL import Image
 
 from skhand._validation import check_option
 from skhand.datasets._files import (
-    check_root,
+    check_folder,
     mat_shapes,
     missing_files,
     read_mat,
@@ -61,7 +61,7 @@ def read_depth(path: str) -> np.ndarray:
 
 
 def load_nyu(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     view: int = 1,
@@ -82,7 +82,7 @@ def load_nyu(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``train`` and ``test``, each with ``joint_data.mat`` and the pictures.
     split : {"train", "test"}, default="train"
         ``"train"``: 72 757 frames; ``"test"``: 8 252.
@@ -140,7 +140,7 @@ def load_nyu(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_PUBLISHED))
     check_option(view, "view", _VIEWS)
     check_option(synthetic, "synthetic", (False, True))
@@ -216,18 +216,20 @@ def _read(folder: Path, split: str, view: int, synthetic: bool, focal: float, ro
     )
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, published in _PUBLISHED.items():
-        labels = root / split / "joint_data.mat"
+        labels = data_dir / split / "joint_data.mat"
         n_frames = _n_frames(labels) if labels.is_file() else 0
         for view in _VIEWS:
             part = Part(f"{split} view {view}", n_frames, published)
             if not labels.is_file():
-                part.missing.append(str(labels.relative_to(root)))
-            files = [_pictures(root, split, kind, view, n_frames) for kind in ("depth", "rgb", "synthdepth")]
+                part.missing.append(str(labels.relative_to(data_dir)))
+            files = [
+                _pictures(data_dir, split, kind, view, n_frames) for kind in ("depth", "rgb", "synthdepth")
+            ]
             missing = [Path(path) for paths in files for path in missing_files(paths)]
-            part.missing += [str(path.relative_to(root)) for path in missing]
+            part.missing += [str(path.relative_to(data_dir)) for path in missing]
             part.n_found -= len({path.stem.rsplit("_", 1)[1] for path in missing})
             parts.append(part)
     return parts

@@ -10,7 +10,7 @@ from PIL import Image
 
 from skhand._validation import check_option
 from skhand.datasets._files import (
-    check_root,
+    check_folder,
     missing_files,
     names_in,
     read_pickle,
@@ -68,7 +68,7 @@ def _is_hand(labels: np.ndarray, side: str) -> np.ndarray:
 
 
 def load_rhd(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     hand: str = "larger",
@@ -85,7 +85,7 @@ def load_rhd(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder RHD_published_v2, with ``training`` and ``evaluation``.
     split : {"train", "test"}, default="train"
         ``"train"``: 41 258 pictures; ``"test"``: 2 728.
@@ -131,7 +131,7 @@ def load_rhd(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_FOLDERS))
     check_option(hand, "hand", ("larger", *_SIDES, "both"))
     labels = _label_file(folder, split)
@@ -227,19 +227,20 @@ def _sides(masks: list[Path], hand: str) -> np.ndarray:
     return np.array([["left" if left > right else "right"] for left, right in areas])
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, name in _FOLDERS.items():
-        labels = root / name / f"anno_{name}.pickle"
+        labels = data_dir / name / f"anno_{name}.pickle"
         if not labels.is_file():
-            missing = [str(labels.relative_to(root))]
-            parts.append(Part(name, len(names_in(root / name / "color")), _PUBLISHED[split], missing))
+            missing = [str(labels.relative_to(data_dir))]
+            parts.append(Part(name, len(names_in(data_dir / name / "color")), _PUBLISHED[split], missing))
             continue
         numbers = _check_entries(read_pickle(labels), labels)
         missing_by_kind = [
-            missing_files([_picture(root, split, kind, number) for number in numbers]) for kind in _PICTURES
+            missing_files([_picture(data_dir, split, kind, number) for number in numbers])
+            for kind in _PICTURES
         ]
-        missing = [str(Path(path).relative_to(root)) for paths in missing_by_kind for path in paths]
+        missing = [str(Path(path).relative_to(data_dir)) for paths in missing_by_kind for path in paths]
         incomplete = {Path(path).name for path in missing}
         parts.append(Part(name, len(numbers) - len(incomplete), _PUBLISHED[split], missing))
     return parts

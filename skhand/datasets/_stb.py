@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from skhand._validation import check_option
-from skhand.datasets._files import check_root, missing_files, read_mat, require_files, require_labels
+from skhand.datasets._files import check_folder, missing_files, read_mat, require_files, require_labels
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError, InputError
@@ -98,7 +98,7 @@ def _to_color(points: np.ndarray) -> np.ndarray:
 
 
 def load_stb(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     camera: str = "bb",
@@ -116,7 +116,7 @@ def load_stb(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``labels`` and ``images``; the folders of the sequences may also lie directly in it.
     split : {"train", "test"}, default="train"
         ``"train"``: the ten sequences B2 to B6; ``"test"``: the two of B1.
@@ -166,7 +166,7 @@ def load_stb(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_SEQUENCES))
     check_option(camera, "camera", tuple(_VIEWS))
     check_option(view, "view", ("both", *_VIEWS[camera]))
@@ -249,19 +249,19 @@ def _in_view(labels: np.ndarray, view: str) -> np.ndarray:
     return labels - [_BASELINE, 0, 0] if view == "right" else labels
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, sequences in _SEQUENCES.items():
         for kind in (_kind(camera, view) for camera, views in _VIEWS.items() for view in views):
             part = Part(f"{split} {kind}", 0, _FRAMES * len(sequences))
             for sequence in sequences:
-                labels = _label_file(root, sequence, kind[:2])
+                labels = _label_file(data_dir, sequence, kind[:2])
                 if not labels.is_file():
-                    part.missing.append(str(labels.relative_to(root)))
+                    part.missing.append(str(labels.relative_to(data_dir)))
                     continue
                 n_frames = len(_read_labels(labels))
-                missing = missing_files(_pictures(root, sequence, kind, n_frames))
-                part.missing += [str(Path(path).relative_to(root)) for path in missing]
+                missing = missing_files(_pictures(data_dir, sequence, kind, n_frames))
+                part.missing += [str(Path(path).relative_to(data_dir)) for path in missing]
                 part.n_found += n_frames - len(missing)
             parts.append(part)
     return parts

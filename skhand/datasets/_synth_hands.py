@@ -13,7 +13,7 @@ from skhand._validation import check_number, check_option
 from skhand.datasets._backgrounds import background_files, job, put_before
 from skhand.datasets._files import (
     check_choices,
-    check_root,
+    check_folder,
     missing_files,
     names_in,
     read_lines,
@@ -71,7 +71,7 @@ def read_depth(path: str) -> np.ndarray:
 
 
 def load_synth_hands(
-    root: Any,
+    data_dir: Any,
     *,
     camera: str = "depth",
     subjects: Sequence[str] | None = None,
@@ -95,7 +95,7 @@ def load_synth_hands(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder SynthHands_Release, with ``female_noobject`` and so on.
     camera : {"depth", "colour"}, default="depth"
         Whose pictures are the data, and in whose frame and picture the joints are. ``"depth"`` (the paper's
@@ -152,7 +152,7 @@ def load_synth_hands(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(camera, "camera", ("depth", "colour"))
     check_number(tolerance, "tolerance", integer=True, low=0, high=255)
     check_number(random_state, "random_state", integer=True, low=0)
@@ -181,7 +181,7 @@ def load_synth_hands(
 
 
 def _views(
-    root: Path,
+    data_dir: Path,
     subjects: Iterable[Any] = _SUBJECTS,
     objects: Iterable[Any] = _OBJECTS,
     sequences: Iterable[Any] = _SEQUENCES,
@@ -192,7 +192,7 @@ def _views(
         for kind in objects:
             for sequence in sequences:
                 for view in views:
-                    yield root / f"{subject}_{kind}" / f"seq{sequence:02d}" / f"cam{view:02d}"
+                    yield data_dir / f"{subject}_{kind}" / f"seq{sequence:02d}" / f"cam{view:02d}"
 
 
 def _labels(view: Path) -> list[Path]:
@@ -210,7 +210,7 @@ def _beside(label: Path, kind: str) -> Path:
 
 
 def _read(
-    root: Path, labels: list[Path], camera: str, behind: list[Path], tolerance: int, random_state: int
+    data_dir: Path, labels: list[Path], camera: str, behind: list[Path], tolerance: int, random_state: int
 ) -> Annotations:
     picture, *others = ["color"] if camera == "colour" else ["color_on_depth", "depth"]
     files = {kind: [_beside(path, kind) for path in labels] for kind in (picture, *others)}
@@ -220,7 +220,7 @@ def _read(
     if camera == "colour":
         joints = joints + _TO_COLOR
     matrix = _COLOR_CAMERA if camera == "colour" else _DEPTH_CAMERA
-    names = [str(path.relative_to(root)).removesuffix(_JOINTS) for path in labels]
+    names = [str(path.relative_to(data_dir)).removesuffix(_JOINTS) for path in labels]
     with np.errstate(invalid="ignore"):
         pixels = project(joints, matrix)
         inside = ((pixels >= -0.5) & (pixels < np.array(_SIZE) - 0.5)).all(axis=2) & (joints[..., 2] > 0)
@@ -246,19 +246,19 @@ def _joints(path: Path) -> np.ndarray:
     return read_numbers(" ".join(read_lines(path)), 63, path, 1, separators=",").reshape(21, 3)
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for subject in _SUBJECTS:
         for kind in _OBJECTS:
             missing, n_found = [], 0
-            for view in _views(root, [subject], [kind]):
+            for view in _views(data_dir, [subject], [kind]):
                 labels = _labels(view)
                 rows = [(path, *(_beside(path, name) for name in _PICTURES)) for path in labels]
                 lost = missing_files([path for row in rows for path in row])
                 gone = set(lost)
                 n_found += sum(gone.isdisjoint(map(str, row)) for row in rows)
                 missing += lost if labels else [str(view)]
-            names = [str(Path(path).relative_to(root)) for path in missing]
+            names = [str(Path(path).relative_to(data_dir)) for path in missing]
             parts.append(Part(f"{subject}_{kind}", n_found, (), names))
     return parts
 

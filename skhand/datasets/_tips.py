@@ -62,14 +62,14 @@ class TipSet:
     missing: Callable[[np.ndarray], np.ndarray]
     more_points: bool
 
-    def label_files(self, root: Path, sequence: str) -> list[Path]:
+    def label_files(self, data_dir: Path, sequence: str) -> list[Path]:
         """Return where a sequence's 2D and 3D labels are."""
-        return [root / "data" / sequence / name.format(sequence) for name in self.labels]
+        return [data_dir / "data" / sequence / name.format(sequence) for name in self.labels]
 
 
-def label_files(files: TipSet, root: Path, sequences: Sequence[str]) -> list[Path]:
+def label_files(files: TipSet, data_dir: Path, sequences: Sequence[str]) -> list[Path]:
     """Return the label files of these sequences, all of which must be there."""
-    labels = [path for sequence in sequences for path in files.label_files(root, sequence)]
+    labels = [path for sequence in sequences for path in files.label_files(data_dir, sequence)]
     require_labels(labels)
     return labels
 
@@ -83,14 +83,14 @@ def read_depth(path: str) -> np.ndarray:
     return np.where(values >= _NOTHING, 0, values).astype(np.float32)
 
 
-def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, axes: str) -> Annotations:
+def read_tips(files: TipSet, data_dir: Path, sequences: Sequence[str], camera: str, axes: str) -> Annotations:
     """Read the labels and find the pictures of some sequences.
 
     Parameters
     ----------
     files : TipSet
         The data set.
-    root : Path
+    data_dir : Path
         Its folder.
     sequences : sequence of str
         Which ones.
@@ -102,14 +102,14 @@ def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, 
     uv, joints, absent, groups, ids = [], [], [], [], []
     pictures: dict[str, list[Path]] = {column: [] for column in files.pictures[camera]}
     for sequence in sequences:
-        points = _labels(files, root, sequence)
+        points = _labels(files, data_dir, sequence)
         points[0][(points[0] < 0).any(axis=2) | (points[0] == 0).all(axis=2)] = np.nan
         absent.append(files.missing(points[1]))
         points[1][absent[-1]] = np.nan
-        path = files.label_files(root, sequence)[1]
+        path = files.label_files(data_dir, sequence)[1]
         if axes == "left-up" or (axes == "auto" and _points_left_up(points[1], points[0], files.depth, path)):
             points[1] = points[1] * (-1, -1, 1)
-        found = _frames(files, root, sequence, camera, len(points[0]))
+        found = _frames(files, data_dir, sequence, camera, len(points[0]))
         for column, paths in found.items():
             pictures[column] += paths
         uv.append(points[0])
@@ -145,27 +145,27 @@ def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, 
     )
 
 
-def inspect_tips(files: TipSet, root: Path, published: int | tuple[int, ...]) -> list[Part]:
+def inspect_tips(files: TipSet, data_dir: Path, published: int | tuple[int, ...]) -> list[Part]:
     """Count the frames that have labels and all pictures."""
     n_found, missing = 0, []
     for sequence in files.sequences:
-        absent = missing_files(files.label_files(root, sequence))
+        absent = missing_files(files.label_files(data_dir, sequence))
         if absent:
             missing += absent
             continue
-        count = len(_labels(files, root, sequence)[0])
+        count = len(_labels(files, data_dir, sequence)[0])
         for camera in CAMERAS:
-            found = _frames(files, root, sequence, camera, count)
+            found = _frames(files, data_dir, sequence, camera, count)
             absent += [path for paths in found.values() for path in missing_files(paths)]
         n_found += count - len({_number(Path(path).name) for path in absent})
         missing += absent
-    names = [str(Path(path).relative_to(root)) for path in dict.fromkeys(missing)]
+    names = [str(Path(path).relative_to(data_dir)) for path in dict.fromkeys(missing)]
     return [Part("test", n_found, published, names)]
 
 
-def _labels(files: TipSet, root: Path, sequence: str) -> list[np.ndarray]:
+def _labels(files: TipSet, data_dir: Path, sequence: str) -> list[np.ndarray]:
     """Return a sequence's 2D labels (px, depth picture) and 3D labels (mm) of the tips."""
-    paths = files.label_files(root, sequence)
+    paths = files.label_files(data_dir, sequence)
     points = [_points(path, n_dims, files.more_points) for path, n_dims in zip(paths, (2, 3), strict=True)]
     if len(points[0]) != len(points[1]):
         raise DataFileError(
@@ -200,15 +200,15 @@ def _number(name: str) -> int | None:
     return int(digits[-1]) if digits and suffix.lower() in ("png", "bmp", "jpg") else None
 
 
-def _frames(files: TipSet, root: Path, sequence: str, camera: str, count: int) -> dict[str, list[Path]]:
+def _frames(files: TipSet, data_dir: Path, sequence: str, camera: str, count: int) -> dict[str, list[Path]]:
     """Return each column's pictures in the order of the label lines, those that are missing among them."""
-    folder, every = root / "data" / sequence, {}
+    folder, every = data_dir / "data" / sequence, {}
     for name in {name for columns in files.pictures.values() for name in columns.values()}:
         numbered = {_number(file): folder / name / file for file in sorted(names_in(folder / name))}
         every[name] = {number: path for number, path in numbered.items() if number is not None}
         if len(every[name]) > count:
             raise DataFileError(
-                f"{files.label_files(root, sequence)[0]}:{count}: expected a line for each of the "
+                f"{files.label_files(data_dir, sequence)[0]}:{count}: expected a line for each of the "
                 f"{len(every[name])} pictures in {folder / name}, got {count}."
             )
     first = min((min(found) for found in every.values() if found), default=0)

@@ -237,14 +237,14 @@ def test_missing_files_are_named(tmp_path):
 def test_report_says_what_is_complete():
     whole, several = Part("a", 10, 10), Part("b", 5, (5, 6))
     short, absent = Part("c", 9, 10), Part("d", 10, 10, ["d/1.png"])
-    report = DatasetReport("rhd", "root", [whole, several])
+    report = DatasetReport("rhd", "folder", [whole, several])
     assert report.complete and report.missing == []
-    assert not DatasetReport("rhd", "root", []).complete
-    assert not DatasetReport("rhd", "root", [whole, short]).complete
-    report = DatasetReport("rhd", "root", [whole, absent])
+    assert not DatasetReport("rhd", "folder", []).complete
+    assert not DatasetReport("rhd", "folder", [whole, short]).complete
+    report = DatasetReport("rhd", "folder", [whole, absent])
     assert not report.complete and report.missing == ["d/1.png"]
-    assert "published 5 or 6" in str(DatasetReport("rhd", "root", [several]))
-    many = str(DatasetReport("rhd", "root", [Part("e", 0, 50, [f"{i}.png" for i in range(50)])]))
+    assert "published 5 or 6" in str(DatasetReport("rhd", "folder", [several]))
+    many = str(DatasetReport("rhd", "folder", [Part("e", 0, 50, [f"{i}.png" for i in range(50)])]))
     assert "19.png" in many and "20.png" not in many and "30 more missing files" in many
 
 
@@ -259,7 +259,7 @@ def test_verify_recognises_or_asks(tmp_path, capsys):
         (tmp_path / name).touch()
     with pytest.raises(DataFileError, match="looks like nyu and rhd"):
         verify(tmp_path / "rhd")
-    with pytest.raises(InputError, match="root: expected the folder"):
+    with pytest.raises(InputError, match="data_dir: expected the folder"):
         verify(tmp_path / "nowhere")
     with pytest.raises(InputError, match="dataset: expected one of"):
         verify(tmp_path, "coco")
