@@ -1,4 +1,4 @@
-"""Columns whose rows are read when they are asked for, and the pickling of those that lie on disk."""
+"""Read columns row by row when they are asked for, and pickle those on disk by their address."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ __all__ = [
     "RowsOf",
     "in_memory",
     "is_on_disk",
-    "packed",
-    "unpacked",
+    "pack",
+    "unpack",
     "unrolled",
 ]
 
@@ -72,10 +72,10 @@ class LazyColumn:
         return f"{type(self).__name__}(shape={self.shape}, dtype={self.dtype})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: packed(value) for name, value in self.__dict__.items()}
+        return {name: pack(value) for name, value in self.__dict__.items()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update({name: unpacked(value) for name, value in state.items()})
+        self.__dict__.update({name: unpack(value) for name, value in state.items()})
 
 
 class RowsOf(LazyColumn):
@@ -108,7 +108,7 @@ def unrolled(column: Any) -> tuple[Any, np.ndarray]:
 
 
 def in_memory(column: Any) -> bool:
-    """Whether a column, or the one that it is some rows of, is a plain array."""
+    """Tell whether a column, or the one that it is some rows of, is a plain array."""
     behind = unrolled(column)[0]
     return isinstance(behind, np.ndarray) and not isinstance(behind, np.memmap)
 
@@ -145,17 +145,17 @@ class ImageFiles(LazyColumn):
         self.gray, self.reader = gray, reader
         if len(self.paths) == 0:
             raise InputError("paths: expected at least one file, got none.")
-        first = self._decoded(self.paths[0])
+        first = self._decode(self.paths[0])
         super().__init__((len(self.paths), *first.shape), first.dtype)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for i, path in enumerate(self.paths[rows]):
-            out[i] = self._checked(path)
+            out[i] = self._check(path)
         return out
 
-    def _checked(self, path: str) -> np.ndarray:
-        picture = self._decoded(path)
+    def _check(self, path: str) -> np.ndarray:
+        picture = self._decode(path)
         if picture.shape != self.shape[1:]:
             raise InputError(
                 f"paths: expected pictures of shape {self.shape[1:]} as in {self.paths[0]}, "
@@ -163,7 +163,7 @@ class ImageFiles(LazyColumn):
             )
         return picture
 
-    def _decoded(self, path: str) -> np.ndarray:
+    def _decode(self, path: str) -> np.ndarray:
         from PIL import Image
 
         try:
@@ -191,15 +191,15 @@ class _MemmapOnDisk:
 
 
 def is_on_disk(column: Any) -> bool:
-    """Whether ``column`` maps a whole file, and is not a slice of such a map."""
+    """Tell whether ``column`` maps a whole file, and is not a slice of such a map."""
     return isinstance(column, np.memmap) and column.filename is not None and isinstance(column.base, _mmap)
 
 
-def packed(column: Any) -> Any:
+def pack(column: Any) -> Any:
     """Return what a pickle carries of a column: its address where it lies on disk."""
     return _MemmapOnDisk(column) if is_on_disk(column) else column
 
 
-def unpacked(column: Any) -> Any:
-    """Return the column that `packed` made portable."""
+def unpack(column: Any) -> Any:
+    """Return the column that `pack` made portable."""
     return column.open() if isinstance(column, _MemmapOnDisk) else column

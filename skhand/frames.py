@@ -1,4 +1,4 @@
-"""HandFrames: the table of hands that ``X`` is; image columns stay where they are until a batch asks."""
+"""Hold hands in a table, which ``X`` is; image columns stay where they are until a batch asks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._columns import PICTURES, ImageFiles, RowsOf, is_on_disk, packed, unpacked
+from skhand._columns import PICTURES, ImageFiles, RowsOf, is_on_disk, pack, unpack
 from skhand._validation import check_camera, check_side, describe
 from skhand.exceptions import InputError
 
@@ -125,7 +125,7 @@ class HandFrames:
             "rotation": rotation,
             "domain": domain,
         }
-        columns = {name: _as_column(name, value) for name, value in given.items() if value is not None}
+        columns = {name: _check_column(name, value) for name, value in given.items() if value is not None}
         lengths = {name: len(c) for name, c in columns.items() if c.ndim > len(_COLUMNS[name][0])}
         if not lengths:
             raise InputError("HandFrames: expected at least one column with one row a hand, got none.")
@@ -206,7 +206,7 @@ class HandFrames:
         columns: dict[str, Any] = {}
         for name, column in self._columns.items():
             if self._rows is None:
-                columns[name] = packed(column)
+                columns[name] = pack(column)
             elif isinstance(column, np.ndarray) and not is_on_disk(column):
                 columns[name] = column[self._rows]
             else:
@@ -214,7 +214,7 @@ class HandFrames:
         return {"columns": columns, "n": len(self)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._columns = {name: unpacked(column) for name, column in state["columns"].items()}
+        self._columns = {name: unpack(column) for name, column in state["columns"].items()}
         self._rows, self._n = None, state["n"]
 
     def __repr__(self) -> str:
@@ -229,7 +229,7 @@ class HandFrames:
         return cls.__new__(cls)
 
 
-def _as_column(name: str, value: Any) -> Any:
+def _check_column(name: str, value: Any) -> Any:
     """Check one column's shape and type; pictures are left as they came."""
     row, meaning = _COLUMNS[name]
     is_lazy = name in PICTURES and hasattr(value, "shape") and hasattr(value, "__getitem__")
@@ -244,7 +244,7 @@ def _as_column(name: str, value: Any) -> Any:
     elif is_lazy:
         column = value
     else:
-        column = np.asarray(value) if name in PICTURES else _as_float(name, value)
+        column = np.asarray(value) if name in PICTURES else _convert_to_float(name, value)
     shape = tuple(column.shape)
     broadcastable = name in ("camera", "rotation", "side", "domain") and shape == row
     fits = len(shape) == len(row) + 1 and all(
@@ -260,7 +260,7 @@ def _as_column(name: str, value: Any) -> Any:
     return column
 
 
-def _as_float(name: str, value: Any) -> np.ndarray:
+def _convert_to_float(name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
         return array if array.dtype.kind == "f" else array.astype(np.float64)

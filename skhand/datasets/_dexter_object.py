@@ -1,4 +1,4 @@
-"""Dexter+Object (Sridhar et al. 2016), from the publisher's own folder."""
+"""Load Dexter+Object (Sridhar et al. 2016), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from skhand._validation import check_option
 from skhand.datasets._files import check_choices, check_folder
 from skhand.datasets._finish import finish
 from skhand.datasets._report import Inspector, Part
-from skhand.datasets._tips import CAMERAS, TipSet, inspect_tips, label_files, read_tips
+from skhand.datasets._tips import CAMERAS, TipSet, find_labels, inspect_tips, read_tips
 
 __all__ = ["load_dexter_object"]
 
 _AXES = ("auto", "right-down", "left-up")
 
 
-def _missing(tips: np.ndarray) -> np.ndarray:
+def _find_missing_labels(tips: np.ndarray) -> np.ndarray:
     return (tips[..., 2] >= 32001) | (tips[..., 2] <= 0)
 
 
@@ -36,7 +36,7 @@ _FILES = TipSet(
             [-0.0162, 0.0079, 0.9998, -4.7501],
         ]
     ),
-    missing=_missing,
+    missing=_find_missing_labels,
     more_points=True,
 )
 
@@ -149,7 +149,7 @@ def load_dexter_object(
         "dexter_object",
         lambda: read_tips(_FILES, folder, wanted, camera, axes),
         native="tips5",
-        sources=label_files(_FILES, folder, wanted),
+        sources=find_labels(_FILES, folder, wanted),
         options={"sequences": wanted, "camera": camera, "axes": axes},
         descr=_DESCR,
         layout=layout,

@@ -1,4 +1,4 @@
-"""What `verify` reports of a data set on disk, beside what its publisher describes."""
+"""Report what of a data set is on disk, compared with what its publisher describes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What `verify` found.
+    """Report what `verify` found.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class DatasetReport:
 
     @property
     def missing(self) -> list[str]:
-        """All files that are not there, relative to ``data_dir``."""
+        """List all files that are not there, relative to ``data_dir``."""
         return [name for part in self.parts for name in part.missing]
 
     @property

@@ -1,4 +1,4 @@
-"""`verify`: which files of a data set are there, and which are missing."""
+"""Find which files of a data set are there, and which are missing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ INSPECTORS = {
 
 
 def verify(data_dir: Any, dataset: str = "auto") -> DatasetReport:
-    """Print the frames a split beside the published counts, and name every missing file.
+    """Print the number of frames of each split, found and published, and name every missing file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Bring truth and prediction to the joints that a protocol compares."""
+"""Convert truth and prediction to the joints that a protocol compares."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def take_compared_joints(
 def convert_mask(
     visible: Any, true: np.ndarray, layout: Layout, protocol: Protocol, rule: str | None
 ) -> np.ndarray:
-    """Bring the mask to the compared joints; a palm is seen where the wrist or the MCP is that define it."""
+    """Convert the mask to the compared joints; a palm is seen where a joint is that defines it."""
     known = dict(zip(layout.joints, check_mask(visible, true.shape[:2]).T, strict=True))
     if "palm" not in known and "palm" in protocol.joints:
         known["palm"] = known["wrist"] | known[f"{rule or 'middle'}_mcp"]

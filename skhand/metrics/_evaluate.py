@@ -58,8 +58,8 @@ def evaluate(
     visible : array-like of shape (n_samples, n_joints), bool, optional
         As in `evaluate_predictions`.
     given : tuple of {"root", "scale", "side"}, or None, default="estimator"
-        What was given to the model beside X, where the estimator itself does not know it; None where nobody
-        knows.
+        What was given to the model in addition to X, where the estimator itself does not know it; None where
+        nobody knows.
     layout, mean_bones, palm_to_wrist : optional
         As in `evaluate_predictions`.
 
@@ -121,7 +121,7 @@ def evaluate_predictions(
         Visible joints of ``y_true``. A protocol that counts all joints does not use it; one that counts
         visible joints counts all labelled ones without it, and the result says so.
     given : tuple of {"root", "scale", "side"}, optional
-        What was given to the model beside X: T, S, H. None, the default, means that it is not known.
+        What was given to the model in addition to X: T, S, H. None, the default, means that it is not known.
     layout : str or Layout, optional
         What ``y_true`` comes in, also ``y_pred`` where its number of joints fits. By default the first of the
         protocol's layouts with the right number of joints: 21 joints are taken as canonical, so say

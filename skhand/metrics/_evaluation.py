@@ -154,7 +154,7 @@ class Evaluation:
         if thresholds is None:
             thresholds = self.protocol.auc[0] if self.protocol.auc else _PCF_GRID
         grid = check_grid(thresholds)
-        return grid, compute_fractions(self._errors_of(align), grid, self.protocol.average)
+        return grid, compute_fractions(self._get_errors(align), grid, self.protocol.average)
 
     def pcf_curve(self, thresholds: Any = None, *, align: Any = "first") -> tuple[np.ndarray, np.ndarray]:
         """Compute the fraction of frames whose largest error is within the thresholds.
@@ -177,9 +177,9 @@ class Evaluation:
             If the grid is unknown or not increasing, or the alignment is none of the protocol's.
         """
         grid = check_grid(_PCF_GRID if thresholds is None else thresholds)
-        return grid, compute_fractions(find_largest_errors(self._errors_of(align)), grid, "pooled")
+        return grid, compute_fractions(find_largest_errors(self._get_errors(align)), grid, "pooled")
 
-    def _errors_of(self, align: Any) -> np.ndarray:
+    def _get_errors(self, align: Any) -> np.ndarray:
         return self._first if align == "first" else self.errors[check_option(align, "align", self.errors)]
 
     def to_dict(self) -> dict[str, Any]:

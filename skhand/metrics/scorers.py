@@ -35,7 +35,7 @@ def make_pose_scorer(metric: Callable[..., float], *, greater_is_better: bool = 
 
     The scorer calls ``estimator.predict(X)`` and hands truth and prediction to ``metric`` as they are: each
     of shape (n_samples, n_joints, n_dims) or flattened. The metrics of this package ignore NaN targets and
-    refuse NaN predictions.
+    raise an error for NaN predictions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The share of joints within a distance, as a curve over the distance."""
+"""Draw the share of joints within a distance, as a curve over the distance."""
 
 from __future__ import annotations
 

@@ -14,11 +14,11 @@ from scipy.io import savemat
 
 from skhand.datasets import DatasetReport, verify
 from skhand.datasets._files import (
-    first_existing,
-    mat_shapes,
-    missing_files,
+    find_first,
+    find_missing,
     read_lines,
     read_mat,
+    read_mat_shapes,
     read_numbers,
     read_pickle,
     require_files,
@@ -195,7 +195,7 @@ def test_broken_json_is_named_with_the_item_and_in_bounded_memory(tmp_path):
 def test_mat_variables(tmp_path):
     path = tmp_path / "a.mat"
     savemat(path, {"a": np.arange(6.0).reshape(1, 2, 3), "b": np.zeros((2, 2))})
-    assert mat_shapes(path) == {"a": (1, 2, 3), "b": (2, 2)}
+    assert read_mat_shapes(path) == {"a": (1, 2, 3), "b": (2, 2)}
     got = read_mat(path, ["a"])
     assert list(got) == ["a"] and got["a"].tolist() == [[[0, 1, 2], [3, 4, 5]]]
     with pytest.raises(DataFileError, match=r"a.mat: expected the variables \['c'\]"):
@@ -204,7 +204,7 @@ def test_mat_variables(tmp_path):
     with pytest.raises(DataFileError, match="a.mat: expected a readable MATLAB file"):
         read_mat(path, ["a"])
     with pytest.raises(DataFileError, match="b.mat"):
-        mat_shapes(tmp_path / "b.mat")
+        read_mat_shapes(tmp_path / "b.mat")
 
 
 def test_lines_and_numbers(tmp_path):
@@ -225,13 +225,13 @@ def test_lines_and_numbers(tmp_path):
 def test_missing_files_are_named(tmp_path):
     (tmp_path / "a.png").touch()
     paths = [tmp_path / "a.png", tmp_path / "b.png", tmp_path / "none" / "c.png"]
-    assert missing_files(paths) == [str(path) for path in paths[1:]]
+    assert find_missing(paths) == [str(path) for path in paths[1:]]
     require_files(paths[:1])
     with pytest.raises(DataFileError, match="3 pictures, 2 of them are missing, first .*b.png.*verify"):
         require_files(paths)
-    assert first_existing(tmp_path, "x", "a.png") == tmp_path / "a.png"
+    assert find_first(tmp_path, "x", "a.png") == tmp_path / "a.png"
     with pytest.raises(DataFileError, match="x or y.*skhand.datasets.verify"):
-        first_existing(tmp_path, "x", "y")
+        find_first(tmp_path, "x", "y")
 
 
 def test_report_says_what_is_complete():

@@ -10,7 +10,7 @@ import numpy as np
 
 from skhand._device import resolve_device
 from skhand._validation import check_camera, check_number, check_option, describe
-from skhand.datasets._backgrounds import background_files
+from skhand.datasets._backgrounds import find_backgrounds
 from skhand.datasets._hands.gestures import GESTURES
 from skhand.exceptions import InputError
 
@@ -138,4 +138,4 @@ def _check_framing(framing: Any) -> Any:
 def _check_backgrounds(backgrounds: Any) -> Any:
     if backgrounds is None or (isinstance(backgrounds, str) and backgrounds == "procedural"):
         return backgrounds
-    return tuple(str(path.resolve()) for path in background_files(backgrounds))
+    return tuple(str(path.resolve()) for path in find_backgrounds(backgrounds))
