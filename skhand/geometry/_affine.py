@@ -171,8 +171,10 @@ def warp_images(
         raise InputError(
             f"affine: expected one matrix a picture of {describe(images)}, got {describe(affine)}."
         )
-    if not (np.abs(np.linalg.det(affine)) > 1e-12).all():
-        raise InputError("affine: expected matrices that can be inverted, got a singular one or NaN.")
+    if not (np.isfinite(affine).all() and (np.abs(np.linalg.det(affine)) > 1e-12).all()):
+        raise InputError(
+            "affine: expected finite matrices that can be inverted, got a singular one, NaN or infinity."
+        )
     swap = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     to_old = swap @ np.linalg.inv(affine) @ swap  # rows and columns instead of u and v
     warped = np.empty((len(images), height, width, *images.shape[3:]), images.dtype)

@@ -56,7 +56,7 @@ class Settings:
 
 
 def check_settings(**given: Any) -> Settings:
-    """Judge every argument; raise an `InputError` that names the first that is out of its range."""
+    """Check every argument; an `InputError` names the first that is out of its range."""
     check_number(given["image_size"], "image_size", integer=True, low=16)
     check_number(given["n_subjects"], "n_subjects", integer=True, low=1, high=MOST_SUBJECTS)
     check_option(given["side"], "side", ("both", "left", "right"))
