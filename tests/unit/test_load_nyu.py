@@ -139,7 +139,7 @@ def test_depth_and_colour_lie_under_the_joint(copy):
     assert synthetic.depth[0].max() == bunch.data.depth[0].max() - 1
 
 
-def test_subjects_of_the_test_split(tmp_path, monkeypatch):
+def test_subjects_of_the_test_split(tmp_path):
     xyz = some_labels(2442, 3)
     (tmp_path / "test").mkdir()
     savemat(tmp_path / "test/joint_data.mat", {"joint_xyz": xyz, "joint_uvd": published_uvd(xyz)})
