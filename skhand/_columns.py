@@ -1,4 +1,4 @@
-"""Columns whose rows are read when they are asked for, and the pickling of those that lie on disk."""
+"""Read columns row by row when they are asked for, and pickle those on disk by their address."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def unroll(column: Any) -> tuple[Any, np.ndarray]:
 
 
 def in_memory(column: Any) -> bool:
-    """Whether a column, or the one that it is some rows of, is a plain array."""
+    """Tell whether a column, or the one that it is some rows of, is a plain array."""
     behind = unroll(column)[0]
     return isinstance(behind, np.ndarray) and not isinstance(behind, np.memmap)
 
@@ -337,7 +337,7 @@ class _MemmapOnDisk:
 
 
 def is_on_disk(column: Any) -> bool:
-    """Whether ``column`` maps a whole file, and is not a slice of such a map."""
+    """Tell whether ``column`` maps a whole file, and is not a slice of such a map."""
     return isinstance(column, np.memmap) and column.filename is not None and isinstance(column.base, _mmap)
 
 

@@ -1,4 +1,4 @@
-"""Several tables of hands as one, their pictures still where they were."""
+"""Put tables of hands together, their pictures still where they were."""
 
 from __future__ import annotations
 
@@ -89,16 +89,16 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
             "epoch instead: at_epoch(k)."
         )
     names = list(dict.fromkeys(name for table in tables for name in table.columns))
-    return HandFrames(**{name: _joined(name, tables) for name in names})
+    return HandFrames(**{name: _join_column(name, tables) for name in names})
 
 
-def _joined(name: str, tables: list[HandFrames]) -> Any:
-    """One column of all tables."""
+def _join_column(name: str, tables: list[HandFrames]) -> Any:
+    """Join one column of all tables."""
     columns = [getattr(table, name) for table in tables]
     shape = next(column.shape[1:] for column in columns if column is not None)
     for i, (column, table) in enumerate(zip(columns, tables, strict=True)):
         if column is None:
-            columns[i] = _filled(name, len(table), shape)
+            columns[i] = _fill_column(name, len(table), shape)
         elif tuple(column.shape[1:]) != tuple(shape):
             raise InputError(
                 f"frames: expected {name} of one shape a row, got {tuple(shape)} and {column.shape[1:]}."
@@ -110,8 +110,8 @@ def _joined(name: str, tables: list[HandFrames]) -> Any:
     return JoinedColumn(columns)
 
 
-def _filled(name: str, n: int, shape: tuple[int, ...]) -> np.ndarray:
-    """What stands for a column that a table lacks."""
+def _fill_column(name: str, n: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return what stands for a column that a table lacks."""
     if name in _UNKNOWN:
         return np.full((n, *shape), np.nan)
     if name in _UNCHANGED:

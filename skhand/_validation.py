@@ -1,4 +1,4 @@
-"""The one place that judges input: every error names the argument, what came and what was expected."""
+"""Check input: every error names the argument, what came and what was expected."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def describe(value: Any) -> str:
-    """Say in a few words what ``value`` is, for an error message."""
+    """Describe ``value`` in a few words, for an error message."""
     shape = getattr(value, "shape", None)
     if shape is not None:
         return f"{type(value).__name__} of shape {tuple(shape)}, dtype {getattr(value, 'dtype', '?')}"
@@ -38,7 +38,7 @@ def describe(value: Any) -> str:
 
 
 def check_shape(value: Any, name: str, shape: tuple[int | str, ...], *, leading: bool = False) -> np.ndarray:
-    """Turn ``value`` into an array of the named shape.
+    """Check that ``value`` has the shape, and return it as an array.
 
     Parameters
     ----------
@@ -90,6 +90,7 @@ def check_number(
     low: float = -np.inf,
     high: float = np.inf,
     include_low: bool = True,
+    allow_infinity: bool = False,
 ) -> Any:
     """Return ``value`` if it is a number in the interval, else raise an `InputError`.
 
@@ -105,19 +106,27 @@ def check_number(
         The interval; ``high`` is included.
     include_low : bool, default=True
         Whether ``low`` itself is accepted.
+    allow_infinity : bool, default=False
+        Whether infinity is accepted where the interval includes it.
 
     Returns
     -------
     value : int or float
+
+    Raises
+    ------
+    InputError
+        If it is no number (True, False and NaN are none), outside the interval, or infinite.
     """
     kind: Any = numbers.Integral if integer else numbers.Real
     if isinstance(value, kind) and not isinstance(value, bool | np.bool_):
         above = value >= low if include_low else value > low
-        if above and value <= high:
+        if above and value <= high and (allow_infinity or abs(value) != np.inf):
             return value
     bound = f"{'>=' if include_low else '>'} {low:g}" if np.isfinite(low) else ""
     bound += f"{' and ' if bound else ''}<= {high:g}" if np.isfinite(high) else ""
-    what = "an integer" if integer else "a number"
+    infinite = isinstance(value, numbers.Real) and abs(value) == np.inf
+    what = "an integer" if integer else "a finite number" if infinite else "a number"
     raise InputError(f"{name}: expected {what}{' ' + bound if bound else ''}, got {value!r}.")
 
 

@@ -1,4 +1,4 @@
-"""HandFrames: the table of hands that ``X`` is; image columns stay where they are until a batch asks."""
+"""Hold hands in a table, which ``X`` is; image columns stay where they are until a batch asks."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class HandFrames:
             "rotation": rotation,
             "domain": domain,
         }
-        columns = {name: _as_column(name, value) for name, value in given.items() if value is not None}
+        columns = {name: _check_column(name, value) for name, value in given.items() if value is not None}
         lengths = {name: len(c) for name, c in columns.items() if c.ndim > len(_COLUMNS[name][0])}
         if not lengths:
             raise InputError("HandFrames: expected at least one column with one row a hand, got none.")
@@ -229,7 +229,7 @@ class HandFrames:
         return cls.__new__(cls)
 
 
-def _as_column(name: str, value: Any) -> Any:
+def _check_column(name: str, value: Any) -> Any:
     """Check one column's shape and type; pictures are left as they came."""
     row, meaning = _COLUMNS[name]
     is_lazy = name in PICTURES and hasattr(value, "shape") and hasattr(value, "__getitem__")
@@ -244,7 +244,7 @@ def _as_column(name: str, value: Any) -> Any:
     elif is_lazy:
         column = value
     else:
-        column = np.asarray(value) if name in PICTURES else _as_float(name, value)
+        column = np.asarray(value) if name in PICTURES else _convert_to_float(name, value)
     shape = tuple(column.shape)
     broadcastable = name in ("camera", "rotation", "side", "domain") and shape == row
     fits = len(shape) == len(row) + 1 and all(
@@ -260,7 +260,7 @@ def _as_column(name: str, value: Any) -> Any:
     return column
 
 
-def _as_float(name: str, value: Any) -> np.ndarray:
+def _convert_to_float(name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
         return array if array.dtype.kind == "f" else array.astype(np.float64)

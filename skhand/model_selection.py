@@ -1,12 +1,13 @@
-"""Splitters for poses: labels in every fold, and contiguous blocks for videos."""
+"""Split poses: with labels in every fold, and in contiguous blocks for videos."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.model_selection import BaseCrossValidator
+from sklearn.model_selection import BaseCrossValidator, StratifiedKFold
 from sklearn.utils import check_random_state
 
 from skhand._validation import check_number, check_option, describe
@@ -17,7 +18,7 @@ __all__ = ["BlockKFold", "LabelledKFold"]
 
 
 class LabelledKFold(BaseCrossValidator):
-    """K folds with labelled rows in each test fold and in each training set.
+    """Split into K folds with labelled rows in each test fold and in each training set.
 
     Labelled and unlabelled rows are spread over the folds apart from each other, so each fold has the
     same share of labels as far as the numbers allow; where X has a column ``domain``, so has each fold of
@@ -35,10 +36,11 @@ class LabelledKFold(BaseCrossValidator):
 
     Notes
     -----
-    A row is labelled if any of its coordinates is not NaN. With groups, the groups are dealt out in order
-    of their labelled rows, most first, each to the fold that has fewest so far: of the domains of the
-    group's own labelled rows, and then of all. A domain with fewer labelled rows (or groups) than folds is
-    missing from the labels of some folds.
+    A row is labelled if any of its coordinates is not NaN. Rows are spread by scikit-learn's
+    `~sklearn.model_selection.StratifiedKFold` on whether they are labelled and on their domain. Groups are
+    dealt out in order of their labelled rows, most first, each to the fold that has fewest so far: of the
+    domains of the group's own labelled rows, and then of all. A domain with fewer labelled rows (or groups)
+    than folds is missing from the labels of some folds.
 
     Examples
     --------
@@ -60,7 +62,7 @@ class LabelledKFold(BaseCrossValidator):
         self.random_state = random_state
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Number of folds.
+        """Return the number of folds.
 
         Parameters
         ----------
@@ -96,42 +98,47 @@ class LabelledKFold(BaseCrossValidator):
             If ``y`` is None, lengths differ, or there are fewer labelled rows (or groups with labelled
             rows) than folds.
         """
-        folds = self._folds(_length(X), y, groups, _strata(X))
+        folds = self._number_folds(_count_rows(X), y, groups, _number_domains(X))
         for fold in range(self.n_splits):
             yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
-    def _folds(self, n_samples: int, y: Any, groups: Any, strata: np.ndarray) -> np.ndarray:
-        """Number the fold of each row; ``strata`` numbers the domain of each, from 0."""
-        labelled = _labelled_rows(y, n_samples)
-        rng = check_random_state(self.random_state) if self.shuffle else None
+    def _number_folds(self, n_samples: int, y: Any, groups: Any, domains: np.ndarray) -> np.ndarray:
+        """Return the number of each row's fold; ``domains`` numbers the domain of each row, from 0."""
+        labelled = _find_labelled(y, n_samples)
         if groups is not None:
-            return self._group_folds(labelled, groups, strata, rng)
+            return self._deal_groups(labelled, groups, domains)
         if labelled.sum() < self.n_splits:
             raise InputError(
                 f"y: expected at least one labelled row a fold (n_splits={self.n_splits}), "
                 f"got {labelled.sum()} labelled rows of {n_samples}."
             )
+        strata = domains + ~labelled * (domains.max() + 1)
+        if np.bincount(strata).max() < self.n_splits:  # StratifiedKFold wants one stratum with a row a fold
+            strata = (~labelled).astype(np.intp)
+        # StratifiedKFold deals the rows out stratum by stratum: labelled first, so each fold gets one of them
+        order = np.argsort(strata, kind="stable")
+        splitter = StratifiedKFold(
+            self.n_splits, shuffle=self.shuffle, random_state=self.random_state if self.shuffle else None
+        )
         folds = np.empty(n_samples, dtype=np.intp)
-        numbers, filled = np.arange(self.n_splits), np.zeros(self.n_splits, dtype=np.intp)
-        for is_labelled in (True, False):
-            for stratum in range(strata.max(initial=0) + 1):
-                rows = np.flatnonzero((labelled == is_labelled) & (strata == stratum))
-                sizes = np.full(self.n_splits, len(rows) // self.n_splits)
-                # a row too many goes to the emptiest folds: a labelled one first, an unlabelled one last
-                emptiest = np.lexsort((numbers if is_labelled else -numbers, filled))
-                sizes[emptiest[: len(rows) % self.n_splits]] += 1
-                filled += sizes
-                order = rows if rng is None else rng.permutation(rows)
-                folds[order] = np.repeat(numbers, sizes)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # a small domain
+            for fold, (_, test) in enumerate(splitter.split(order, strata[order])):
+                folds[order[test]] = fold
         return folds
 
-    def _group_folds(self, labelled: np.ndarray, groups: Any, strata: np.ndarray, rng: Any) -> np.ndarray:
+    def _deal_groups(self, labelled: np.ndarray, groups: Any, domains: np.ndarray) -> np.ndarray:
+        """Return the number of each row's fold, with whole groups in it.
+
+        StratifiedGroupKFold will not do: where labels are few it leaves folds without any.
+        """
+        rng = check_random_state(self.random_state) if self.shuffle else None
         groups = np.asarray(groups)
         if groups.shape != labelled.shape:
             raise InputError(f"groups: expected one value a row ({len(labelled)}), got {describe(groups)}.")
         names, group_of_row = np.unique(groups, return_inverse=True)
-        by_domain = np.zeros((len(names), strata.max(initial=0) + 1))  # labelled rows of each group
-        np.add.at(by_domain, (group_of_row, strata), labelled)
+        by_domain = np.zeros((len(names), domains.max(initial=0) + 1))  # labelled rows of each group
+        np.add.at(by_domain, (group_of_row, domains), labelled)
         n_labelled = by_domain.sum(axis=1)
         n_rows = np.bincount(group_of_row)
         if (n_labelled > 0).sum() < self.n_splits:
@@ -155,7 +162,7 @@ class LabelledKFold(BaseCrossValidator):
 
 
 class BlockKFold(BaseCrossValidator):
-    """K contiguous blocks, with a gap between the held-out block and the training rows.
+    """Split into K contiguous blocks, with a gap between the held-out block and the training rows.
 
     For frames of a video, whose neighbours are near-duplicates: rows near the held-out block are in
     neither set.
@@ -183,7 +190,7 @@ class BlockKFold(BaseCrossValidator):
         self.gap = check_number(gap, "gap", integer=True, low=0)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Number of blocks.
+        """Return the number of blocks.
 
         Parameters
         ----------
@@ -219,8 +226,8 @@ class BlockKFold(BaseCrossValidator):
             If there are fewer rows than blocks, ``y`` has another length, ``groups`` is given, or the gap
             leaves no training rows.
         """
-        n_samples = _length(X)
-        if y is not None and _length(y, "y") != n_samples:
+        n_samples = _count_rows(X)
+        if y is not None and _count_rows(y, "y") != n_samples:
             raise InputError(f"y: expected {n_samples} rows as in X, got {describe(y)}.")
         if groups is not None:
             raise InputError(f"groups: expected None (blocks know no groups), got {describe(groups)}.")
@@ -237,7 +244,7 @@ class BlockKFold(BaseCrossValidator):
             yield train, test
 
 
-def _length(X: Any, name: str = "X") -> int:
+def _count_rows(X: Any, name: str = "X") -> int:
     """Count the rows of a table without reading it."""
     try:
         return len(X)
@@ -245,14 +252,14 @@ def _length(X: Any, name: str = "X") -> int:
         raise InputError(f"{name}: expected a table of rows, got {describe(X)}.") from error
 
 
-def _strata(X: Any) -> np.ndarray:
+def _number_domains(X: Any) -> np.ndarray:
     """Number the domain of each row, from 0; all are of one where there is no such column."""
     if not (isinstance(X, HandFrames) and "domain" in X.columns and len(X)):
-        return np.zeros(_length(X), dtype=np.intp)
+        return np.zeros(_count_rows(X), dtype=np.intp)
     return np.unique(X.domain.astype(str), return_inverse=True)[1]
 
 
-def _labelled_rows(y: Any, n_samples: int) -> np.ndarray:
+def _find_labelled(y: Any, n_samples: int) -> np.ndarray:
     """Mark the rows of ``y`` that have a coordinate which is not NaN."""
     if y is None:
         raise InputError("y: expected the targets, whose NaN rows are unlabelled; got None.")

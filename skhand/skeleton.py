@@ -1,4 +1,4 @@
-"""The hand's joints: names, parents, bones, fingers, and conversion between data sets' layouts by name."""
+"""Name the hand's joints, parents, bones and fingers, and convert between data sets' layouts by name."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ __all__ = [
 _FINGER_NAMES = ("thumb", "index", "middle", "ring", "little")
 
 
-def _finger(name: str) -> tuple[str, ...]:
+def _name_finger(name: str) -> tuple[str, ...]:
     """Name the four joints of a finger, base to tip."""
     parts = ("cmc", "mcp", "ip", "tip") if name == "thumb" else ("mcp", "pip", "dip", "tip")
     return tuple(f"{name}_{part}" for part in parts)
 
 
 #: Names of the 21 joints in the library's own (canonical) order: wrist, then each finger base to tip.
-JOINTS: tuple[str, ...] = ("wrist", *(joint for finger in _FINGER_NAMES for joint in _finger(finger)))
+JOINTS: tuple[str, ...] = ("wrist", *(joint for finger in _FINGER_NAMES for joint in _name_finger(finger)))
 
 #: The four joint indices of each finger, base to tip.
 FINGERS: dict[str, tuple[int, ...]] = {
-    finger: tuple(JOINTS.index(joint) for joint in _finger(finger)) for finger in _FINGER_NAMES
+    finger: tuple(JOINTS.index(joint) for joint in _name_finger(finger)) for finger in _FINGER_NAMES
 }
 
 #: The parent of each joint; -1 for the wrist. A finger's base hangs on the wrist.
@@ -70,20 +70,20 @@ class Layout:
         return len(self.joints)
 
 
-def _fingers(order: tuple[str, ...], step: int = 1) -> tuple[str, ...]:
+def _name_fingers(order: tuple[str, ...], step: int = 1) -> tuple[str, ...]:
     """Name the joints of the fingers in this order; ``step=-1`` runs tip to base."""
-    return tuple(joint for finger in order for joint in _finger(finger)[::step])
+    return tuple(joint for finger in order for joint in _name_finger(finger)[::step])
 
 
-def _nyu_finger(name: str, prefix: str) -> tuple[str, ...]:
+def _name_nyu_finger(name: str, prefix: str) -> tuple[str, ...]:
     """Name NYU's six points of a finger; the ends of the three segments that are joints get joint names."""
-    base, proximal, distal, tip = _finger(name)
+    base, proximal, distal, tip = _name_finger(name)
     return (tip, distal, f"{prefix}_KNU2_A", proximal, f"{prefix}_KNU1_A", base)
 
 
 _NYU36 = (
-    *(_nyu_finger("little", "F1") + _nyu_finger("ring", "F2") + _nyu_finger("middle", "F3")),
-    *(_nyu_finger("index", "F4") + _nyu_finger("thumb", "TH")),
+    *(_name_nyu_finger("little", "F1") + _name_nyu_finger("ring", "F2") + _name_nyu_finger("middle", "F3")),
+    *(_name_nyu_finger("index", "F4") + _name_nyu_finger("thumb", "TH")),
     *("PALM_1", "PALM_2", "PALM_3", "PALM_4", "PALM_5", "wrist"),
 )
 # as the published experiments of LSPS (Abdi et al. 2018) pair ICVL's points with NYU's
@@ -95,7 +95,7 @@ _ICVL_OF_NYU = {
         for part, point in (
             ("root", f"{prefix}_KNU1_A"),
             ("mid", f"{prefix}_KNU2_A"),
-            ("tip", _finger(finger)[-1]),
+            ("tip", _name_finger(finger)[-1]),
         )
     },
 }
@@ -108,11 +108,13 @@ LAYOUTS: dict[str, Layout] = {
     for layout in (
         Layout("canonical", JOINTS, "The library's own order."),
         Layout(
-            "rhd", ("wrist", *_fingers(_FINGER_NAMES, -1)), "One hand of the 42; each finger tip to base."
+            "rhd",
+            ("wrist", *_name_fingers(_FINGER_NAMES, -1)),
+            "One hand of the 42; each finger tip to base.",
         ),
         Layout(
             "stb",
-            ("palm", *_fingers(_FROM_LITTLE)),
+            ("palm", *_name_fingers(_FROM_LITTLE)),
             "A palm centre, no wrist; the thumb's joints named by place.",
         ),
         Layout(
@@ -141,17 +143,17 @@ LAYOUTS: dict[str, Layout] = {
         ),
         Layout(
             "msra21",
-            ("wrist", *_fingers(("index", "middle", "ring", "little", "thumb"))),
+            ("wrist", *_name_fingers(("index", "middle", "ring", "little", "thumb"))),
             "The thumb's mcp, pip, dip, tip of the data set are named cmc, mcp, ip, tip by their place.",
         ),
         Layout("freihand", JOINTS, "The canonical order."),
-        Layout("tips5", tuple(_finger(finger)[-1] for finger in _FINGER_NAMES), "Finger tips only."),
+        Layout("tips5", tuple(_name_finger(finger)[-1] for finger in _FINGER_NAMES), "Finger tips only."),
         Layout("mediapipe", JOINTS, "The canonical order; MediaPipe calls the little finger pinky."),
     )
 }
 
 
-def _layout(value: str | Layout, name: str) -> Layout:
+def _find_layout(value: str | Layout, name: str) -> Layout:
     """Return a layout by its name, or as it is."""
     return value if isinstance(value, Layout) else LAYOUTS[check_option(value, name, LAYOUTS)]
 
@@ -175,14 +177,14 @@ def joint_index(name: str, layout: str | Layout = "canonical") -> int:
     InputError
         If the layout is unknown or has no such joint.
     """
-    joints = _layout(layout, "layout").joints
+    joints = _find_layout(layout, "layout").joints
     return joints.index(check_option(name, "name", joints))
 
 
 def convert(
     joints: np.ndarray, source: str | Layout, target: str | Layout, *, palm_to_wrist: str = "ring"
 ) -> np.ndarray:
-    """Bring joints from one layout into another, by name.
+    """Convert joints from one layout into another, by name.
 
     A joint that the source lacks is derived where a definition exists, else it is NaN:
 
@@ -225,7 +227,7 @@ def convert(
     >>> bool((rhd[:, 1] == hand[:, joint_index("thumb_tip")]).all())
     True
     """
-    source, target = _layout(source, "source"), _layout(target, "target")
+    source, target = _find_layout(source, "source"), _find_layout(target, "target")
     check_option(palm_to_wrist, "palm_to_wrist", ("ring", "middle"))
     joints = check_shape(joints, "joints", (len(source), "n_dims"), leading=True)
     joints = joints if joints.dtype == np.float32 else joints.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Data sets: the synthetic generator, and loaders of the real ones from their publishers' files."""
+"""Generate hands, and load the published data sets from their publishers' files."""
 
 from skhand.datasets._dexter_object import load_dexter_object
 from skhand.datasets._ego_dexter import load_ego_dexter

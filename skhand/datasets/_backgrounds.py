@@ -1,4 +1,4 @@
-"""Pictures of one's own behind hands that were rendered before a green screen."""
+"""Put pictures of one's own behind hands that were rendered before a green screen."""
 
 from __future__ import annotations
 
@@ -9,31 +9,30 @@ from zlib import crc32
 import numpy as np
 from PIL import Image
 
-from skhand.datasets._files import check_root
+from skhand.datasets._files import check_folder
 from skhand.exceptions import InputError
 
 SCREEN = (14, 255, 14)
 
 
-def background_files(backgrounds: Any) -> list[Path]:
-    """Return the pictures in a folder and below, in order."""
-    try:
-        folder = check_root(backgrounds)
-    except InputError as error:
-        raise InputError(f"backgrounds: expected a folder of pictures, got {backgrounds!r}.") from error
+def find_backgrounds(backgrounds: Any) -> list[Path]:
+    """List the pictures in a folder and below, in order."""
+    folder = check_folder(backgrounds, "backgrounds", "a folder of pictures")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     if not files:
         raise InputError(f"backgrounds: expected JPEG or PNG pictures in {folder}, found none.")
     return files
 
 
-def job(path: Path, name: str, behind: list[Path], tolerance: int, seed: int) -> tuple[Any, ...]:
-    """Return the arguments of `put_before` for a row; they depend on its name and not on the other rows."""
+def choose_background(
+    path: Path, name: str, behind: list[Path], tolerance: int, seed: int
+) -> tuple[Any, ...]:
+    """Choose a row's arguments of `replace_screen` by its name, whatever the other rows are."""
     rng = np.random.default_rng([seed, crc32(name.encode())])
     return str(path), str(behind[rng.integers(len(behind))]), tuple(rng.random(2).tolist()), tolerance
 
 
-def put_before(path: str, background: str, place: tuple[float, float], tolerance: int) -> np.ndarray:
+def replace_screen(path: str, background: str, place: tuple[float, float], tolerance: int) -> np.ndarray:
     """Replace the green screen of a picture.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Loaded and cropped data sets on disk: memory-mapped pictures under a key that holds every option."""
+"""Keep loaded and cropped data sets on disk: memory-mapped pictures under a key that holds every option."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load_cached(
 ) -> Bunch:
     """Return what ``build`` returns, from ``folder`` where it was kept before.
 
-    An entry is a folder of its own. It is written beside its place and renamed when it is complete, so an
+    An entry is a folder of its own. It is written under another name and renamed when it is complete, so an
     interrupted write is never taken for an entry, and of two processes that build the same one the first to
     finish wins. What interrupted writes left a day ago or earlier is removed before the next one.
 
@@ -59,7 +59,7 @@ def load_cached(
     text = json.dumps(
         {**key, "sources": stamps, "skhand": skhand.__version__, "format": _FORMAT},
         sort_keys=True,
-        default=_spelled,
+        default=_spell,
     )
     entry = folder / f"{key['dataset']}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
     if not entry.is_dir():
@@ -90,7 +90,7 @@ def _remove_abandoned(folder: Path) -> None:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _spelled(value: Any) -> Any:
+def _spell(value: Any) -> Any:
     """Return an option as JSON can hold it; arrays by their content, which their repr leaves out."""
     if isinstance(value, np.ndarray) and value.dtype != object:
         digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
@@ -127,6 +127,7 @@ def _write_pictures(path: Path, column: Any) -> None:
 
 
 def _read(folder: Path) -> Bunch:
+    """Read an entry; its pictures are memory maps."""
     try:
         texts = json.loads((folder / "texts.json").read_text())
         with np.load(folder / "rows.npz", allow_pickle=False) as file:

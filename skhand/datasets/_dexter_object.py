@@ -1,4 +1,4 @@
-"""Dexter+Object (Sridhar et al. 2016), from the publisher's own folder."""
+"""Load Dexter+Object (Sridhar et al. 2016), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import check_option
-from skhand.datasets._files import check_choices, check_root
+from skhand.datasets._files import check_choices, check_folder
 from skhand.datasets._finish import finish
 from skhand.datasets._report import Inspector, Part
-from skhand.datasets._tips import CAMERAS, TipSet, inspect_tips, label_files, read_tips
+from skhand.datasets._tips import CAMERAS, TipSet, find_labels, inspect_tips, read_tips
 
 __all__ = ["load_dexter_object"]
 
 _AXES = ("auto", "right-down", "left-up")
 
 
-def _missing(tips: np.ndarray) -> np.ndarray:
+def _find_missing_labels(tips: np.ndarray) -> np.ndarray:
     return (tips[..., 2] >= 32001) | (tips[..., 2] <= 0)
 
 
@@ -36,7 +36,7 @@ _FILES = TipSet(
             [-0.0162, 0.0079, 0.9998, -4.7501],
         ]
     ),
-    missing=_missing,
+    missing=_find_missing_labels,
     more_points=True,
 )
 
@@ -67,7 +67,7 @@ Known faults: some labels are wrong; others have published corrected files, whic
 
 
 def load_dexter_object(
-    root: Any,
+    data_dir: Any,
     split: str = "test",
     *,
     sequences: Sequence[str] | None = None,
@@ -86,7 +86,7 @@ def load_dexter_object(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``data``.
     split : {"test"}, default="test"
         There is no other.
@@ -140,7 +140,7 @@ def load_dexter_object(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", ("test",))
     wanted = check_choices(sequences, "sequences", _FILES.sequences)
     check_option(camera, "camera", CAMERAS)
@@ -149,7 +149,7 @@ def load_dexter_object(
         "dexter_object",
         lambda: read_tips(_FILES, folder, wanted, camera, axes),
         native="tips5",
-        sources=label_files(_FILES, folder, wanted),
+        sources=find_labels(_FILES, folder, wanted),
         options={"sequences": wanted, "camera": camera, "axes": axes},
         descr=_DESCR,
         layout=layout,
@@ -160,8 +160,8 @@ def load_dexter_object(
     )
 
 
-def _inspect(root: Path) -> list[Part]:
-    return inspect_tips(_FILES, root, (3014, 3145))
+def _inspect(data_dir: Path) -> list[Part]:
+    return inspect_tips(_FILES, data_dir, (3014, 3145))
 
 
 INSPECTOR = Inspector(tuple(f"data/{name}/annotations/{name}?D.txt" for name in _FILES.sequences), _inspect)

@@ -1,4 +1,4 @@
-"""EgoDexter (Mueller et al. 2017), from the publisher's own folder."""
+"""Load EgoDexter (Mueller et al. 2017), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import check_option
-from skhand.datasets._files import check_choices, check_root
+from skhand.datasets._files import check_choices, check_folder
 from skhand.datasets._finish import finish
 from skhand.datasets._report import Inspector, Part
-from skhand.datasets._tips import CAMERAS, TipSet, inspect_tips, label_files, read_tips
+from skhand.datasets._tips import CAMERAS, TipSet, find_labels, inspect_tips, read_tips
 
 __all__ = ["load_ego_dexter"]
 
 
-def _missing(tips: np.ndarray) -> np.ndarray:
+def _find_missing_labels(tips: np.ndarray) -> np.ndarray:
     return tips[..., 2] <= 0
 
 
@@ -34,7 +34,7 @@ _FILES = TipSet(
             [0.0075, -0.0248, 0.9997, 5.7360],
         ]
     ),
-    missing=_missing,
+    missing=_find_missing_labels,
     more_points=False,
 )
 
@@ -61,7 +61,7 @@ this loader does not read.
 
 
 def load_ego_dexter(
-    root: Any,
+    data_dir: Any,
     split: str = "test",
     *,
     sequences: Sequence[str] | None = None,
@@ -79,7 +79,7 @@ def load_ego_dexter(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``data``.
     split : {"test"}, default="test"
         There is no other.
@@ -128,7 +128,7 @@ def load_ego_dexter(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", ("test",))
     wanted = check_choices(sequences, "sequences", _FILES.sequences)
     check_option(camera, "camera", CAMERAS)
@@ -136,7 +136,7 @@ def load_ego_dexter(
         "ego_dexter",
         lambda: read_tips(_FILES, folder, wanted, camera, "right-down"),
         native="tips5",
-        sources=label_files(_FILES, folder, wanted),
+        sources=find_labels(_FILES, folder, wanted),
         options={"sequences": wanted, "camera": camera},
         descr=_DESCR,
         layout=layout,
@@ -147,8 +147,8 @@ def load_ego_dexter(
     )
 
 
-def _inspect(root: Path) -> list[Part]:
-    return inspect_tips(_FILES, root, 3190)
+def _inspect(data_dir: Path) -> list[Part]:
+    return inspect_tips(_FILES, data_dir, 3190)
 
 
 INSPECTOR = Inspector(tuple(f"data/{name}/annotation.txt*" for name in _FILES.sequences), _inspect)

@@ -1,4 +1,4 @@
-"""Files of a data set: what is there, and readers that trust nothing they read."""
+"""Find and read the files of a data set, trusting nothing they hold."""
 
 from __future__ import annotations
 
@@ -27,19 +27,28 @@ _ALLOWED = {
 }
 
 
-def check_root(root: Any) -> Path:
+def check_folder(value: Any, name: str = "data_dir", what: str = "the folder of the data set") -> Path:
     """Return the folder that the user named.
+
+    Parameters
+    ----------
+    value : object
+        What the user gave.
+    name : str, default="data_dir"
+        The argument's name, for the error.
+    what : str, default="the folder of the data set"
+        What the folder holds, for the error.
 
     Raises
     ------
     InputError
         If it is not a folder.
     """
-    if not isinstance(root, str | os.PathLike):
-        raise InputError(f"root: expected the folder of the data set, got {describe(root)}.")
-    path = Path(root).expanduser()
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(f"{name}: expected {what}, got {describe(value)}.")
+    path = Path(value).expanduser()
     if not path.is_dir():
-        raise InputError(f"root: expected the folder of the data set, got {str(path)!r}, which is no folder.")
+        raise InputError(f"{name}: expected {what}, got {str(path)!r}, which is no folder.")
     return path
 
 
@@ -59,8 +68,8 @@ def check_choices(value: Any, name: str, options: Sequence[Any]) -> tuple[Any, .
     return tuple(option for option in options if option in chosen)
 
 
-def first_existing(root: Path, *candidates: str) -> Path:
-    """Return the first of several places, relative to ``root``, where copies of a data set keep a file.
+def find_first(data_dir: Path, *candidates: str) -> Path:
+    """Find the first of several places, relative to ``data_dir``, where copies of a data set keep a file.
 
     Raises
     ------
@@ -68,27 +77,27 @@ def first_existing(root: Path, *candidates: str) -> Path:
         If none exists; the message names them all.
     """
     for candidate in candidates:
-        if (root / candidate).exists():
-            return root / candidate
+        if (data_dir / candidate).exists():
+            return data_dir / candidate
     raise DataFileError(
-        f"root: expected {' or '.join(candidates)} in {root}, found neither file nor folder; see "
+        f"data_dir: expected {' or '.join(candidates)} in {data_dir}, found neither file nor folder; see "
         "skhand.datasets.verify."
     )
 
 
-def names_in(folder: Path) -> set[str]:
-    """Return the names in a folder; none where it does not exist."""
+def list_names(folder: Path) -> set[str]:
+    """List the names in a folder; none where it does not exist."""
     return set(os.listdir(folder)) if folder.is_dir() else set()
 
 
-def missing_files(paths: Sequence[Path | str]) -> list[str]:
-    """Return those of the files that do not exist; each folder is listed once and no file is touched."""
+def find_missing(paths: Sequence[Path | str]) -> list[str]:
+    """List those of the files that do not exist; each folder is listed once and no file is touched."""
     listed: dict[str, set[str]] = {}
     missing = []
     for path in paths:
         folder, name = os.path.split(path)
         if folder not in listed:
-            listed[folder] = names_in(Path(folder))
+            listed[folder] = list_names(Path(folder))
         if name not in listed[folder]:
             missing.append(os.fspath(path))
     return missing
@@ -102,8 +111,8 @@ def require_labels(paths: Sequence[Path | str]) -> None:
     DataFileError
         If one is missing; the message names the first.
     """
-    for path in missing_files(paths):
-        raise DataFileError(f"root: expected {path}, which is not there; see skhand.datasets.verify.")
+    for path in find_missing(paths):
+        raise DataFileError(f"data_dir: expected {path}, which is not there; see skhand.datasets.verify.")
 
 
 def require_files(paths: Sequence[Path | str]) -> None:
@@ -114,11 +123,11 @@ def require_files(paths: Sequence[Path | str]) -> None:
     DataFileError
         If some are missing: the message names the first and says how many.
     """
-    missing = missing_files(paths)
+    missing = find_missing(paths)
     if missing:
         raise DataFileError(
-            f"root: expected {len(paths)} pictures, {len(missing)} of them are missing, first {missing[0]}; "
-            "skhand.datasets.verify lists them all."
+            f"data_dir: expected {len(paths)} pictures, {len(missing)} of them are missing, "
+            f"first {missing[0]}; skhand.datasets.verify lists them all."
         )
 
 
@@ -130,7 +139,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
 
 
 def read_pickle(path: Path) -> Any:
-    """Read a pickle of numpy arrays, numbers, strings and plain containers, and refuse any other.
+    """Read a pickle of numpy arrays, numbers, strings and plain containers, and nothing else.
 
     Raises
     ------
@@ -158,7 +167,7 @@ def read_mat(path: Path, variables: Sequence[str]) -> dict[str, np.ndarray]:
     """
     from scipy.io import loadmat
 
-    known = list(mat_shapes(path))
+    known = list(read_mat_shapes(path))
     if not set(variables) <= set(known):
         raise DataFileError(f"{path}: expected the variables {list(variables)}, got {known}.")
     try:
@@ -167,8 +176,8 @@ def read_mat(path: Path, variables: Sequence[str]) -> dict[str, np.ndarray]:
         raise DataFileError(f"{path}: expected a readable MATLAB file, got {error}.") from error
 
 
-def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the variables of a MATLAB file (before version 7.3) and their shapes; no value is read.
+def read_mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Read names and shapes of a MATLAB file's variables (before version 7.3), and no value.
 
     Raises
     ------
@@ -186,7 +195,7 @@ def mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def read_numbers(
     line: str, count: int, path: Path, number: int, *, separators: str = " ", what: str = "numbers"
 ) -> np.ndarray:
-    """Return the ``count`` numbers of a line of text.
+    """Read the ``count`` numbers of a line of text.
 
     Parameters
     ----------
@@ -199,7 +208,7 @@ def read_numbers(
     number : int
         The line's number from 1, for the error.
     separators : str, default=" "
-        Characters that stand between numbers beside white space.
+        Characters that stand between numbers, as white space does.
     what : str, default="numbers"
         What they are, for the error.
 
@@ -224,7 +233,7 @@ def read_numbers(
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file, without the empty ones at its end.
+    """Read the lines of a text file, without the empty ones at its end.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""FreiHAND (Zimmermann et al. 2019), from the publisher's own folder."""
+"""Load FreiHAND (Zimmermann et al. 2019), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from PIL import Image
 from skhand._validation import check_option, warn_user
 from skhand.datasets._files import (
     check_choices,
-    check_root,
-    missing_files,
-    names_in,
+    check_folder,
+    find_missing,
+    list_names,
     require_files,
     require_labels,
 )
@@ -51,13 +51,13 @@ masks. No frames are known to be faulty.
 
 
 def read_mask(path: str) -> np.ndarray:
-    """Pixels of the hand; the masks are JPEG files, so they are cut at half of full white."""
+    """Read which pixels show the hand; the masks are JPEG files, so they are cut at half of full white."""
     with Image.open(path) as picture:
         return np.asarray(picture.convert("L")) > 127
 
 
 def load_freihand(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     versions: Sequence[int] | None = None,
@@ -75,7 +75,7 @@ def load_freihand(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``training`` and ``evaluation``.
     split : {"train", "test"}, default="train"
         ``"train"``: 32 560 photographs with four backgrounds; ``"test"``: 3 960 evaluation pictures.
@@ -122,12 +122,12 @@ def load_freihand(
     UserWarning
         If the 3D joints of the evaluation pictures are not there.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_FOLDERS))
     wanted = check_choices(versions, "versions", _VERSIONS)
     labels = _label_files(folder, split)
     if "xyz" not in labels:
-        warn_user(f"{_json(folder, split, 'xyz')} is not there: the target is NaN throughout.")
+        warn_user(f"{_label_path(folder, split, 'xyz')} is not there: the target is NaN throughout.")
     return finish(
         "freihand",
         lambda: _read(folder, split, wanted),
@@ -143,15 +143,15 @@ def load_freihand(
     )
 
 
-def _json(folder: Path, split: str, key: str) -> Path:
+def _label_path(folder: Path, split: str, key: str) -> Path:
     return folder / f"{_FOLDERS[split]}_{key}.json"
 
 
 def _label_files(folder: Path, split: str) -> dict[str, Path]:
     """Return the label files by what they hold: K and xyz, or K and scale where joints are held back."""
-    paths = {key: _json(folder, split, key) for key in ("K", "xyz")}
+    paths = {key: _label_path(folder, split, key) for key in ("K", "xyz")}
     if split == "test" and not paths["xyz"].is_file():
-        paths = {key: _json(folder, split, key) for key in ("K", "scale")}
+        paths = {key: _label_path(folder, split, key) for key in ("K", "scale")}
     require_labels(list(paths.values()))
     return paths
 
@@ -174,7 +174,7 @@ def _read_labels(path: Path, key: str) -> np.ndarray:
     return np.array(rows).reshape(-1, *_SHAPES[key])
 
 
-def _picture(folder: Path, split: str, kind: str, number: int) -> Path:
+def _picture_path(folder: Path, split: str, kind: str, number: int) -> Path:
     return folder / _FOLDERS[split] / kind / f"{number:08d}.jpg"
 
 
@@ -183,14 +183,14 @@ def _read(folder: Path, split: str, versions: Sequence[int]) -> Annotations:
     labels = {key: _read_labels(path, key) for key, path in paths.items()}
     lengths = {paths[key].name: len(values) for key, values in labels.items()}
     if len(set(lengths.values())) > 1 or not len(labels["K"]):
-        raise DataFileError(f"root: expected label files of one length in {folder}, got {lengths}.")
+        raise DataFileError(f"data_dir: expected label files of one length in {folder}, got {lengths}.")
     n_labels = len(labels["K"])
     photographs = np.arange(n_labels)
     numbers = photographs
     if split == "train":
         numbers = np.concatenate([photographs + version * n_labels for version in versions])
     rows = numbers % n_labels
-    pictures = [_picture(folder, split, "rgb", int(number)) for number in numbers]
+    pictures = [_picture_path(folder, split, "rgb", int(number)) for number in numbers]
     require_files(pictures)
     columns: dict[str, Any] = {
         "rgb": ImageFiles(pictures),
@@ -199,7 +199,7 @@ def _read(folder: Path, split: str, versions: Sequence[int]) -> Annotations:
         "domain": "real",
     }
     if split == "train":
-        masks = [_picture(folder, split, "mask", int(row)) for row in rows]
+        masks = [_picture_path(folder, split, "mask", int(row)) for row in rows]
         require_files(masks)
         columns["mask"] = ImageFiles(masks, reader=read_mask)
     joints = np.full((len(rows), 21, 3), np.nan)
@@ -217,25 +217,25 @@ def _read(folder: Path, split: str, versions: Sequence[int]) -> Annotations:
     )
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, name in _FOLDERS.items():
-        labels = [_json(root, split, key) for key in ("K", "xyz")]
-        missing = [Path(path) for path in missing_files(labels)]
+        labels = [_label_path(data_dir, split, key) for key in ("K", "xyz")]
+        missing = [Path(path) for path in find_missing(labels)]
         if missing:
-            n_found = len(names_in(root / name / "rgb"))
+            n_found = len(list_names(data_dir / name / "rgb"))
         else:
             n_labels = min(sum(1 for _ in read_json_list(path)) for path in labels)
             n_pictures = n_labels * (len(_VERSIONS) if split == "train" else 1)
-            pictures = [_picture(root, split, "rgb", number) for number in range(n_pictures)]
-            absent = missing_files(pictures)
+            pictures = [_picture_path(data_dir, split, "rgb", number) for number in range(n_pictures)]
+            absent = find_missing(pictures)
             n_found = n_pictures - len(absent)
             if split == "train":
-                masks = [_picture(root, split, "mask", number) for number in range(n_labels)]
-                absent += missing_files(masks)
+                masks = [_picture_path(data_dir, split, "mask", number) for number in range(n_labels)]
+                absent += find_missing(masks)
             missing = [Path(path) for path in absent]
         parts.append(
-            Part(name, n_found, _PUBLISHED[split], [str(path.relative_to(root)) for path in missing])
+            Part(name, n_found, _PUBLISHED[split], [str(path.relative_to(data_dir)) for path in missing])
         )
     return parts
 

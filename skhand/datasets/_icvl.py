@@ -1,4 +1,4 @@
-"""ICVL Hand Posture (Tang et al. 2014), from the publisher's own folder."""
+"""Load ICVL Hand Posture (Tang et al. 2014), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from PIL import Image
 from skhand._validation import check_option
 from skhand.datasets._files import (
     check_choices,
-    check_root,
-    first_existing,
-    missing_files,
+    check_folder,
+    find_first,
+    find_missing,
     read_lines,
     read_numbers,
     require_files,
@@ -55,7 +55,7 @@ Known faults: a label without a positive depth is a bad one.
 
 
 def read_depth(path: str) -> np.ndarray:
-    """Depth of one picture, mm, as it is in a 16-bit file."""
+    """Read the depth of one picture, mm, as it is in a 16-bit file."""
     with Image.open(path) as picture:
         if not picture.mode.startswith("I"):
             raise InputError(f"{path}: expected a 16-bit depth picture, got {picture.mode}.")
@@ -63,7 +63,7 @@ def read_depth(path: str) -> np.ndarray:
 
 
 def load_icvl(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     rotated: bool = False,
@@ -81,10 +81,10 @@ def load_icvl(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``Training`` (``labels.txt`` and ``Depth``) and ``Testing`` (``test_seq_1.txt``,
         ``test_seq_2.txt`` and ``Depth``). Copies with the text files, ``train.txt`` for training, and
-        ``Depth`` in the root are read too.
+        ``Depth`` in the folder itself are read too.
     split : {"train", "test"}, default="train"
         ``"train"``: 331 006 lines with the rotated copies; ``"test"``: 1 596 in two sequences.
     rotated : bool, default=False
@@ -135,7 +135,7 @@ def load_icvl(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", ("train", "test"))
     check_option(rotated, "rotated", (False, True))
     wanted = check_choices(sequences, "sequences", tuple(_TEST))
@@ -145,7 +145,7 @@ def load_icvl(
         raise InputError("rotated: expected False for split='test', which has no rotated copies, got True.")
     check_option(focal, "focal", tuple(_FOCALS))
     places = [_TRAIN] if split == "train" else [_TEST[number] for number in wanted]
-    sources = [first_existing(folder, *candidates) for candidates in places]
+    sources = [find_first(folder, *candidates) for candidates in places]
     return finish(
         "icvl",
         partial(_read, folder, sources, rotated, focal),
@@ -161,7 +161,7 @@ def load_icvl(
     )
 
 
-def _pictures_folder(folder: Path, labels: Path) -> Path:
+def _find_pictures_folder(folder: Path, labels: Path) -> Path:
     part = "Testing" if labels.name.startswith("test") else "Training"
     return folder / part / "Depth" if (folder / part / "Depth").is_dir() else folder / "Depth"
 
@@ -192,7 +192,7 @@ def _read(folder: Path, sources: list[Path], rotated: bool, focal: float) -> Ann
         some, values = _read_labels(labels, rotated)
         names += some
         points.append(values)
-        files += [_pictures_folder(folder, labels) / name for name in some]
+        files += [_find_pictures_folder(folder, labels) / name for name in some]
     require_files(files)
     uvd = np.concatenate(points)
     camera = np.array([[focal, 0, 160], [0, _FOCALS[focal], 120], [0, 0, 1]])
@@ -215,18 +215,18 @@ def _read(folder: Path, sources: list[Path], rotated: bool, focal: float) -> Ann
     )
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for key, candidates in (("train", _TRAIN), *_TEST.items()):
         part = Part("Training" if key == "train" else f"Testing {key}", 0, _PUBLISHED[key])
         parts.append(part)
-        labels = next((root / place for place in candidates if (root / place).is_file()), None)
+        labels = next((data_dir / place for place in candidates if (data_dir / place).is_file()), None)
         if labels is None:
             part.missing.append(candidates[0])
             continue
         names, _ = _read_labels(labels, rotated=True)
-        missing = missing_files([_pictures_folder(root, labels) / name for name in names])
-        part.missing = [str(Path(path).relative_to(root)) for path in missing]
+        missing = find_missing([_find_pictures_folder(data_dir, labels) / name for name in names])
+        part.missing = [str(Path(path).relative_to(data_dir)) for path in missing]
         part.n_found = len(names) - len(missing)
     return parts
 

@@ -1,4 +1,4 @@
-"""JSON files that hold one long list, read item by item."""
+"""Read JSON files that hold one long list, item by item."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def read_json_list(path: Path, key: str | None = None) -> Iterator[Any]:
     """
     try:
         with open(path, encoding="utf-8") as file:
-            yield from _items(file, path, key)
+            yield from _read_items(file, path, key)
     except (OSError, UnicodeDecodeError) as error:
         raise DataFileError(f"{path}: expected a readable JSON file, got {error}.") from error
 
 
-def _items(file: TextIO, path: Path, key: str | None) -> Iterator[Any]:
+def _read_items(file: TextIO, path: Path, key: str | None) -> Iterator[Any]:
     decoder, count = json.JSONDecoder(), 0
     buffer = file.read(_PART).lstrip()
     if key is not None:
@@ -46,12 +46,12 @@ def _items(file: TextIO, path: Path, key: str | None) -> Iterator[Any]:
         raise DataFileError(f"{path}: expected a list, got {buffer[:20]!r}.")
     at, after_comma = 1, False
     while True:
-        at = _past_space(buffer, at)
+        at = _skip_space(buffer, at)
         if buffer.startswith("]", at) and not after_comma:
             return _check_rest(buffer[at + 1 :], file, path, key)
         try:
             item, end = decoder.raw_decode(buffer, at)
-            end = _past_space(buffer, end)
+            end = _skip_space(buffer, end)
         except json.JSONDecodeError:
             end = len(buffer)  # cut off by the buffer's end, or broken
         if buffer.startswith((",", "]"), end):  # else a number may go on in the next part
@@ -82,7 +82,7 @@ def _check_rest(rest: str, file: TextIO, path: Path, key: str | None) -> None:
     raise DataFileError(f"{path}: expected nothing after the list, got {rest.strip()[:20]!r}.")
 
 
-def _past_space(text: str, start: int) -> int:
+def _skip_space(text: str, start: int) -> int:
     while text[start : start + 1].isspace():
         start += 1
     return start

@@ -1,4 +1,4 @@
-"""MPII+NZSL and its siblings (Simon et al. 2017), from the publisher's own folders."""
+"""Load MPII+NZSL and its siblings (Simon et al. 2017), from the publisher's own folders."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from PIL import Image
 from skhand._validation import check_number, check_option
 from skhand.datasets._files import (
     check_choices,
-    check_root,
-    first_existing,
-    missing_files,
-    names_in,
+    check_folder,
+    find_first,
+    find_missing,
+    list_names,
     require_files,
     require_labels,
 )
@@ -69,7 +69,7 @@ def cut_square(path: str, left: float, top: float, side: float, size: int) -> np
 
 
 def load_mpii_nzsl(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     part: str = "manual",
@@ -92,7 +92,7 @@ def load_mpii_nzsl(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The part's folder, or the folder that has the parts.
     split : {"train", "test"}, default="train"
         ``"train"``: 1 912 hands; ``"test"``: 846. The other parts have ``"train"`` only.
@@ -150,7 +150,7 @@ def load_mpii_nzsl(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_SPLITS))
     check_option(part, "part", _PARTS)
     check_option(square, "square", ("head", "keypoints"))
@@ -162,7 +162,7 @@ def load_mpii_nzsl(
     usual = 1.0 if part == "manual" else _PATCH
     shape: Any = {"square": square, "margin": usual if margin is None else margin, "size": crop_size}
     chosen = check_choices(sets, "sets", tuple(_SETS))
-    labels = _label_files(folder, split, part, chosen)
+    labels = _find_labels(folder, split, part, chosen)
     return finish(
         "mpii_nzsl",
         lambda: _read(labels, part, **shape),
@@ -178,22 +178,22 @@ def load_mpii_nzsl(
     )
 
 
-def _label_files(root: Path, split: str, part: str, sets: Sequence[str]) -> list[Path]:
-    """Return the annotation files in order; a picture without one is an error."""
+def _find_labels(data_dir: Path, split: str, part: str, sets: Sequence[str]) -> list[Path]:
+    """Find the annotation files in order; a picture without one is an error."""
     inside = _FOLDERS[part]
     if part == "multiview":
-        return [first_existing(root, _MULTIVIEW[0], f"{inside}/{_MULTIVIEW[0]}")]
+        return [find_first(data_dir, _MULTIVIEW[0], f"{inside}/{_MULTIVIEW[0]}")]
     labels = []
     for name in [_SPLITS[split][0]] if part == "manual" else sets:
-        folder = first_existing(root, name, f"{inside}/{name}")
-        some = [folder / f"{stem}.json" for stem in _stems(folder) or ["*"]]
+        folder = find_first(data_dir, name, f"{inside}/{name}")
+        some = [folder / f"{stem}.json" for stem in _list_stems(folder) or ["*"]]
         require_labels(some)
         labels += some
     return labels
 
 
-def _stems(folder: Path) -> list[str]:
-    names = [name for name in names_in(folder) if name.endswith((".json", ".jpg"))]
+def _list_stems(folder: Path) -> list[str]:
+    names = [name for name in list_names(folder) if name.endswith((".json", ".jpg"))]
     return sorted({Path(name).stem for name in names if not name.startswith(".")})
 
 
@@ -212,7 +212,9 @@ def _read(labels: list[Path], part: str, square: str, margin: float, size: int) 
     good[np.ix_([path.parent.name == "synth1" for path in files], _TIPS)] = False
     head = np.array([hand.head for hand in hands])
     given = np.array([hand.center for hand in hands])
-    corner, side = _squares(points[..., :2], good, head if square == "head" else head * np.nan, given, size)
+    corner, side = _compute_squares(
+        points[..., :2], good, head if square == "head" else head * np.nan, given, size
+    )
     corner, side = corner - (margin - 1) * side[:, None] / 2, margin * side
     scale = size / side
     affine = np.zeros((len(hands), 3, 3))
@@ -243,10 +245,10 @@ def _read(labels: list[Path], part: str, square: str, margin: float, size: int) 
     )
 
 
-def _squares(
+def _compute_squares(
     points: np.ndarray, good: np.ndarray, head: np.ndarray, given: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return top-left corners, from the picture's corner and not a pixel's centre, and sides, px."""
+    """Compute top-left corners, from the picture's corner and not a pixel's centre, and sides, px."""
     low = np.where(good[..., None], points, np.inf).min(axis=1)
     high = np.where(good[..., None], points, -np.inf).max(axis=1)
     known = good.any(axis=1, keepdims=True)
@@ -256,34 +258,34 @@ def _squares(
     return middle + 0.5 - side[:, None] / 2, side
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     manual = {name for name, _ in _SPLITS.values()}
     wanted = [("manual", *entry) for entry in _SPLITS.values()]
     wanted += [("synthetic", *entry) for entry in _SETS.items()]
     for part, name, published in wanted:
-        parents = [parent for parent in (root, root / _FOLDERS[part]) if (parent / name).is_dir()]
+        parents = [parent for parent in (data_dir, data_dir / _FOLDERS[part]) if (parent / name).is_dir()]
         if parents:
-            parts.append(_inspect_folder(root, parents[0] / name, published))
-        elif part == "manual" and (names_in(root) | names_in(root / "hand_labels")) & manual:
+            parts.append(_inspect_folder(data_dir, parents[0] / name, published))
+        elif part == "manual" and (list_names(data_dir) | list_names(data_dir / "hand_labels")) & manual:
             parts.append(Part(name, 0, published, [name]))
-    for label in (root / _MULTIVIEW[0], root / _FOLDERS["multiview"] / _MULTIVIEW[0]):
+    for label in (data_dir / _MULTIVIEW[0], data_dir / _FOLDERS["multiview"] / _MULTIVIEW[0]):
         if label.is_file():
             pictures = [hand.picture for hand in read_views(label)]
-            missing = [str(Path(path).relative_to(root)) for path in missing_files(pictures)]
+            missing = [str(Path(path).relative_to(data_dir)) for path in find_missing(pictures)]
             parts.append(Part("multiview", len(pictures) - len(missing), _MULTIVIEW[1], missing))
     return parts
 
 
-def _inspect_folder(root: Path, folder: Path, published: int) -> Part:
-    stems = _stems(folder)
-    missing = missing_files([folder / f"{stem}{end}" for stem in stems for end in (".json", ".jpg")])
+def _inspect_folder(data_dir: Path, folder: Path, published: int) -> Part:
+    stems = _list_stems(folder)
+    missing = find_missing([folder / f"{stem}{end}" for stem in stems for end in (".json", ".jpg")])
     lost = {Path(path).stem for path in missing}
     return Part(
         folder.name,
         len(stems) - len(lost),
         published,
-        [str(Path(path).relative_to(root)) for path in missing],
+        [str(Path(path).relative_to(data_dir)) for path in missing],
     )
 
 

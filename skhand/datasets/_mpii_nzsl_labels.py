@@ -1,4 +1,4 @@
-"""Annotation files of CMU's hand data: one JSON a hand, or one for all views."""
+"""Read the annotation files of CMU's hand data: one JSON a hand, or one for all views."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_hand(path: Path, *, is_photograph: bool) -> Hand:
     Parameters
     ----------
     path : Path
-        ``<stem>.json`` beside ``<stem>.jpg``.
+        ``<stem>.json``, in the folder of ``<stem>.jpg``.
     is_photograph : bool
         Whether the stem is ``<photograph>_<person>_<l or r>``; else it is a number that counts in its folder.
     """
@@ -44,18 +44,20 @@ def read_hand(path: Path, *, is_photograph: bool) -> Hand:
         raise DataFileError(f"{path}: expected a readable JSON file, got {error}.") from error
     if not isinstance(entry, dict) or entry.get("is_left") not in (0, 1):
         raise DataFileError(f"{path}: expected a hand with is_left 0 or 1, got {str(entry)[:60]}.")
-    corners = _numbers(entry.get("head_box", np.full((2, 2), np.nan)), (2, 2), path, "head_box")
+    corners = _read_numbers(entry.get("head_box", np.full((2, 2), np.nan)), (2, 2), path, "head_box")
     diagonal = np.linalg.norm(corners[1] - corners[0])
-    head = float(_numbers(entry.get("head_size", 0.6 * diagonal), (), path, "head_size"))
+    head = float(_read_numbers(entry.get("head_size", 0.6 * diagonal), (), path, "head_size"))
     name = path.stem if is_photograph else f"{path.parent.name}/{path.stem}"
     return Hand(
         picture=path.with_suffix(".jpg"),
-        points=_numbers(entry.get("hand_pts"), (21, 3), path, "hand_pts"),
+        points=_read_numbers(entry.get("hand_pts"), (21, 3), path, "hand_pts"),
         side="left" if entry["is_left"] else "right",
         group=re.sub(r"_\d+_[lr]$", "", name),
         id=name,
         head=head if head > 0 else np.nan,
-        center=tuple(_numbers(entry.get("hand_box_center", (np.nan,) * 2), (2,), path, "hand_box_center")),
+        center=tuple(
+            _read_numbers(entry.get("hand_box_center", (np.nan,) * 2), (2,), path, "hand_box_center")
+        ),
     )
 
 
@@ -66,12 +68,12 @@ def read_views(path: Path) -> Iterator[Hand]:
         if not isinstance(entry, dict):
             raise DataFileError(f"{where}: expected a hand, got {str(entry)[:60]}.")
         name = Path(str(entry.get("img_paths", f"{number:08d}.jpg"))).name
-        points = _numbers(entry.get("joint_self"), (21, 3), where, "joint_self")
+        points = _read_numbers(entry.get("joint_self"), (21, 3), where, "joint_self")
         stem = Path(name).stem
         yield Hand(path.parent / "imgs" / name, points, side="right", group=stem, id=stem)
 
 
-def _numbers(value: Any, shape: tuple[int, ...], where: Any, name: str) -> np.ndarray:
+def _read_numbers(value: Any, shape: tuple[int, ...], where: Any, name: str) -> np.ndarray:
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""MSRA15 (Sun et al. 2015), from the publisher's own folder."""
+"""Load MSRA15 (Sun et al. 2015), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from skhand._validation import check_number, check_option
 from skhand.datasets._files import (
     check_choices,
-    check_root,
-    missing_files,
-    names_in,
+    check_folder,
+    find_missing,
+    list_names,
     read_lines,
     read_numbers,
     require_files,
@@ -58,7 +58,7 @@ is no row for it.
 
 
 def read_depth(path: str) -> np.ndarray:
-    """Whole picture of one .bin file, mm: six whole numbers tell its size and the box that is stored."""
+    """Read the whole picture of a .bin file, mm: six whole numbers give its size and the box it stores."""
     content = np.fromfile(path, dtype=np.uint8)
     if len(content) < 24:
         raise OSError(f"expected a header of 24 bytes, got {len(content)} bytes")
@@ -76,7 +76,7 @@ def read_depth(path: str) -> np.ndarray:
 
 
 def load_msra(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     test_subject: int = 0,
@@ -94,7 +94,7 @@ def load_msra(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``P0`` to ``P8``.
     split : {"train", "test", "all"}, default="train"
         ``"test"``: the frames of ``test_subject``; ``"train"``: those of the eight others; ``"all"``: both,
@@ -140,7 +140,7 @@ def load_msra(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", ("train", "test", "all"))
     left_out = int(check_number(test_subject, "test_subject", integer=True, low=0, high=8))
     wanted = check_choices(gestures, "gestures", _GESTURES)
@@ -163,30 +163,30 @@ def load_msra(
     )
 
 
-def _picture(labels: Path, number: int) -> Path:
+def _picture_path(labels: Path, number: int) -> Path:
     return labels.parent / f"{number:06d}_depth.bin"
 
 
-def _faulty(labels: Path) -> set[int]:
+def _find_faulty(labels: Path) -> set[int]:
     return _FAULTY.get((labels.parent.parent.name, labels.parent.name), set())
 
 
-def _rows(labels: Path, n_frames: int) -> list[int]:
-    """Frames of a gesture, less the faulty ones whose picture is not in this copy."""
-    missing = missing_files([_picture(labels, number) for number in sorted(_faulty(labels))])
-    return [number for number in range(n_frames) if str(_picture(labels, number)) not in missing]
+def _list_rows(labels: Path, n_frames: int) -> list[int]:
+    """List the frames of a gesture, less the faulty ones whose picture is not in this copy."""
+    missing = find_missing([_picture_path(labels, number) for number in sorted(_find_faulty(labels))])
+    return [number for number in range(n_frames) if str(_picture_path(labels, number)) not in missing]
 
 
 def _read(labels: list[Path]) -> Annotations:
     joints: list[np.ndarray] = []
     pictures, bad = [], []
     for path in labels:
-        lines, n_before = _label_lines(path), len(joints)
-        for number in _rows(path, len(lines)):
+        lines, n_before = _read_label_lines(path), len(joints)
+        for number in _list_rows(path, len(lines)):
             numbers = read_numbers(lines[number], 63, path, number + 2, what="coordinates of 21 joints")
             joints.append(numbers.reshape(21, 3))
-            pictures.append(_picture(path, number))
-            bad.append(number in _faulty(path))
+            pictures.append(_picture_path(path, number))
+            bad.append(number in _find_faulty(path))
         if joints[n_before:] and (depth := np.median([hand[:, 2] for hand in joints[n_before:]])) >= 0:
             raise DataFileError(
                 f"{path}: expected joints with negative z, as they are published, got a median of "
@@ -209,7 +209,7 @@ def _read(labels: list[Path]) -> Annotations:
     )
 
 
-def _label_lines(path: Path) -> list[str]:
+def _read_label_lines(path: Path) -> list[str]:
     """Return one line a frame; the file's first line says how many there are."""
     lines = read_lines(path)
     first = lines[0].strip() if lines else ""
@@ -222,21 +222,23 @@ def _label_lines(path: Path) -> list[str]:
     return lines[1:]
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for number, published in enumerate(_PUBLISHED):
         found, missing = 0, []
         for gesture in _GESTURES:
-            labels = root / f"P{number}" / gesture / "joint.txt"
+            labels = data_dir / f"P{number}" / gesture / "joint.txt"
             if not labels.is_file():
                 missing.append(labels)
-                found += sum(name.endswith("_depth.bin") for name in names_in(labels.parent))
+                found += sum(name.endswith("_depth.bin") for name in list_names(labels.parent))
                 continue
-            pictures = [_picture(labels, i) for i in _rows(labels, len(_label_lines(labels)))]
-            absent = missing_files(pictures)
+            pictures = [_picture_path(labels, i) for i in _list_rows(labels, len(_read_label_lines(labels)))]
+            absent = find_missing(pictures)
             missing += [Path(path) for path in absent]
             found += len(pictures) - len(absent)
-        parts.append(Part(f"P{number}", found, published, [str(path.relative_to(root)) for path in missing]))
+        parts.append(
+            Part(f"P{number}", found, published, [str(path.relative_to(data_dir)) for path in missing])
+        )
     return parts
 
 

@@ -1,4 +1,4 @@
-"""NYU Hand Pose (Tompson et al. 2014), from the publisher's own folder."""
+"""Load NYU Hand Pose (Tompson et al. 2014), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from PIL import Image
 
 from skhand._validation import check_option
 from skhand.datasets._files import (
-    check_root,
-    mat_shapes,
-    missing_files,
+    check_folder,
+    find_missing,
     read_mat,
+    read_mat_shapes,
     require_files,
     require_labels,
 )
@@ -52,7 +52,7 @@ Known faults: colour is known only where depth was measured. A keypoint whose pu
 
 
 def read_depth(path: str) -> np.ndarray:
-    """Depth of one picture, mm: the blue byte and 256 times the green one."""
+    """Read the depth of one picture, mm: the blue byte and 256 times the green one."""
     with Image.open(path) as picture:
         if picture.mode not in ("RGB", "RGBA"):
             raise InputError(f"{path}: expected depth in the bytes of a colour picture, got {picture.mode}.")
@@ -61,7 +61,7 @@ def read_depth(path: str) -> np.ndarray:
 
 
 def load_nyu(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     view: int = 1,
@@ -82,7 +82,7 @@ def load_nyu(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``train`` and ``test``, each with ``joint_data.mat`` and the pictures.
     split : {"train", "test"}, default="train"
         ``"train"``: 72 757 frames; ``"test"``: 8 252.
@@ -140,7 +140,7 @@ def load_nyu(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_PUBLISHED))
     check_option(view, "view", _VIEWS)
     check_option(synthetic, "synthetic", (False, True))
@@ -163,8 +163,8 @@ def load_nyu(
     )
 
 
-def _n_frames(path: Path) -> int:
-    shapes = mat_shapes(path)
+def _count_frames(path: Path) -> int:
+    shapes = read_mat_shapes(path)
     for name in ("joint_xyz", "joint_uvd"):
         shape = shapes.get(name, ())
         if len(shape) != 4 or (shape[0], *shape[2:]) != (3, 36, 3) or shape != shapes["joint_xyz"]:
@@ -174,24 +174,24 @@ def _n_frames(path: Path) -> int:
     return shapes["joint_xyz"][1]
 
 
-def _points(path: Path, name: str, view: int) -> np.ndarray:
+def _read_points(path: Path, name: str, view: int) -> np.ndarray:
     """Read one view of a variable; the other views are let go."""
     return read_mat(path, [name])[name][view - 1].astype(np.float64, order="C")
 
 
-def _pictures(folder: Path, split: str, kind: str, view: int, n_frames: int) -> list[Path]:
+def _picture_paths(folder: Path, split: str, kind: str, view: int, n_frames: int) -> list[Path]:
     return [folder / split / f"{kind}_{view}_{number:07d}.png" for number in range(1, n_frames + 1)]
 
 
 def _read(folder: Path, split: str, view: int, synthetic: bool, focal: float, root_joint: str) -> Annotations:
     labels = folder / split / "joint_data.mat"
-    n_frames = _n_frames(labels)
-    depth = _pictures(folder, split, "synthdepth" if synthetic else "depth", view, n_frames)
-    rgb = [] if synthetic else _pictures(folder, split, "rgb", view, n_frames)
+    n_frames = _count_frames(labels)
+    depth = _picture_paths(folder, split, "synthdepth" if synthetic else "depth", view, n_frames)
+    rgb = [] if synthetic else _picture_paths(folder, split, "rgb", view, n_frames)
     require_files([*depth, *rgb])
     camera = np.array([[focal, 0, 320], [0, _FOCALS[focal], 240], [0, 0, 1]])
-    joints = _points(labels, "joint_xyz", view) * (1, -1, 1)
-    away = np.abs(project(joints, camera) - _points(labels, "joint_uvd", view)[..., :2]).max(axis=2)
+    joints = _read_points(labels, "joint_xyz", view) * (1, -1, 1)
+    away = np.abs(project(joints, camera) - _read_points(labels, "joint_uvd", view)[..., :2]).max(axis=2)
     if not np.nanmedian(away) <= _TOLERANCE:
         raise DataFileError(
             f"{labels}: expected joint_xyz that project onto joint_uvd (y up, mm), got a median distance of "
@@ -216,18 +216,21 @@ def _read(folder: Path, split: str, view: int, synthetic: bool, focal: float, ro
     )
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, published in _PUBLISHED.items():
-        labels = root / split / "joint_data.mat"
-        n_frames = _n_frames(labels) if labels.is_file() else 0
+        labels = data_dir / split / "joint_data.mat"
+        n_frames = _count_frames(labels) if labels.is_file() else 0
         for view in _VIEWS:
             part = Part(f"{split} view {view}", n_frames, published)
             if not labels.is_file():
-                part.missing.append(str(labels.relative_to(root)))
-            files = [_pictures(root, split, kind, view, n_frames) for kind in ("depth", "rgb", "synthdepth")]
-            missing = [Path(path) for paths in files for path in missing_files(paths)]
-            part.missing += [str(path.relative_to(root)) for path in missing]
+                part.missing.append(str(labels.relative_to(data_dir)))
+            files = [
+                _picture_paths(data_dir, split, kind, view, n_frames)
+                for kind in ("depth", "rgb", "synthdepth")
+            ]
+            missing = [Path(path) for paths in files for path in find_missing(paths)]
+            part.missing += [str(path.relative_to(data_dir)) for path in missing]
             part.n_found -= len({path.stem.rsplit("_", 1)[1] for path in missing})
             parts.append(part)
     return parts

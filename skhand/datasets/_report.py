@@ -1,4 +1,4 @@
-"""What `verify` reports of a data set on disk, beside what its publisher describes."""
+"""Report what of a data set is on disk, compared with what its publisher describes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Part:
     n_published : int or tuple of int
         Frames that the publisher describes; several where releases differ, ``()`` where none is known.
     missing : list of str
-        Files that are not there, relative to the root.
+        Files that are not there, relative to ``data_dir``.
     """
 
     name: str
@@ -35,25 +35,25 @@ class Part:
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What `verify` found.
+    """Report what `verify` found.
 
     Parameters
     ----------
     dataset : str
         The data set.
-    root : Path
+    data_dir : Path
         Where it was looked for.
     parts : list of Part
         One a split or part: ``name``, ``n_found``, ``n_published``, ``missing``.
     """
 
     dataset: str
-    root: Path
+    data_dir: Path
     parts: list[Part]
 
     @property
     def missing(self) -> list[str]:
-        """All files that are not there, relative to the root."""
+        """List all files that are not there, relative to ``data_dir``."""
         return [name for part in self.parts for name in part.missing]
 
     @property
@@ -68,7 +68,7 @@ class DatasetReport:
         )
 
     def __str__(self) -> str:
-        lines = [f"{self.dataset} in {self.root}"]
+        lines = [f"{self.dataset} in {self.data_dir}"]
         for part in self.parts:
             published = part.n_published if isinstance(part.n_published, tuple) else (part.n_published,)
             counts = " or ".join(map(str, published)) or "number unknown"
@@ -86,9 +86,9 @@ class Inspector:
     Parameters
     ----------
     signatures : tuple of str
-        Patterns relative to the root (`Path.glob`); one that matches tells the data set.
+        Patterns relative to ``data_dir`` (`Path.glob`); one that matches tells the data set.
     inspect : callable
-        ``inspect(root) -> list of Part``; reads no picture.
+        ``inspect(data_dir) -> list of Part``; reads no picture.
     """
 
     signatures: tuple[str, ...]

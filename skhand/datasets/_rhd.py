@@ -1,4 +1,4 @@
-"""Rendered Hand Pose (Zimmermann & Brox 2017), from the publisher's own folder."""
+"""Load Rendered Hand Pose (Zimmermann & Brox 2017), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from PIL import Image
 
 from skhand._validation import check_option
 from skhand.datasets._files import (
-    check_root,
-    missing_files,
-    names_in,
+    check_folder,
+    find_missing,
+    list_names,
     read_pickle,
     require_files,
     require_labels,
@@ -45,7 +45,7 @@ picture. The first are the bad rows of this loader.
 
 
 def read_depth(path: str) -> np.ndarray:
-    """Depth of one picture, mm: the red and the green byte over 65 535 times 5 m."""
+    """Read the depth of one picture, mm: the red and the green byte over 65 535 times 5 m."""
     with Image.open(path) as picture:
         code = np.asarray(picture.convert("RGB"), dtype=np.float32)
     return (code[..., 0] * 256 + code[..., 1]) * np.float32(5000 / 65535)
@@ -57,8 +57,8 @@ def read_labels(path: str) -> np.ndarray:
         return np.asarray(picture)
 
 
-def hand_pixels(path: str, side: str) -> np.ndarray:
-    """Which pixels show the hand of a side."""
+def read_hand_mask(path: str, side: str) -> np.ndarray:
+    """Read which pixels show the hand of a side."""
     return _is_hand(read_labels(path), side)
 
 
@@ -68,7 +68,7 @@ def _is_hand(labels: np.ndarray, side: str) -> np.ndarray:
 
 
 def load_rhd(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     hand: str = "larger",
@@ -85,7 +85,7 @@ def load_rhd(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder RHD_published_v2, with ``training`` and ``evaluation``.
     split : {"train", "test"}, default="train"
         ``"train"``: 41 258 pictures; ``"test"``: 2 728.
@@ -131,10 +131,10 @@ def load_rhd(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_FOLDERS))
     check_option(hand, "hand", ("larger", *_SIDES, "both"))
-    labels = _label_file(folder, split)
+    labels = _label_path(folder, split)
     return finish(
         "rhd",
         lambda: _read(folder, split, hand),
@@ -150,24 +150,24 @@ def load_rhd(
     )
 
 
-def _label_file(folder: Path, split: str) -> Path:
+def _label_path(folder: Path, split: str) -> Path:
     path = folder / _FOLDERS[split] / f"anno_{_FOLDERS[split]}.pickle"
     require_labels([path])
     return path
 
 
-def _picture(folder: Path, split: str, kind: str, number: int) -> Path:
+def _picture_path(folder: Path, split: str, kind: str, number: int) -> Path:
     return folder / _FOLDERS[split] / kind / f"{number:05d}.png"
 
 
 def _read(folder: Path, split: str, hand: str) -> Annotations:
-    path = _label_file(folder, split)
+    path = _label_path(folder, split)
     entries = read_pickle(path)
     numbers = _check_entries(entries, path)
-    files = {kind: [_picture(folder, split, kind, number) for number in numbers] for kind in _PICTURES}
+    files = {kind: [_picture_path(folder, split, kind, number) for number in numbers] for kind in _PICTURES}
     for paths in files.values():
         require_files(paths)
-    sides = _sides(files["mask"], hand)
+    sides = _find_sides(files["mask"], hand)
     rows = np.repeat(np.arange(len(numbers)), sides.shape[1])
     side = sides.ravel()
     hands = np.where(side == "left", 0, 21)[:, None] + np.arange(21)
@@ -188,7 +188,7 @@ def _read(folder: Path, split: str, hand: str) -> Annotations:
             "depth": ImageFiles(files["depth"], reader=read_depth),
             "mask": MadePictures(
                 list(zip(map(str, files["mask"]), side.tolist(), strict=True)),
-                hand_pixels,
+                read_hand_mask,
                 rgb.shape[1:3],
                 bool,
             ),
@@ -203,7 +203,7 @@ def _read(folder: Path, split: str, hand: str) -> Annotations:
 
 
 def _check_entries(entries: Any, path: Path) -> list[int]:
-    """Return the pictures' numbers in order."""
+    """Check the annotations, and return the pictures' numbers in order."""
     if not isinstance(entries, dict) or not entries:
         raise DataFileError(f"{path}: expected a dictionary of pictures, got {type(entries).__name__}.")
     for number, entry in entries.items():
@@ -214,8 +214,8 @@ def _check_entries(entries: Any, path: Path) -> list[int]:
     return sorted(int(number) for number in entries)
 
 
-def _sides(masks: list[Path], hand: str) -> np.ndarray:
-    """Which hands of each picture are rows: (n_pictures, 1 or 2) of "left" and "right"."""
+def _find_sides(masks: list[Path], hand: str) -> np.ndarray:
+    """Find which hands of each picture are rows: (n_pictures, 1 or 2) of "left" and "right"."""
     if hand == "both":
         return np.tile(_SIDES, (len(masks), 1))
     if hand != "larger":
@@ -227,19 +227,20 @@ def _sides(masks: list[Path], hand: str) -> np.ndarray:
     return np.array([["left" if left > right else "right"] for left, right in areas])
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, name in _FOLDERS.items():
-        labels = root / name / f"anno_{name}.pickle"
+        labels = data_dir / name / f"anno_{name}.pickle"
         if not labels.is_file():
-            missing = [str(labels.relative_to(root))]
-            parts.append(Part(name, len(names_in(root / name / "color")), _PUBLISHED[split], missing))
+            missing = [str(labels.relative_to(data_dir))]
+            parts.append(Part(name, len(list_names(data_dir / name / "color")), _PUBLISHED[split], missing))
             continue
         numbers = _check_entries(read_pickle(labels), labels)
         missing_by_kind = [
-            missing_files([_picture(root, split, kind, number) for number in numbers]) for kind in _PICTURES
+            find_missing([_picture_path(data_dir, split, kind, number) for number in numbers])
+            for kind in _PICTURES
         ]
-        missing = [str(Path(path).relative_to(root)) for paths in missing_by_kind for path in paths]
+        missing = [str(Path(path).relative_to(data_dir)) for paths in missing_by_kind for path in paths]
         incomplete = {Path(path).name for path in missing}
         parts.append(Part(name, len(numbers) - len(incomplete), _PUBLISHED[split], missing))
     return parts

@@ -1,4 +1,4 @@
-"""A picture column whose rows are made one by one when they are asked for."""
+"""Make the rows of a picture column one by one, when they are asked for."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class MadePictures(LazyColumn):
     def _read(self, rows: np.ndarray) -> np.ndarray:
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for i, row in enumerate(rows):
-            out[i] = self._made(self.jobs[row])
+            out[i] = self._make(self.jobs[row])
         return out
 
-    def _made(self, job: tuple[Any, ...]) -> np.ndarray:
+    def _make(self, job: tuple[Any, ...]) -> np.ndarray:
         try:
             picture = self.make(*job)
         except OSError as error:

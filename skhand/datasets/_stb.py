@@ -1,4 +1,4 @@
-"""Stereo Tracking Benchmark (Zhang et al. 2016), from the publisher's own folder."""
+"""Load Stereo Tracking Benchmark (Zhang et al. 2016), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from skhand._validation import check_option
-from skhand.datasets._files import check_root, missing_files, read_mat, require_files, require_labels
+from skhand.datasets._files import check_folder, find_missing, read_mat, require_files, require_labels
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError, InputError
@@ -32,16 +32,16 @@ _TO_DEPTH = Rotation.from_rotvec([0.00531, -0.01196, 0.00301]).as_matrix()
 _TO_DEPTH_SHIFT = np.array([-24.0381, -0.4563, -1.2326])
 
 
-def _camera(fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
+def _make_camera(fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
 
 
-_BB = _camera(822.79041, 822.79041, 318.47345, 250.31296)
+_BB = _make_camera(822.79041, 822.79041, 318.47345, 250.31296)
 _CAMERAS = {
     "left": _BB,
     "right": _BB,
-    "colour": _camera(607.92271, 607.88192, 314.78337, 236.42484),
-    "depth": _camera(475.62768, 474.77709, 336.41179, 238.77962),
+    "colour": _make_camera(607.92271, 607.88192, 314.78337, 236.42484),
+    "depth": _make_camera(475.62768, 474.77709, 336.41179, 238.77962),
 }
 
 _DESCR = """
@@ -64,7 +64,7 @@ Known faults: none are listed by the publisher. A joint at or behind the camera 
 
 
 def read_depth(path: str) -> np.ndarray:
-    """Depth of one picture, mm: the red byte and 256 times the green one."""
+    """Read the depth of one picture, mm: the red byte and 256 times the green one."""
     with Image.open(path) as picture:
         if picture.mode not in ("RGB", "RGBA"):
             raise InputError(f"{path}: expected depth in the bytes of a colour picture, got {picture.mode}.")
@@ -73,11 +73,11 @@ def read_depth(path: str) -> np.ndarray:
 
 
 def read_registered_depth(path: str) -> np.ndarray:
-    """Depth of one picture as the colour camera of SK would see it, mm; 0 where nothing falls."""
+    """Read the depth of one picture as the colour camera of SK would see it, mm; 0 where nothing falls."""
     measured = read_depth(path)
     rows, columns = np.nonzero(measured)
     in_depth = backproject(np.stack([columns, rows], axis=1), measured[rows, columns], _CAMERAS["depth"])
-    points = _to_color(in_depth)
+    points = _move_to_color(in_depth)
     points = points[points[:, 2] > 0]
     points = points[np.argsort(-points[:, 2], kind="stable")]  # the nearest is written last
     corner = np.floor(project(points, _CAMERAS["colour"])).astype(np.intp)
@@ -92,13 +92,13 @@ def read_registered_depth(path: str) -> np.ndarray:
     return out
 
 
-def _to_color(points: np.ndarray) -> np.ndarray:
-    """Bring points from the frame of SK's depth camera into that of its colour camera, mm."""
+def _move_to_color(points: np.ndarray) -> np.ndarray:
+    """Move points from the frame of SK's depth camera into that of its colour camera, mm."""
     return (points - _TO_DEPTH_SHIFT) @ _TO_DEPTH
 
 
 def load_stb(
-    root: Any,
+    data_dir: Any,
     split: str = "train",
     *,
     camera: str = "bb",
@@ -116,7 +116,7 @@ def load_stb(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder with ``labels`` and ``images``; the folders of the sequences may also lie directly in it.
     split : {"train", "test"}, default="train"
         ``"train"``: the ten sequences B2 to B6; ``"test"``: the two of B1.
@@ -166,12 +166,12 @@ def load_stb(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(split, "split", tuple(_SEQUENCES))
     check_option(camera, "camera", tuple(_VIEWS))
     check_option(view, "view", ("both", *_VIEWS[camera]))
     check_option(palm_to_wrist, "palm_to_wrist", ("ring", "middle"))
-    sources = [_label_file(folder, name, camera) for name in _SEQUENCES[split]]
+    sources = [_label_path(folder, name, camera) for name in _SEQUENCES[split]]
     require_labels(sources)
     return finish(
         "stb",
@@ -188,7 +188,7 @@ def load_stb(
     )
 
 
-def _label_file(folder: Path, sequence: str, camera: str) -> Path:
+def _label_path(folder: Path, sequence: str, camera: str) -> Path:
     return folder / "labels" / f"{sequence}_{camera.upper()}.mat"
 
 
@@ -202,12 +202,12 @@ def _read_labels(path: Path) -> np.ndarray:
     return labels.astype(np.float64).transpose(2, 1, 0)
 
 
-def _pictures(folder: Path, sequence: str, kind: str, n_frames: int) -> list[Path]:
+def _picture_paths(folder: Path, sequence: str, kind: str, n_frames: int) -> list[Path]:
     inner = folder / "images" if (folder / "images").is_dir() else folder
     return [inner / sequence / f"{kind}_{number}.png" for number in range(n_frames)]
 
 
-def _kind(camera: str, view: str) -> str:
+def _name_pictures(camera: str, view: str) -> str:
     """Return what the publisher's pictures of a view are called."""
     return f"{camera.upper()}_{view.replace('colour', 'color')}"
 
@@ -216,13 +216,13 @@ def _read(folder: Path, split: str, camera: str, view: str, palm_to_wrist: str) 
     views = (view,) if view != "both" else _VIEWS["bb"] if camera == "bb" else ("colour",)
     joints, files, depth_files, groups = [], [], [], []
     for sequence in _SEQUENCES[split]:
-        labels = _read_labels(_label_file(folder, sequence, camera))
+        labels = _read_labels(_label_path(folder, sequence, camera))
         for one in views:
-            joints.append(_in_view(labels, one))
-            files += _pictures(folder, sequence, _kind(camera, one), len(labels))
+            joints.append(_move_to_view(labels, one))
+            files += _picture_paths(folder, sequence, _name_pictures(camera, one), len(labels))
             groups += [sequence] * len(labels)
         if (camera, view) == ("sk", "both"):
-            depth_files += _pictures(folder, sequence, "SK_depth", len(labels))
+            depth_files += _picture_paths(folder, sequence, "SK_depth", len(labels))
     require_files([*files, *depth_files])
     if view == "depth":
         pictures = {"depth": ImageFiles(files, reader=read_depth)}
@@ -242,26 +242,26 @@ def _read(folder: Path, split: str, camera: str, view: str, palm_to_wrist: str) 
     )
 
 
-def _in_view(labels: np.ndarray, view: str) -> np.ndarray:
-    """Bring published joints into the frame of the camera that took the picture, mm."""
+def _move_to_view(labels: np.ndarray, view: str) -> np.ndarray:
+    """Move published joints into the frame of the camera that took the picture, mm."""
     if view == "colour":
-        return _to_color(labels)
+        return _move_to_color(labels)
     return labels - [_BASELINE, 0, 0] if view == "right" else labels
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, sequences in _SEQUENCES.items():
-        for kind in (_kind(camera, view) for camera, views in _VIEWS.items() for view in views):
+        for kind in (_name_pictures(camera, view) for camera, views in _VIEWS.items() for view in views):
             part = Part(f"{split} {kind}", 0, _FRAMES * len(sequences))
             for sequence in sequences:
-                labels = _label_file(root, sequence, kind[:2])
+                labels = _label_path(data_dir, sequence, kind[:2])
                 if not labels.is_file():
-                    part.missing.append(str(labels.relative_to(root)))
+                    part.missing.append(str(labels.relative_to(data_dir)))
                     continue
                 n_frames = len(_read_labels(labels))
-                missing = missing_files(_pictures(root, sequence, kind, n_frames))
-                part.missing += [str(Path(path).relative_to(root)) for path in missing]
+                missing = find_missing(_picture_paths(data_dir, sequence, kind, n_frames))
+                part.missing += [str(Path(path).relative_to(data_dir)) for path in missing]
                 part.n_found += n_frames - len(missing)
             parts.append(part)
     return parts

@@ -1,4 +1,4 @@
-"""SynthHands (Mueller et al. 2017), from the publisher's own folder."""
+"""Load SynthHands (Mueller et al. 2017), from the publisher's own folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 
 from skhand._validation import check_number, check_option
-from skhand.datasets._backgrounds import background_files, job, put_before
+from skhand.datasets._backgrounds import choose_background, find_backgrounds, replace_screen
 from skhand.datasets._files import (
     check_choices,
-    check_root,
-    missing_files,
-    names_in,
+    check_folder,
+    find_missing,
+    list_names,
     read_lines,
     read_numbers,
     require_files,
@@ -64,14 +64,14 @@ colour are replaced; one public loader replaces black ones too. No frame says wh
 
 
 def read_depth(path: str) -> np.ndarray:
-    """Depth of one picture, mm; 0 where there is none."""
+    """Read the depth of one picture, mm; 0 where there is none."""
     with Image.open(path) as picture:
         depth = np.asarray(picture).astype(np.uint16)
     return np.where(depth == _NO_DEPTH, np.uint16(0), depth)
 
 
 def load_synth_hands(
-    root: Any,
+    data_dir: Any,
     *,
     camera: str = "depth",
     subjects: Sequence[str] | None = None,
@@ -95,7 +95,7 @@ def load_synth_hands(
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         The folder SynthHands_Release, with ``female_noobject`` and so on.
     camera : {"depth", "colour"}, default="depth"
         Whose pictures are the data, and in whose frame and picture the joints are. ``"depth"`` (the paper's
@@ -152,7 +152,7 @@ def load_synth_hands(
     DataFileError
         If a file is missing, damaged or not in the published format.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(camera, "camera", ("depth", "colour"))
     check_number(tolerance, "tolerance", integer=True, low=0, high=255)
     check_number(random_state, "random_state", integer=True, low=0)
@@ -162,8 +162,8 @@ def load_synth_hands(
         "sequences": check_choices(sequences, "sequences", _SEQUENCES),
         "views": check_choices(views, "views", _VIEWS),
     }
-    behind = [] if backgrounds is None else background_files(backgrounds)
-    labels = [path for view in _views(folder, **wanted) for path in _labels(view)]
+    behind = [] if backgrounds is None else find_backgrounds(backgrounds)
+    labels = [path for view in _list_views(folder, **wanted) for path in _find_labels(view)]
     require_labels(labels or [folder / f"female_noobject/seq01/cam01/01/00000000{_JOINTS}"])
     return finish(
         "synth_hands",
@@ -180,8 +180,8 @@ def load_synth_hands(
     )
 
 
-def _views(
-    root: Path,
+def _list_views(
+    data_dir: Path,
     subjects: Iterable[Any] = _SUBJECTS,
     objects: Iterable[Any] = _OBJECTS,
     sequences: Iterable[Any] = _SEQUENCES,
@@ -192,42 +192,45 @@ def _views(
         for kind in objects:
             for sequence in sequences:
                 for view in views:
-                    yield root / f"{subject}_{kind}" / f"seq{sequence:02d}" / f"cam{view:02d}"
+                    yield data_dir / f"{subject}_{kind}" / f"seq{sequence:02d}" / f"cam{view:02d}"
 
 
-def _labels(view: Path) -> list[Path]:
-    """Return a view's annotation files in order; a colour picture's file even where it is not there."""
+def _find_labels(view: Path) -> list[Path]:
+    """Find a view's annotation files in order; a colour picture's file even where it is not there."""
     labels = []
-    for part in sorted(names_in(view)):
-        names = [name for name in names_in(view / part) if name.endswith((".png", _JOINTS))]
+    for part in sorted(list_names(view)):
+        names = [name for name in list_names(view / part) if name.endswith((".png", _JOINTS))]
         numbers = sorted({name.split("_")[0] for name in names if not name.startswith(".")})
         labels += [view / part / f"{number}{_JOINTS}" for number in numbers]
     return labels
 
 
-def _beside(label: Path, kind: str) -> Path:
+def _picture_path(label: Path, kind: str) -> Path:
     return label.with_name(label.name.replace(_JOINTS, f"_{kind}.png"))
 
 
 def _read(
-    root: Path, labels: list[Path], camera: str, behind: list[Path], tolerance: int, random_state: int
+    data_dir: Path, labels: list[Path], camera: str, behind: list[Path], tolerance: int, random_state: int
 ) -> Annotations:
     picture, *others = ["color"] if camera == "colour" else ["color_on_depth", "depth"]
-    files = {kind: [_beside(path, kind) for path in labels] for kind in (picture, *others)}
+    files = {kind: [_picture_path(path, kind) for path in labels] for kind in (picture, *others)}
     for paths in files.values():
         require_files(paths)
-    joints = np.stack([_joints(path) for path in labels])
+    joints = np.stack([_read_joints(path) for path in labels])
     if camera == "colour":
         joints = joints + _TO_COLOR
     matrix = _COLOR_CAMERA if camera == "colour" else _DEPTH_CAMERA
-    names = [str(path.relative_to(root)).removesuffix(_JOINTS) for path in labels]
+    names = [str(path.relative_to(data_dir)).removesuffix(_JOINTS) for path in labels]
     with np.errstate(invalid="ignore"):
         pixels = project(joints, matrix)
         inside = ((pixels >= -0.5) & (pixels < np.array(_SIZE) - 0.5)).all(axis=2) & (joints[..., 2] > 0)
     columns: dict[str, Any] = {"camera": matrix, "side": "left", "domain": "synthetic"}
     if behind:
-        jobs = [job(*row, behind, tolerance, random_state) for row in zip(files[picture], names, strict=True)]
-        columns["rgb"] = MadePictures(jobs, put_before, (*_SIZE[::-1], 3))
+        jobs = [
+            choose_background(*row, behind, tolerance, random_state)
+            for row in zip(files[picture], names, strict=True)
+        ]
+        columns["rgb"] = MadePictures(jobs, replace_screen, (*_SIZE[::-1], 3))
     else:
         columns["rgb"] = ImageFiles(files[picture])
     if "depth" in files:
@@ -242,23 +245,23 @@ def _read(
     )
 
 
-def _joints(path: Path) -> np.ndarray:
+def _read_joints(path: Path) -> np.ndarray:
     return read_numbers(" ".join(read_lines(path)), 63, path, 1, separators=",").reshape(21, 3)
 
 
-def _inspect(root: Path) -> list[Part]:
+def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for subject in _SUBJECTS:
         for kind in _OBJECTS:
             missing, n_found = [], 0
-            for view in _views(root, [subject], [kind]):
-                labels = _labels(view)
-                rows = [(path, *(_beside(path, name) for name in _PICTURES)) for path in labels]
-                lost = missing_files([path for row in rows for path in row])
+            for view in _list_views(data_dir, [subject], [kind]):
+                labels = _find_labels(view)
+                rows = [(path, *(_picture_path(path, name) for name in _PICTURES)) for path in labels]
+                lost = find_missing([path for row in rows for path in row])
                 gone = set(lost)
                 n_found += sum(gone.isdisjoint(map(str, row)) for row in rows)
                 missing += lost if labels else [str(view)]
-            names = [str(Path(path).relative_to(root)) for path in missing]
+            names = [str(Path(path).relative_to(data_dir)) for path in missing]
             parts.append(Part(f"{subject}_{kind}", n_found, (), names))
     return parts
 

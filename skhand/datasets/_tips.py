@@ -1,4 +1,4 @@
-"""What the two data sets of finger tips share: label lines, numbered frames, depth pictures, two cameras."""
+"""Read the two data sets of finger tips: label lines, numbered frames, depth pictures, two cameras."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from skhand.datasets._files import (
-    missing_files,
-    names_in,
+    find_missing,
+    list_names,
     read_lines,
     read_numbers,
     require_files,
@@ -62,20 +62,20 @@ class TipSet:
     missing: Callable[[np.ndarray], np.ndarray]
     more_points: bool
 
-    def label_files(self, root: Path, sequence: str) -> list[Path]:
-        """Return where a sequence's 2D and 3D labels are."""
-        return [root / "data" / sequence / name.format(sequence) for name in self.labels]
+    def find_labels(self, data_dir: Path, sequence: str) -> list[Path]:
+        """Find where a sequence's 2D and 3D labels are."""
+        return [data_dir / "data" / sequence / name.format(sequence) for name in self.labels]
 
 
-def label_files(files: TipSet, root: Path, sequences: Sequence[str]) -> list[Path]:
-    """Return the label files of these sequences, all of which must be there."""
-    labels = [path for sequence in sequences for path in files.label_files(root, sequence)]
+def find_labels(files: TipSet, data_dir: Path, sequences: Sequence[str]) -> list[Path]:
+    """Find the label files of these sequences, all of which must be there."""
+    labels = [path for sequence in sequences for path in files.find_labels(data_dir, sequence)]
     require_labels(labels)
     return labels
 
 
 def read_depth(path: str) -> np.ndarray:
-    """Depth of one 16-bit picture, mm; 0 where nothing was measured."""
+    """Read the depth of one 16-bit picture, mm; 0 where nothing was measured."""
     with Image.open(path) as picture:
         values = np.asarray(picture)
     if values.ndim != 2:
@@ -83,14 +83,14 @@ def read_depth(path: str) -> np.ndarray:
     return np.where(values >= _NOTHING, 0, values).astype(np.float32)
 
 
-def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, axes: str) -> Annotations:
+def read_tips(files: TipSet, data_dir: Path, sequences: Sequence[str], camera: str, axes: str) -> Annotations:
     """Read the labels and find the pictures of some sequences.
 
     Parameters
     ----------
     files : TipSet
         The data set.
-    root : Path
+    data_dir : Path
         Its folder.
     sequences : sequence of str
         Which ones.
@@ -102,14 +102,14 @@ def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, 
     uv, joints, absent, groups, ids = [], [], [], [], []
     pictures: dict[str, list[Path]] = {column: [] for column in files.pictures[camera]}
     for sequence in sequences:
-        points = _labels(files, root, sequence)
+        points = _read_labels(files, data_dir, sequence)
         points[0][(points[0] < 0).any(axis=2) | (points[0] == 0).all(axis=2)] = np.nan
         absent.append(files.missing(points[1]))
         points[1][absent[-1]] = np.nan
-        path = files.label_files(root, sequence)[1]
+        path = files.find_labels(data_dir, sequence)[1]
         if axes == "left-up" or (axes == "auto" and _points_left_up(points[1], points[0], files.depth, path)):
             points[1] = points[1] * (-1, -1, 1)
-        found = _frames(files, root, sequence, camera, len(points[0]))
+        found = _find_frames(files, data_dir, sequence, camera, len(points[0]))
         for column, paths in found.items():
             pictures[column] += paths
         uv.append(points[0])
@@ -131,7 +131,7 @@ def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, 
     shape = next(iter(columns.values())).shape[1:3]
     columns |= {
         "camera": intrinsics,
-        "box": _boxes(tips, intrinsics, shape),
+        "box": _compute_boxes(tips, intrinsics, shape),
         "side": "left",
         "domain": "real",
     }
@@ -145,28 +145,30 @@ def read_tips(files: TipSet, root: Path, sequences: Sequence[str], camera: str, 
     )
 
 
-def inspect_tips(files: TipSet, root: Path, published: int | tuple[int, ...]) -> list[Part]:
+def inspect_tips(files: TipSet, data_dir: Path, published: int | tuple[int, ...]) -> list[Part]:
     """Count the frames that have labels and all pictures."""
     n_found, missing = 0, []
     for sequence in files.sequences:
-        absent = missing_files(files.label_files(root, sequence))
+        absent = find_missing(files.find_labels(data_dir, sequence))
         if absent:
             missing += absent
             continue
-        count = len(_labels(files, root, sequence)[0])
+        count = len(_read_labels(files, data_dir, sequence)[0])
         for camera in CAMERAS:
-            found = _frames(files, root, sequence, camera, count)
-            absent += [path for paths in found.values() for path in missing_files(paths)]
-        n_found += count - len({_number(Path(path).name) for path in absent})
+            found = _find_frames(files, data_dir, sequence, camera, count)
+            absent += [path for paths in found.values() for path in find_missing(paths)]
+        n_found += count - len({_read_number(Path(path).name) for path in absent})
         missing += absent
-    names = [str(Path(path).relative_to(root)) for path in dict.fromkeys(missing)]
+    names = [str(Path(path).relative_to(data_dir)) for path in dict.fromkeys(missing)]
     return [Part("test", n_found, published, names)]
 
 
-def _labels(files: TipSet, root: Path, sequence: str) -> list[np.ndarray]:
-    """Return a sequence's 2D labels (px, depth picture) and 3D labels (mm) of the tips."""
-    paths = files.label_files(root, sequence)
-    points = [_points(path, n_dims, files.more_points) for path, n_dims in zip(paths, (2, 3), strict=True)]
+def _read_labels(files: TipSet, data_dir: Path, sequence: str) -> list[np.ndarray]:
+    """Read a sequence's 2D labels (px, depth picture) and 3D labels (mm) of the tips."""
+    paths = files.find_labels(data_dir, sequence)
+    points = [
+        _read_points(path, n_dims, files.more_points) for path, n_dims in zip(paths, (2, 3), strict=True)
+    ]
     if len(points[0]) != len(points[1]):
         raise DataFileError(
             f"{paths[1]}:{len(points[1])}: expected {len(points[0])} lines as in {paths[0].name}, "
@@ -175,8 +177,8 @@ def _labels(files: TipSet, root: Path, sequence: str) -> list[np.ndarray]:
     return points
 
 
-def _points(path: Path, n_dims: int, more_points: bool) -> np.ndarray:
-    """Return the first five points of each line; each is read, so that a line that breaks off is found."""
+def _read_points(path: Path, n_dims: int, more_points: bool) -> np.ndarray:
+    """Read the first five points of each line; all are read, so that a line that breaks off is found."""
     rows = []
     for number, line in enumerate(read_lines(path), start=1):
         points = [point for point in line.split(";") if point.strip()]
@@ -193,22 +195,24 @@ def _points(path: Path, n_dims: int, more_points: bool) -> np.ndarray:
     return np.array(rows)
 
 
-def _number(name: str) -> int | None:
-    """Return the frame's number, the last one in a picture's name; None where the file is no picture."""
+def _read_number(name: str) -> int | None:
+    """Read the frame's number, the last one in a picture's name; None where the file is no picture."""
     stem, _, suffix = name.rpartition(".")
     digits = re.findall(r"\d+", stem)
     return int(digits[-1]) if digits and suffix.lower() in ("png", "bmp", "jpg") else None
 
 
-def _frames(files: TipSet, root: Path, sequence: str, camera: str, count: int) -> dict[str, list[Path]]:
-    """Return each column's pictures in the order of the label lines, those that are missing among them."""
-    folder, every = root / "data" / sequence, {}
+def _find_frames(
+    files: TipSet, data_dir: Path, sequence: str, camera: str, count: int
+) -> dict[str, list[Path]]:
+    """Find each column's pictures in the order of the label lines, those that are missing among them."""
+    folder, every = data_dir / "data" / sequence, {}
     for name in {name for columns in files.pictures.values() for name in columns.values()}:
-        numbered = {_number(file): folder / name / file for file in sorted(names_in(folder / name))}
+        numbered = {_read_number(file): folder / name / file for file in sorted(list_names(folder / name))}
         every[name] = {number: path for number, path in numbered.items() if number is not None}
         if len(every[name]) > count:
             raise DataFileError(
-                f"{files.label_files(root, sequence)[0]}:{count}: expected a line for each of the "
+                f"{files.find_labels(data_dir, sequence)[0]}:{count}: expected a line for each of the "
                 f"{len(every[name])} pictures in {folder / name}, got {count}."
             )
     first = min((min(found) for found in every.values() if found), default=0)
@@ -220,12 +224,12 @@ def _frames(files: TipSet, root: Path, sequence: str, camera: str, count: int) -
         else:
             example = next(iter(found.values())).name if found else f"image_00000_{name}.png"
             ordered[column] = [
-                found.get(first + i, folder / name / _renumbered(example, first + i)) for i in range(count)
+                found.get(first + i, folder / name / _renumber(example, first + i)) for i in range(count)
             ]
     return ordered
 
 
-def _renumbered(name: str, number: int) -> str:
+def _renumber(name: str, number: int) -> str:
     """Return a picture's name with another number in the place of its last one."""
     *_, last = re.finditer(r"\d+", name.rpartition(".")[0])
     return f"{name[: last.start()]}{number:0{len(last.group())}d}{name[last.end() :]}"
@@ -251,8 +255,8 @@ def _points_left_up(tips: np.ndarray, seen: np.ndarray, camera: np.ndarray, path
     return bool(off[1] < off[0])
 
 
-def _boxes(tips: np.ndarray, camera: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Return boxes around the tips and 100 mm on each side; the whole picture where no tip is known."""
+def _compute_boxes(tips: np.ndarray, camera: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Compute boxes around the tips and 100 mm on each side; the whole picture where no tip is known."""
     known = np.isfinite(tips).all(axis=2, keepdims=True)
     pixels = project(tips, camera)
     reach = _REACH * camera[[0, 1], [0, 1]] / tips[..., 2:]

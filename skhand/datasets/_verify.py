@@ -1,4 +1,4 @@
-"""`verify`: which files of a data set are there, and which are missing."""
+"""Find which files of a data set are there, and which are missing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from skhand.datasets import (
     _stb,
     _synth_hands,
 )
-from skhand.datasets._files import check_root
+from skhand.datasets._files import check_folder
 from skhand.datasets._report import DatasetReport
 from skhand.exceptions import DataFileError
 
@@ -38,12 +38,12 @@ INSPECTORS = {
 }
 
 
-def verify(root: Any, dataset: str = "auto") -> DatasetReport:
-    """Print the frames a split beside the published counts, and name every missing file.
+def verify(data_dir: Any, dataset: str = "auto") -> DatasetReport:
+    """Print the number of frames of each split, found and published, and name every missing file.
 
     Parameters
     ----------
-    root : str or path
+    data_dir : str or path
         Folder of a data set, as for its loader.
     dataset : str, default="auto"
         The data set, named as in its loader (``"rhd"`` for `load_rhd`); ``"auto"`` reads it off the files.
@@ -58,9 +58,9 @@ def verify(root: Any, dataset: str = "auto") -> DatasetReport:
     DataFileError
         If no data set is recognised.
     InputError
-        If the root is no folder or the name is unknown.
+        If ``data_dir`` is no folder or the name is unknown.
     """
-    folder = check_root(root)
+    folder = check_folder(data_dir)
     check_option(dataset, "dataset", ("auto", *INSPECTORS))
     if dataset == "auto":
         found = [
@@ -70,7 +70,7 @@ def verify(root: Any, dataset: str = "auto") -> DatasetReport:
         ]
         if len(found) != 1:
             raise DataFileError(
-                f"root: expected the folder of one of {', '.join(INSPECTORS)}; {folder} looks like "
+                f"data_dir: expected the folder of one of {', '.join(INSPECTORS)}; {folder} looks like "
                 f"{' and '.join(found) if found else 'none of them'}. Name it by dataset=."
             )
         dataset = found[0]

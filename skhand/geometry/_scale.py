@@ -60,7 +60,7 @@ def recover_scale(joints: Any, mean_bones: Any) -> np.ndarray:
     Raises
     ------
     InputError
-        If there are not 21 joints, or a mean length is not above 0.
+        If there are not 21 joints, or a mean length is not above 0 or infinite.
 
     Examples
     --------
@@ -71,8 +71,8 @@ def recover_scale(joints: Any, mean_bones: Any) -> np.ndarray:
     50.0
     """
     mean = check_shape(mean_bones, "mean_bones", (len(BONES),)).astype(np.float64)
-    if not (mean[~np.isnan(mean)] > 0).all():
-        raise InputError(f"mean_bones: expected lengths above 0 (mm), got {mean.tolist()}.")
+    if not (mean[~np.isnan(mean)] > 0).all() or np.isinf(mean).any():
+        raise InputError(f"mean_bones: expected lengths above 0 (mm), finite or NaN, got {mean.tolist()}.")
     lengths = bone_lengths(check_shape(joints, "joints", ("n_samples", "n_joints", 3)))
     counts = np.isfinite(lengths) & np.isfinite(mean)
     d, mu = np.where(counts, lengths, 0.0), np.where(counts, mean, 0.0)

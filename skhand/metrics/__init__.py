@@ -1,9 +1,10 @@
-"""Metrics of pose estimation on arrays, scorers made from them, and the protocols that papers score by.
+"""Measure poses: metrics on arrays, scorers made from them, and the protocols that papers score by.
 
 No metric assumes a unit: errors come in the unit of ``y_true``, thresholds are given in it. Protocols do.
 
-What ``scoring=`` takes is a scorer: ``neg_epe`` and the other ``neg_`` ones here, ``scorers.pck_auc`` and all
-in `scorers`. ``pck``, ``pck_auc``, ``pcf`` and ``pckh`` here are metrics: a search with one finds only NaN.
+What ``scoring=`` takes is a scorer: ``neg_epe``, ``neg_mean_epe``, ``neg_median_epe``, ``pck_scorer``,
+``pck_auc_scorer``, ``pcf_scorer``, ``pckh_scorer``. ``pck``, ``pck_auc``, ``pcf`` and ``pckh`` are metrics,
+and a search with one finds only NaN.
 """
 
 from skhand.metrics import scorers
@@ -11,13 +12,11 @@ from skhand.metrics._epe import mean_epe, median_epe
 from skhand.metrics._errors import joint_errors
 from skhand.metrics._evaluate import evaluate, evaluate_predictions
 from skhand.metrics._evaluation import Evaluation
-from skhand.metrics._pcf import pcf
-from skhand.metrics._pck import pck, pck_auc, pck_curve
-from skhand.metrics._pckh import pckh
+from skhand.metrics._pck import pcf, pck, pck_auc, pck_curve, pckh
 from skhand.metrics._plausibility import angle_violations, bone_length_error, joint_angles
 from skhand.metrics._protocols import Protocol
 from skhand.metrics._published import PROTOCOLS
-from skhand.metrics._thresholds import GRIDS
+from skhand.metrics._statistics import GRIDS
 from skhand.metrics.scorers import (
     get_scorer,
     get_scorer_names,
@@ -25,6 +24,10 @@ from skhand.metrics.scorers import (
     neg_epe,
     neg_mean_epe,
     neg_median_epe,
+    pcf_scorer,
+    pck_auc_scorer,
+    pck_scorer,
+    pckh_scorer,
 )
 
 __all__ = [
@@ -47,9 +50,13 @@ __all__ = [
     "neg_mean_epe",
     "neg_median_epe",
     "pcf",
+    "pcf_scorer",
     "pck",
     "pck_auc",
+    "pck_auc_scorer",
     "pck_curve",
+    "pck_scorer",
     "pckh",
+    "pckh_scorer",
     "scorers",
 ]

@@ -1,4 +1,4 @@
-"""Bring truth and prediction to the joints that a protocol compares."""
+"""Convert truth and prediction to the joints that a protocol compares."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from skhand.exceptions import InputError
 from skhand.geometry import bone_length, bone_lengths
-from skhand.metrics._errors import as_poses, check_mask, refuse_infinity
+from skhand.metrics._errors import check_mask, check_no_infinity, check_poses
 from skhand.metrics._protocols import Protocol
 from skhand.skeleton import JOINTS, LAYOUTS, PARENTS, Layout, convert
 
@@ -16,7 +16,7 @@ from skhand.skeleton import JOINTS, LAYOUTS, PARENTS, Layout, convert
 _LOADERS = {"nyu14": "load_nyu(..., layout='nyu14')", "icvl16": "load_icvl(...)"}
 
 
-def converted(poses: np.ndarray, layout: Layout, target: Layout, rule: str | None = None) -> np.ndarray:
+def convert_poses(poses: np.ndarray, layout: Layout, target: Layout, rule: str | None = None) -> np.ndarray:
     """Convert as `convert` does; where ``rule`` made the wrist of a palm, that palm is found again."""
     out = convert(poses, layout, target, palm_to_wrist=rule or "ring")
     if rule is not None and "palm" in target.joints and "palm" not in layout.joints:
@@ -29,45 +29,46 @@ def converted(poses: np.ndarray, layout: Layout, target: Layout, rule: str | Non
     return out
 
 
-def poses_in_layout(
+def read_poses(
     y: Any, protocol: Protocol, layouts: tuple[Layout, ...], name: str
 ) -> tuple[np.ndarray, Layout]:
     """Return poses (n, J, n_dims), and the first layout with J joints; it must have those compared."""
-    poses = as_poses(y, name, protocol.n_dims, protocol.name)
+    poses = check_poses(y, name, protocol.n_dims, protocol.name)
     layout = next((layout for layout in layouts if len(layout) == poses.shape[1]), None)
     if layout is None:
         wanted = " or ".join(f"{len(layout)} ({layout.name})" for layout in layouts)
         raise InputError(
-            f"{name}: {protocol.name} expects {wanted} joints, got {poses.shape[1]}.{_how_to_load(protocol)}"
+            f"{name}: {protocol.name} expects {wanted} joints, got {poses.shape[1]}."
+            + _describe_loader(protocol)
         )
     probe = convert(np.zeros((len(layout), 1)), layout, Layout(protocol.name, protocol.joints))
     missing = [joint for joint, at in zip(protocol.joints, probe, strict=True) if np.isnan(at).any()]
     if missing:
         raise InputError(
             f"layout: {layout.name!r} lacks what {protocol.name} compares: {missing}."
-            + _how_to_load(protocol)
+            + _describe_loader(protocol)
         )
     return poses, layout
 
 
-def _how_to_load(protocol: Protocol) -> str:
+def _describe_loader(protocol: Protocol) -> str:
     """Say which loader has joints that are not among the canonical ones; nothing for other protocols."""
     loader = _LOADERS.get(protocol.layouts[0].name)
     return "" if loader is None else f" The 21 canonical joints lack some of them: {loader} has them all."
 
 
-def labelled_joints(
+def read_labelled_poses(
     y: Any, protocol: Protocol, layouts: tuple[Layout, ...], name: str
 ) -> tuple[np.ndarray, Layout]:
-    """Return true poses as `poses_in_layout` does; at least one joint must be labelled, none infinite."""
-    poses, layout = poses_in_layout(y, protocol, layouts, name)
-    refuse_infinity(poses, name)
+    """Return true poses as `read_poses` does; at least one joint must be labelled, none infinite."""
+    poses, layout = read_poses(y, protocol, layouts, name)
+    check_no_infinity(poses, name)
     if not np.isfinite(poses).all(axis=2).any():
         raise InputError(f"{name}: expected at least one labelled joint, got none.")
     return poses, layout
 
 
-def compared_joints(
+def take_compared_joints(
     true: np.ndarray,
     true_layout: Layout,
     pred: np.ndarray,
@@ -81,8 +82,8 @@ def compared_joints(
     A frame whose true bone is not labelled cannot be rescaled by it: its truth becomes NaN.
     """
     wanted = Layout(protocol.name, protocol.joints)
-    joints = converted(true, true_layout, wanted, rule)
-    pred_joints = converted(pred, pred_layout, wanted, rule)
+    joints = convert_poses(true, true_layout, wanted, rule)
+    pred_joints = convert_poses(pred, pred_layout, wanted, rule)
     rescaled = protocol.scale == "true_bone" or (protocol.scale == "mean_bones" and mean_bones is not None)
     if not rescaled and protocol.tip_length == 1:
         return joints, pred_joints
@@ -92,7 +93,7 @@ def compared_joints(
             f"{len(JOINTS)} joints, got {len(pred_layout)}; dataclasses.replace(protocol, tip_length=1.0, "
             "scale='predicted') does without."
         )
-    hands = converted(pred, pred_layout, LAYOUTS["canonical"], rule)
+    hands = convert_poses(pred, pred_layout, LAYOUTS["canonical"], rule)
     for i, name in enumerate(protocol.joints):
         if name.endswith("_tip"):
             base = hands[:, PARENTS[JOINTS.index(name)]]
@@ -111,10 +112,10 @@ def compared_joints(
         return joints, root + factor[:, None, None] * (pred_joints - root)
 
 
-def visible_joints(
+def convert_mask(
     visible: Any, true: np.ndarray, layout: Layout, protocol: Protocol, rule: str | None
 ) -> np.ndarray:
-    """Bring the mask to the compared joints; a palm is seen where the wrist or the MCP is that define it."""
+    """Convert the mask to the compared joints; a palm is seen where a joint is that defines it."""
     known = dict(zip(layout.joints, check_mask(visible, true.shape[:2]).T, strict=True))
     if "palm" not in known and "palm" in protocol.joints:
         known["palm"] = known["wrist"] | known[f"{rule or 'middle'}_mcp"]

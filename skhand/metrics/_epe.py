@@ -1,28 +1,26 @@
-"""End-point error: the mean and the median distance of predicted from true joints."""
+"""Compute end-point errors: the mean and the median distance of predicted from true joints."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from skhand.metrics._errors import averaged, joint_errors
+from skhand.metrics._errors import ErrorOptions, joint_errors, list_options
+from skhand.metrics._statistics import average_errors
 
 __all__ = ["mean_epe", "median_epe"]
 
 
+@list_options()
 def mean_epe(
     y_true: Any,
     y_pred: Any,
     *,
     average: str = "joints",
-    visible: Any = None,
-    align: str | None = None,
-    root: str | int = "palm",
-    root_joint: str = "keep",
-    n_dims: int = 3,
+    **options: Unpack[ErrorOptions],
 ) -> float:
-    """Mean end-point error, also called mean joint error or MPJPE.
+    """Compute the mean end-point error, also called mean joint error or MPJPE.
 
     Parameters
     ----------
@@ -56,24 +54,18 @@ def mean_epe(
     >>> mean_epe(y, y + [0.0, 3.0, 4.0])
     5.0
     """
-    errors = joint_errors(
-        y_true, y_pred, visible=visible, align=align, root=root, root_joint=root_joint, n_dims=n_dims
-    )
-    return averaged(errors, average)
+    return average_errors(joint_errors(y_true, y_pred, **options), average)
 
 
+@list_options()
 def median_epe(
     y_true: Any,
     y_pred: Any,
     *,
     average: str = "joints",
-    visible: Any = None,
-    align: str | None = None,
-    root: str | int = "palm",
-    root_joint: str = "keep",
-    n_dims: int = 3,
+    **options: Unpack[ErrorOptions],
 ) -> float:
-    """Median end-point error.
+    """Compute the median end-point error.
 
     Parameters
     ----------
@@ -99,7 +91,4 @@ def median_epe(
     --------
     skhand.metrics.neg_median_epe : For ``scoring=``, where this function itself does not serve.
     """
-    errors = joint_errors(
-        y_true, y_pred, visible=visible, align=align, root=root, root_joint=root_joint, n_dims=n_dims
-    )
-    return averaged(errors, average, np.nanmedian)
+    return average_errors(joint_errors(y_true, y_pred, **options), average, np.nanmedian)

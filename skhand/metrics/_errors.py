@@ -1,8 +1,10 @@
-"""The distance of each predicted joint from the true one: what every metric starts from."""
+"""Compute the distance of each predicted joint from the true one, which every metric starts from."""
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
@@ -15,7 +17,18 @@ __all__ = ["joint_errors"]
 
 ALIGNMENTS = (None, "root", "root+scale", "procrustes")
 ROOT_JOINTS = ("keep", "zero", "drop")
-AVERAGES = ("joints", "frames", "pooled")
+
+Metric = TypeVar("Metric", bound=Callable[..., Any])
+
+
+class ErrorOptions(TypedDict, total=False):
+    """The keywords of `joint_errors`, which every metric takes and hands on to it."""
+
+    visible: Any
+    align: str | None
+    root: str | int
+    root_joint: str
+    n_dims: int
 
 
 def joint_errors(
@@ -28,7 +41,7 @@ def joint_errors(
     root_joint: str = "keep",
     n_dims: int = 3,
 ) -> np.ndarray:
-    r"""Euclidean distance of each predicted joint from the true one.
+    r"""Compute the Euclidean distance of each predicted joint from the true one.
 
     The error of joint :math:`j` in frame :math:`i` is :math:`\lVert \hat y_{ij} - y_{ij} \rVert_2`, after
     the alignment that ``align`` names.
@@ -76,7 +89,7 @@ def joint_errors(
     >>> joint_errors([[[0.0, 0.0, 400.0]]], [[[3.0, 4.0, 400.0]]])
     array([[5.]])
     """
-    true, pred = _check_poses(y_true, y_pred, n_dims)
+    true, pred = _check_both(y_true, y_pred, n_dims)
     check_option(align, "align", ALIGNMENTS)
     check_option(root_joint, "root_joint", ROOT_JOINTS)
     if align in ("root", "root+scale") or root_joint != "keep":
@@ -86,8 +99,8 @@ def joint_errors(
         counted &= check_mask(visible, counted.shape)
     if not counted.any():
         raise InputError("y_true: expected at least one labelled and visible joint, got none.")
-    _refuse_nan(pred, counted)
-    true, pred = _aligned(true, pred, counted, align, root)
+    _check_predictions(pred, counted)
+    true, pred = _align(true, pred, counted, align, root)
     errors = np.linalg.norm(pred - true, axis=2)
     errors[~counted] = np.nan
     if root_joint != "keep":
@@ -101,25 +114,32 @@ def joint_errors(
     return errors
 
 
-def averaged(values: np.ndarray, average: str, statistic: Any = np.nanmean) -> float:
-    """Average (n_samples, n_joints) values, NaN where not counted, in the order that ``average`` names."""
-    check_option(average, "average", AVERAGES)
-    if average == "pooled":
-        return float(statistic(values))
-    rows = values.T if average == "joints" else values
-    rows = rows[~np.isnan(rows).all(axis=1)]
-    return float(np.mean(statistic(rows, axis=1)))
+def list_options(**defaults: Any) -> Callable[[Metric], Metric]:
+    """List the keywords of `joint_errors` in a metric's signature, where it says ``**options``.
+
+    ``help``, editors and `make_pose_scorer` then see them by name. ``defaults`` are those in which the metric
+    differs.
+    """
+
+    def list_in(metric: Metric) -> Metric:
+        keyword, anything = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD
+        own = [each for each in inspect.signature(metric).parameters.values() if each.kind is not anything]
+        shared = [
+            each.replace(default=defaults.get(name, each.default))
+            for name, each in inspect.signature(joint_errors).parameters.items()
+            if each.kind is keyword
+        ]
+        signature = inspect.signature(metric).replace(parameters=[*own, *shared])
+        metric.__signature__ = signature  # type: ignore[attr-defined]
+        return metric
+
+    return list_in
 
 
-def frame_maxima(errors: np.ndarray) -> np.ndarray:
-    """Return the largest error of each frame that has one, (n_frames, 1)."""
-    return np.nanmax(errors[~np.isnan(errors).all(axis=1)], axis=1, keepdims=True)
-
-
-def _aligned(
+def _align(
     true: np.ndarray, pred: np.ndarray, counted: np.ndarray, align: str | None, root: str | int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Take out what ``align`` names."""
+    """Take out of the poses what ``align`` names."""
     if align is None:
         return true, pred
     if align == "procrustes":
@@ -133,20 +153,20 @@ def _aligned(
     return true, pred
 
 
-def _check_poses(y_true: Any, y_pred: Any, n_dims: int) -> tuple[np.ndarray, np.ndarray]:
-    """Bring both sides to (n_samples, n_joints, n_dims)."""
+def _check_both(y_true: Any, y_pred: Any, n_dims: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and prediction as (n_samples, n_joints, n_dims); their shapes must be the same."""
     check_number(n_dims, "n_dims", integer=True, low=2, high=3)
-    true, pred = as_poses(y_true, "y_true", n_dims), as_poses(y_pred, "y_pred", n_dims)
+    true, pred = check_poses(y_true, "y_true", n_dims), check_poses(y_pred, "y_pred", n_dims)
     if true.shape != pred.shape:
         raise InputError(
             f"y_pred: expected {true.shape} (n_samples, n_joints, n_dims) as in y_true, got {pred.shape}."
         )
-    refuse_infinity(true, "y_true")
+    check_no_infinity(true, "y_true")
     return true, pred
 
 
-def as_poses(y: Any, name: str, n_dims: int, protocol: str | None = None) -> np.ndarray:
-    """Return one side as (n_samples, n_joints, n_dims), float64; a protocol's name fixes its n_dims."""
+def check_poses(y: Any, name: str, n_dims: int, protocol: str | None = None) -> np.ndarray:
+    """Return poses as (n_samples, n_joints, n_dims), float64; a protocol's name fixes its n_dims."""
     try:
         array = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -164,13 +184,14 @@ def as_poses(y: Any, name: str, n_dims: int, protocol: str | None = None) -> np.
     return array
 
 
-def refuse_infinity(true: np.ndarray, name: str) -> None:
-    """Raise where a label is infinite: an unlabelled joint is NaN."""
+def check_no_infinity(true: np.ndarray, name: str) -> None:
+    """Check that no label is infinite: an unlabelled joint is NaN."""
     if np.isinf(true).any():
         raise InputError(f"{name}: expected finite numbers, or NaN where unlabelled; got infinity.")
 
 
 def _check_root(root: str | int, n_joints: int) -> None:
+    """Check that poses of this many joints have the root."""
     if isinstance(root, str):
         check_option(root, "root", ("palm", *JOINTS))
         if n_joints != len(JOINTS):
@@ -190,7 +211,8 @@ def check_mask(visible: Any, shape: tuple[int, ...]) -> np.ndarray:
     return mask.astype(bool)
 
 
-def _refuse_nan(pred: np.ndarray, counted: np.ndarray) -> None:
+def _check_predictions(pred: np.ndarray, counted: np.ndarray) -> None:
+    """Check that the predictions of joints that count are finite."""
     broken = counted & ~np.isfinite(pred).all(axis=2)
     if broken.any():
         frame, joint = np.argwhere(broken)[0]

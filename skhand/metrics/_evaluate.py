@@ -11,17 +11,17 @@ from sklearn.exceptions import NotFittedError
 from skhand._validation import check_option, check_shape, describe
 from skhand.exceptions import InputError
 from skhand.metrics._compared import (
-    compared_joints,
-    converted,
-    labelled_joints,
-    poses_in_layout,
-    visible_joints,
+    convert_mask,
+    convert_poses,
+    read_labelled_poses,
+    read_poses,
+    take_compared_joints,
 )
 from skhand.metrics._errors import joint_errors
 from skhand.metrics._evaluation import Evaluation
 from skhand.metrics._protocols import GIVEN, Protocol
 from skhand.metrics._published import PROTOCOLS
-from skhand.metrics._remarks import differences, doubts, notes, root_rule
+from skhand.metrics._remarks import describe_root, list_differences, list_doubts, list_notes
 from skhand.skeleton import BONES, LAYOUTS, Layout
 
 __all__ = ["evaluate", "evaluate_predictions"]
@@ -58,8 +58,8 @@ def evaluate(
     visible : array-like of shape (n_samples, n_joints), bool, optional
         As in `evaluate_predictions`.
     given : tuple of {"root", "scale", "side"}, or None, default="estimator"
-        What was given to the model beside X, where the estimator itself does not know it; None where nobody
-        knows.
+        What was given to the model in addition to X, where the estimator itself does not know it; None where
+        nobody knows.
     layout, mean_bones, palm_to_wrist : optional
         As in `evaluate_predictions`.
 
@@ -85,15 +85,15 @@ def evaluate(
     """
     if not hasattr(estimator, "predict"):
         raise InputError(f"estimator: expected an object with a method predict, got {describe(estimator)}.")
-    given = _given_of(estimator) if isinstance(given, str) and given == "estimator" else given
-    task = _checked(y, "y", protocol, visible, given, layout, mean_bones, palm_to_wrist)
+    given = _find_given(estimator) if isinstance(given, str) and given == "estimator" else given
+    task = _check_task(y, "y", protocol, visible, given, layout, mean_bones, palm_to_wrist)
     try:
         y_pred = estimator.predict(X)
     except NotFittedError as error:
         raise InputError(
             f"estimator: expected a fitted one, got {type(estimator).__name__} that is not."
         ) from error
-    return _scored(task, y_pred)
+    return _score(task, y_pred)
 
 
 def evaluate_predictions(
@@ -121,7 +121,7 @@ def evaluate_predictions(
         Visible joints of ``y_true``. A protocol that counts all joints does not use it; one that counts
         visible joints counts all labelled ones without it, and the result says so.
     given : tuple of {"root", "scale", "side"}, optional
-        What was given to the model beside X: T, S, H. None, the default, means that it is not known.
+        What was given to the model in addition to X: T, S, H. None, the default, means that it is not known.
     layout : str or Layout, optional
         What ``y_true`` comes in, also ``y_pred`` where its number of joints fits. By default the first of the
         protocol's layouts with the right number of joints: 21 joints are taken as canonical, so say
@@ -156,8 +156,8 @@ def evaluate_predictions(
     >>> round(result.mean_epe, 6), result.n_joints
     (5.0, 70)
     """
-    task = _checked(y_true, "y_true", protocol, visible, given, layout, mean_bones, palm_to_wrist)
-    return _scored(task, y_pred)
+    task = _check_task(y_true, "y_true", protocol, visible, given, layout, mean_bones, palm_to_wrist)
+    return _score(task, y_pred)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,24 +175,24 @@ class _Task:
     rule: str | None
 
 
-def _checked(
+def _check_task(
     y: Any, name: str, protocol: Any, visible: Any, given: Any, layout: Any, mean_bones: Any, rule: Any
 ) -> _Task:
     protocol = _check_protocol(protocol)
     chosen = () if layout is None else (_check_layout(layout),)
     check_option(rule, "palm_to_wrist", (None, "ring", "middle"))
-    true, true_layout = labelled_joints(y, protocol, chosen or protocol.layouts, name)
+    true, true_layout = read_labelled_poses(y, protocol, chosen or protocol.layouts, name)
     given = _check_given(given)
     if protocol.scale == "true_bone" and given is not None:
         given = tuple(name for name in GIVEN if name in (*given, "scale"))
     if mean_bones is not None:
         mean_bones = check_shape(mean_bones, "mean_bones", (len(BONES),)).astype(np.float64)
-        if not (mean_bones > 0).all():
-            raise InputError(f"mean_bones: expected lengths above 0 (mm), got {mean_bones}.")
-    mask = None if visible is None else visible_joints(visible, true, true_layout, protocol, rule)
+        if not ((mean_bones > 0) & np.isfinite(mean_bones)).all():
+            raise InputError(f"mean_bones: expected lengths above 0 (mm), finite, got {mean_bones}.")
+    mask = None if visible is None else convert_mask(visible, true, true_layout, protocol, rule)
     mask = mask if protocol.visible == "visible" else None
     if mask is not None:
-        joints = converted(true, true_layout, Layout(protocol.name, protocol.joints), rule)
+        joints = convert_poses(true, true_layout, Layout(protocol.name, protocol.joints), rule)
         if not (mask & np.isfinite(joints).all(axis=2)).any():
             raise InputError(
                 f"visible: expected at least one labelled and visible joint in {name}, got none."
@@ -200,12 +200,14 @@ def _checked(
     return _Task(protocol, true, true_layout, chosen, mask, visible is not None, given, mean_bones, rule)
 
 
-def _scored(task: _Task, y_pred: Any) -> Evaluation:
+def _score(task: _Task, y_pred: Any) -> Evaluation:
     protocol, rule = task.protocol, task.rule
-    pred, pred_layout = poses_in_layout(y_pred, protocol, (*task.chosen, *protocol.layouts), "y_pred")
+    pred, pred_layout = read_poses(y_pred, protocol, (*task.chosen, *protocol.layouts), "y_pred")
     if len(task.true) != len(pred):
         raise InputError(f"y_pred: expected {len(task.true)} rows as y_true has, got {len(pred)}.")
-    true, pred = compared_joints(task.true, task.layout, pred, pred_layout, protocol, task.mean_bones, rule)
+    true, pred = take_compared_joints(
+        task.true, task.layout, pred, pred_layout, protocol, task.mean_bones, rule
+    )
     errors = {
         align: joint_errors(
             true,
@@ -218,21 +220,21 @@ def _scored(task: _Task, y_pred: Any) -> Evaluation:
         for align in protocol.align
     }
     measured = task.mean_bones is not None
-    differs = differences(protocol, task.given, task.layout, rule, masked=task.masked, measured=measured)
-    roots = [root_rule(protocol, layout, rule) for layout in (task.layout, pred_layout)]
+    differs = list_differences(protocol, task.given, task.layout, rule, masked=task.masked, measured=measured)
+    roots = [describe_root(protocol, layout, rule) for layout in (task.layout, pred_layout)]
     return Evaluation(
         protocol,
         task.given,
         errors,
-        differs=(*differs, *doubts(task.true, task.layout, protocol)),
-        notes=tuple(notes(protocol, len(true))),
+        differs=(*differs, *list_doubts(task.true, task.layout, protocol)),
+        notes=tuple(list_notes(protocol, len(true))),
         root=roots[0] if roots[0] == roots[1] else f"{roots[0]}; in y_pred {roots[1]}",
         counted="all" if task.mask is None else "visible",
     )
 
 
-def _given_of(estimator: Any) -> Any:
-    """What was given, from the estimator or the one inside; None where none says it."""
+def _find_given(estimator: Any) -> Any:
+    """Find what was given, in the estimator or the one inside; None where none says it."""
     while estimator is not None:
         for name in ("given_", "given"):
             if hasattr(estimator, name):

@@ -1,4 +1,4 @@
-"""What an evaluation found: scores, curves, and what was given, to print and to keep."""
+"""Keep what an evaluation found: scores, curves, and what was given, to print and to write."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import check_option
-from skhand.metrics._errors import averaged, frame_maxima
-from skhand.metrics._protocols import MEANS, MEDIANS, Protocol, align_name, given_name, grid_name
-from skhand.metrics._thresholds import area_under, check_grid, fractions_correct
+from skhand.metrics._protocols import MEANS, MEDIANS, Protocol, name_alignment, name_given, name_grid
+from skhand.metrics._statistics import (
+    average_errors,
+    check_grid,
+    compute_area,
+    compute_fractions,
+    find_largest_errors,
+)
 
 __all__ = ["Evaluation"]
 
@@ -24,7 +29,9 @@ _PCF_GRID = np.linspace(0, 80, 81)
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Evaluation:
-    """Scores of one set of predictions by one protocol; made by `evaluate` and `evaluate_predictions`.
+    """Hold the scores of one set of predictions by one protocol.
+
+    `evaluate` and `evaluate_predictions` make it.
 
     Parameters
     ----------
@@ -108,20 +115,22 @@ class Evaluation:
     def _score(self, align: str | None) -> dict[str, float]:
         protocol, errors = self.protocol, self.errors[align]
         scores = {
-            "epe_mean": averaged(errors, protocol.average),
-            "epe_median": averaged(errors, protocol.median, np.nanmedian),
+            "epe_mean": average_errors(errors, protocol.average),
+            "epe_median": average_errors(errors, protocol.median, np.nanmedian),
         }
         for grid in protocol.auc:
             points, fractions = self.pck_curve(grid, align=align)
-            scores[f"auc_{grid}"] = area_under(fractions, points)
+            scores[f"auc_{grid}"] = compute_area(fractions, points)
         for limit in protocol.pck:
-            scores[f"pck_{limit:g}"] = fractions_correct(errors, np.array(limit), protocol.average)
+            scores[f"pck_{limit:g}"] = compute_fractions(errors, np.array(limit), protocol.average)
         for limit in protocol.pcf:
-            scores[f"pcf_{limit:g}"] = fractions_correct(frame_maxima(errors), np.array(limit), "pooled")
+            scores[f"pcf_{limit:g}"] = compute_fractions(
+                find_largest_errors(errors), np.array(limit), "pooled"
+            )
         return scores
 
     def pck_curve(self, thresholds: Any = None, *, align: Any = "first") -> tuple[np.ndarray, np.ndarray]:
-        """Fraction of correct joints over thresholds, averaged as the protocol says.
+        """Compute the fraction of correct joints over thresholds, averaged as the protocol says.
 
         ``PckCurveDisplay(*evaluation.pck_curve())`` draws it.
 
@@ -145,10 +154,10 @@ class Evaluation:
         if thresholds is None:
             thresholds = self.protocol.auc[0] if self.protocol.auc else _PCF_GRID
         grid = check_grid(thresholds)
-        return grid, fractions_correct(self._aligned(align), grid, self.protocol.average)
+        return grid, compute_fractions(self._get_errors(align), grid, self.protocol.average)
 
     def pcf_curve(self, thresholds: Any = None, *, align: Any = "first") -> tuple[np.ndarray, np.ndarray]:
-        """Fraction of frames whose largest error is within the thresholds.
+        """Compute the fraction of frames whose largest error is within the thresholds.
 
         Parameters
         ----------
@@ -168,13 +177,13 @@ class Evaluation:
             If the grid is unknown or not increasing, or the alignment is none of the protocol's.
         """
         grid = check_grid(_PCF_GRID if thresholds is None else thresholds)
-        return grid, fractions_correct(frame_maxima(self._aligned(align)), grid, "pooled")
+        return grid, compute_fractions(find_largest_errors(self._get_errors(align)), grid, "pooled")
 
-    def _aligned(self, align: Any) -> np.ndarray:
+    def _get_errors(self, align: Any) -> np.ndarray:
         return self._first if align == "first" else self.errors[check_option(align, "align", self.errors)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Put everything but the single errors into plain types.
+        """Return everything but the single errors in plain types.
 
         Returns
         -------
@@ -188,7 +197,7 @@ class Evaluation:
             named = {f"pck_{grid}": self.pck_curve(grid, align=align) for grid in protocol.auc}
             if protocol.pcf:
                 named["pcf"] = self.pcf_curve(align=align)
-            curves[align_name(align)] = {
+            curves[name_alignment(align)] = {
                 name: {"thresholds": grid.tolist(), "fractions": fractions.tolist()}
                 for name, (grid, fractions) in named.items()
             }
@@ -208,7 +217,7 @@ class Evaluation:
             "counted": self.counted,
             "average": protocol.average,
             "median": protocol.median,
-            "scores": {align_name(align): dict(values) for align, values in self.scores.items()},
+            "scores": {name_alignment(align): dict(values) for align, values in self.scores.items()},
             "curves": curves,
         }
 
@@ -230,7 +239,7 @@ class Evaluation:
         return text
 
     def to_frame(self) -> Any:
-        """Make a table of the scores.
+        """Return a table of the scores.
 
         Returns
         -------
@@ -247,16 +256,16 @@ class Evaluation:
             pandas = importlib.import_module("pandas")
         except ImportError as error:
             raise ImportError("to_frame needs pandas; install it with: pip install pandas") from error
-        given = "not stated" if self.given is None else given_name(self.given)
+        given = "not stated" if self.given is None else name_given(self.given)
         rows = [
-            (self.protocol.name, given, align_name(align), score, value)
+            (self.protocol.name, given, name_alignment(align), score, value)
             for align, values in self.scores.items()
             for score, value in values.items()
         ]
         return pandas.DataFrame(rows, columns=["protocol", "given", "align", "score", "value"])
 
     def __repr__(self) -> str:
-        given = "not stated" if self.given is None else given_name(self.given)
+        given = "not stated" if self.given is None else name_given(self.given)
         return (
             f"<Evaluation by {self.protocol.name}: EPE {self.mean_epe:.2f} {self.protocol.unit}, "
             f"given {given}, {self.n_frames} frames{', differs from the paper' if self.differs else ''}>"
@@ -264,7 +273,7 @@ class Evaluation:
 
     def __str__(self) -> str:
         protocol = self.protocol
-        given = "not stated" if self.given is None else given_name(self.given)
+        given = "not stated" if self.given is None else name_given(self.given)
         rule = "visible joints" if self.counted == "visible" else "all labelled joints"
         lines = [
             f"{protocol.name}: {protocol.source}",
@@ -277,17 +286,17 @@ class Evaluation:
             f"  median   {MEDIANS[protocol.median]}",
         ]
         for align, values in self.scores.items():
-            lines += [f"  alignment: {align_name(align)}", *_table(values, protocol)]
+            lines += [f"  alignment: {name_alignment(align)}", *_format_scores(values, protocol)]
         return "\n".join(lines)
 
 
-def _table(values: dict[str, float], protocol: Protocol) -> list[str]:
-    """Write one score a line."""
+def _format_scores(values: dict[str, float], protocol: Protocol) -> list[str]:
+    """Write one line a score."""
     unit = protocol.unit
     names = {
         "epe_mean": "EPE mean",
         "epe_median": "EPE median",
-        **{f"auc_{grid}": f"AUC {grid_name(grid, unit)}" for grid in protocol.auc},
+        **{f"auc_{grid}": f"AUC {name_grid(grid, unit)}" for grid in protocol.auc},
         **{f"pck_{t:g}": f"PCK {t:g} {unit}" for t in protocol.pck},
         **{f"pcf_{t:g}": f"PCF {t:g} {unit}" for t in protocol.pcf},
     }

@@ -1,30 +1,36 @@
-"""Percentage of correct keypoints, its curve and the area under it."""
+"""Compute fractions of correct keypoints and frames, their curve and the area under it."""
 
 from __future__ import annotations
 
-from typing import Any
+import numbers
+from typing import Any, Unpack
 
 import numpy as np
 
-from skhand.metrics._errors import joint_errors
-from skhand.metrics._thresholds import area_under, check_grid, check_limits, fractions_correct
+from skhand._validation import check_shape, describe
+from skhand.exceptions import InputError
+from skhand.metrics._errors import ErrorOptions, joint_errors, list_options
+from skhand.metrics._statistics import (
+    check_grid,
+    check_limits,
+    compute_area,
+    compute_fractions,
+    find_largest_errors,
+)
 
-__all__ = ["pck", "pck_auc", "pck_curve"]
+__all__ = ["pcf", "pck", "pck_auc", "pck_curve", "pckh"]
 
 
+@list_options()
 def pck(
     y_true: Any,
     y_pred: Any,
     threshold: Any,
     *,
     average: str = "joints",
-    visible: Any = None,
-    align: str | None = None,
-    root: str | int = "palm",
-    root_joint: str = "keep",
-    n_dims: int = 3,
+    **options: Unpack[ErrorOptions],
 ) -> Any:
-    """Fraction of joints whose error is at most ``threshold``.
+    """Compute the fraction of joints whose error is at most ``threshold``.
 
     Parameters
     ----------
@@ -49,7 +55,7 @@ def pck(
 
     See Also
     --------
-    skhand.metrics.scorers.pck : For ``scoring=``. This function is a metric, no scorer: a search with
+    skhand.metrics.pck_scorer : For ``scoring=``. This function is a metric, no scorer: a search with
         it finds only NaN.
 
     Examples
@@ -59,25 +65,20 @@ def pck(
     0.5
     """
     limits = check_limits(threshold, "threshold")
-    errors = joint_errors(
-        y_true, y_pred, visible=visible, align=align, root=root, root_joint=root_joint, n_dims=n_dims
-    )
-    return fractions_correct(errors, limits, average)
+    errors = joint_errors(y_true, y_pred, **options)
+    return compute_fractions(errors, limits, average)
 
 
+@list_options()
 def pck_curve(
     y_true: Any,
     y_pred: Any,
     *,
     thresholds: Any = "hand3d",
     average: str = "joints",
-    visible: Any = None,
-    align: str | None = None,
-    root: str | int = "palm",
-    root_joint: str = "keep",
-    n_dims: int = 3,
+    **options: Unpack[ErrorOptions],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fraction of correct joints over a grid of thresholds.
+    """Compute the fraction of correct joints over a grid of thresholds.
 
     Parameters
     ----------
@@ -102,25 +103,20 @@ def pck_curve(
         As in `joint_errors`, and if the grid is unknown or not increasing.
     """
     grid = check_grid(thresholds)
-    errors = joint_errors(
-        y_true, y_pred, visible=visible, align=align, root=root, root_joint=root_joint, n_dims=n_dims
-    )
-    return grid, fractions_correct(errors, grid, average)
+    errors = joint_errors(y_true, y_pred, **options)
+    return grid, compute_fractions(errors, grid, average)
 
 
+@list_options()
 def pck_auc(
     y_true: Any,
     y_pred: Any,
     *,
     thresholds: Any = "hand3d",
     average: str = "joints",
-    visible: Any = None,
-    align: str | None = None,
-    root: str | int = "palm",
-    root_joint: str = "keep",
-    n_dims: int = 3,
+    **options: Unpack[ErrorOptions],
 ) -> float:
-    """Area under the curve of correct joints by the trapezoid rule, divided by the grid's range.
+    """Compute the area under the curve of correct joints by the trapezoid rule, divided by the grid's range.
 
     The range and the number of points both change the number; `GRIDS` has those of the papers.
 
@@ -147,18 +143,106 @@ def pck_auc(
 
     See Also
     --------
-    skhand.metrics.scorers.pck_auc : For ``scoring=``. This function is a metric, no scorer: a search with
+    skhand.metrics.pck_auc_scorer : For ``scoring=``. This function is a metric, no scorer: a search with
         it finds only NaN.
     """
-    grid, fractions = pck_curve(
-        y_true,
-        y_pred,
-        thresholds=thresholds,
-        average=average,
-        visible=visible,
-        align=align,
-        root=root,
-        root_joint=root_joint,
-        n_dims=n_dims,
-    )
-    return area_under(fractions, grid)
+    grid, fractions = pck_curve(y_true, y_pred, thresholds=thresholds, average=average, **options)
+    return compute_area(fractions, grid)
+
+
+@list_options()
+def pcf(
+    y_true: Any,
+    y_pred: Any,
+    threshold: Any,
+    **options: Unpack[ErrorOptions],
+) -> Any:
+    """Compute the fraction of frames whose LARGEST joint error is at most ``threshold``.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples, n_joints, n_dims) or flattened, mm or px
+        True and predicted joints; a true joint that is NaN is not counted, a frame without any neither.
+    threshold : float or array-like of shape (n_thresholds,), unit of ``y_true``
+        Largest error of a correct frame: an error equal to it is correct.
+    visible, align, root, root_joint, n_dims : optional
+        As in `joint_errors`.
+
+    Returns
+    -------
+    fraction : float, or ndarray of shape (n_thresholds,), 0 to 1
+        One number for one threshold.
+
+    Raises
+    ------
+    InputError
+        As in `joint_errors`, and if a threshold is negative or not a number.
+
+    See Also
+    --------
+    skhand.metrics.pcf_scorer : For ``scoring=``. This function is a metric, no scorer: a search with
+        it finds only NaN.
+    """
+    limits = check_limits(threshold, "threshold")
+    errors = joint_errors(y_true, y_pred, **options)
+    return compute_fractions(find_largest_errors(errors), limits, "pooled")
+
+
+@list_options(n_dims=2)
+def pckh(
+    y_true: Any,
+    y_pred: Any,
+    head_size: Any,
+    *,
+    threshold: Any = 0.5,
+    average: str = "joints",
+    **options: Unpack[ErrorOptions],
+) -> Any:
+    """Compute the fraction of joints whose error is at most ``threshold`` times the sample's head size.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples, n_joints, n_dims) or flattened, px or mm
+        True and predicted joints; a true joint that is NaN is not counted.
+    head_size : array-like of shape (n_samples,) or float, unit of ``y_true``
+        Length of the head segment of each sample (Andriluka et al. 2014). A sample whose length is NaN is not
+        counted.
+    threshold : float or array-like of shape (n_thresholds,), in head sizes, default=0.5
+        Largest error of a correct joint: an error equal to it is correct.
+    average : {"joints", "frames", "pooled"}, default="joints"
+        As in `mean_epe`.
+    visible, align, root, root_joint : optional
+        As in `joint_errors`.
+    n_dims : int, default=2
+        Coordinates a joint in flattened arrays.
+
+    Returns
+    -------
+    fraction : float, or ndarray of shape (n_thresholds,), 0 to 1
+        One number for one threshold.
+
+    Raises
+    ------
+    InputError
+        As in `joint_errors`, and if a head size is neither a number above 0 nor NaN, or no sample that counts
+        has one.
+
+    See Also
+    --------
+    skhand.metrics.pckh_scorer : For ``scoring=``. This function is a metric, no scorer: a search with
+        it finds only NaN.
+    """
+    limits = check_limits(threshold, "threshold")
+    options.setdefault("n_dims", 2)
+    errors = joint_errors(y_true, y_pred, **options)
+    if isinstance(head_size, numbers.Real):
+        head_size = np.full(len(errors), float(head_size))
+    sizes = check_shape(head_size, "head_size", (len(errors),))
+    if sizes.dtype.kind not in "iuf" or (sizes <= 0).any() or np.isinf(sizes).any():
+        raise InputError(
+            f"head_size: expected lengths above 0, or NaN where unknown, got {describe(head_size)}."
+        )
+    relative = errors / sizes[:, None]
+    if np.isnan(relative).all():
+        raise InputError("head_size: expected the length of at least one sample that counts, got only NaN.")
+    return compute_fractions(relative, limits, average)

@@ -1,4 +1,4 @@
-"""Is a predicted hand a possible one? Bone lengths beside the true ones, joint angles within limits."""
+"""Measure whether a predicted hand is a possible one, by its bone lengths and joint angles."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS[ANGLES.index("little_abduction")] = _LITTLE_ABDUCTION
 
 
 def bone_length_error(y_true: Any, y_pred: Any) -> float:
-    """Mean absolute difference between the bones' predicted and true lengths.
+    """Compute the mean absolute difference between the bones' predicted and true lengths.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def bone_length_error(y_true: Any, y_pred: Any) -> float:
     >>> round(bone_length_error(y, 1.1 * y) / bone_length_error(y, 1.2 * y), 6)
     0.5
     """
-    true, pred = _hands(y_true, "y_true"), _hands(y_pred, "y_pred")
+    true, pred = _check_hands(y_true, "y_true"), _check_hands(y_pred, "y_pred")
     if true.shape != pred.shape:
         raise InputError(f"y_pred: expected the shape of y_true {true.shape}, got {pred.shape}.")
     errors = np.abs(bone_lengths(pred) - bone_lengths(true))
@@ -64,7 +64,7 @@ def bone_length_error(y_true: Any, y_pred: Any) -> float:
 
 
 def joint_angles(y: Any, side: Any) -> np.ndarray:
-    """Measure how far a hand's joints are bent.
+    """Compute how far a hand's joints are bent.
 
     The hand's frame is x to the thumb's side, y from the wrist to the middle MCP, z out of the palm. At a
     finger's MCP the angles are the proximal bone's flexion and abduction in it; at PIP and DIP the flexion
@@ -89,16 +89,16 @@ def joint_angles(y: Any, side: Any) -> np.ndarray:
     InputError
         If joints are not 21, or the sides are not one or one a row.
     """
-    hands = _hands(y, "y").copy()
+    hands = _check_hands(y, "y").copy()
     sides = check_side(side)
     if sides.ndim > 1 or (sides.ndim == 1 and len(sides) != len(hands)):
         raise InputError(f"side: expected one side or {len(hands)} of them, got shape {sides.shape}.")
     hands[np.broadcast_to(sides == "left", len(hands)), :, 0] *= -1  # the mirror image is a right hand
-    along = _unit(hands[:, JOINTS.index("middle_mcp")] - hands[:, JOINTS.index("wrist")])
+    along = _normalise(hands[:, JOINTS.index("middle_mcp")] - hands[:, JOINTS.index("wrist")])
     across = hands[:, JOINTS.index("index_mcp")] - hands[:, JOINTS.index("little_mcp")]
-    across = _unit(across - _dot(across, along)[:, None] * along)
+    across = _normalise(across - _dot(across, along)[:, None] * along)
     palmar = np.cross(across, along)
-    bones = {name: _unit(np.diff(hands[:, list(rows)], axis=1)) for name, rows in FINGERS.items()}
+    bones = {name: _normalise(np.diff(hands[:, list(rows)], axis=1)) for name, rows in FINGERS.items()}
     thumb = bones["thumb"]
     angles = [np.arccos(np.clip(_dot(thumb[:, i], thumb[:, i + 1]), -1.0, 1.0)) for i in (0, 1)]
     for finger in _LONG:
@@ -108,13 +108,13 @@ def joint_angles(y: Any, side: Any) -> np.ndarray:
         axis = across
         for before, after in ((0, 1), (1, 2)):
             old, new = bones[finger][:, before], bones[finger][:, after]
-            axis = _unit(axis - _dot(axis, old)[:, None] * old)
+            axis = _normalise(axis - _dot(axis, old)[:, None] * old)
             angles.append(np.arctan2(_dot(new, np.cross(axis, old)), _dot(new, old)))
     return np.rad2deg(np.stack(angles, axis=1))
 
 
 def angle_violations(y: Any, side: Any) -> float:
-    """Share of joint angles that no hand can take.
+    """Compute the share of joint angles that no hand can take.
 
     Parameters
     ----------
@@ -144,14 +144,14 @@ def angle_violations(y: Any, side: Any) -> float:
     return float(outside[known].mean())
 
 
-def _hands(y: Any, name: str) -> np.ndarray:
+def _check_hands(y: Any, name: str) -> np.ndarray:
     array = np.asarray(y, dtype=np.float64)
     if array.ndim == 2 and array.shape[1] == 3 * len(JOINTS):
         array = array.reshape(-1, len(JOINTS), 3)
     return check_shape(array, name, ("n_samples", len(JOINTS), 3))
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def _normalise(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation protocol says: joints, alignment, averaging, and what the paper gives its model."""
+"""Describe an evaluation protocol: joints, alignment, averaging, and what the paper gives its model."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from textwrap import fill
 
 from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
-from skhand.metrics._errors import ALIGNMENTS, AVERAGES, ROOT_JOINTS
-from skhand.metrics._thresholds import GRIDS
+from skhand.metrics._errors import ALIGNMENTS, ROOT_JOINTS
+from skhand.metrics._statistics import AVERAGES, GRIDS
 from skhand.skeleton import Layout
 
 __all__ = ["Protocol"]
@@ -33,7 +33,7 @@ MEDIANS = {
 
 @dataclass(frozen=True, repr=False)
 class Protocol:
-    """How a paper scores: everything that changes the number, in fields.
+    """Say how a paper scores: everything that changes the number, in fields.
 
     A protocol of one's own, or a published one with one thing changed, is made by
     ``dataclasses.replace(PROTOCOLS["nyu14"], name="mine", pcf=(20.0, 40.0))``. ``print`` shows all fields.
@@ -137,6 +137,9 @@ class Protocol:
         check_option(self.average, "average", AVERAGES)
         check_option(self.median, "median", AVERAGES)
         check_number(self.tip_length, "tip_length", low=0, include_low=False)
+        for name in ("pck", "pcf"):
+            for limit in getattr(self, name):
+                check_number(limit, name, low=0)
         for grid in self.auc:
             check_option(grid, "auc", GRIDS)
         for name in self.given or ():
@@ -152,16 +155,16 @@ class Protocol:
             "source": self.source,
             "compared": f"{len(self.joints)} joints in {self.n_dims}D, {self.unit}; y comes as {layouts}",
             "root": "none" if self.root is None else f"{self.root} ({self.root_joint} its own error)",
-            "alignment": ", ".join(map(align_name, self.align)),
+            "alignment": ", ".join(map(name_alignment, self.align)),
             "scale": SCALES[self.scale],
             "tips": "" if self.tip_length == 1 else f"last bone of predictions at {self.tip_length:g}",
             "counted": "visible joints" if self.visible == "visible" else "all labelled joints",
             "mean": MEANS[self.average],
             "median": MEDIANS[self.median],
-            "AUC": ", ".join(grid_name(grid, self.unit) for grid in self.auc),
+            "AUC": ", ".join(name_grid(grid, self.unit) for grid in self.auc),
             "PCK at": ", ".join(f"{t:g} {self.unit}" for t in self.pck),
             "PCF at": ", ".join(f"{t:g} {self.unit}" for t in self.pcf),
-            "given": "open" if self.given is None else given_name(self.given),
+            "given": "open" if self.given is None else name_given(self.given),
             "note": self.note,
         }
         shown = [
@@ -172,19 +175,19 @@ class Protocol:
         return "\n".join([self.name, *shown])
 
 
-def given_name(given: tuple[str, ...]) -> str:
+def name_given(given: tuple[str, ...]) -> str:
     """Write what is given as papers do: T+S+H."""
     letters = "+".join(letter for name, letter in GIVEN.items() if name in given)
     words = ", ".join(name for name in GIVEN if name in given)
     return f"{letters} ({words})" if letters else "nothing"
 
 
-def align_name(align: str | None) -> str:
+def name_alignment(align: str | None) -> str:
     """Name an alignment where None cannot stand."""
     return "none" if align is None else align
 
 
-def grid_name(grid: str, unit: str) -> str:
-    """Say range and number of points of a named grid."""
+def name_grid(grid: str, unit: str) -> str:
+    """Describe a named grid by its range and number of points."""
     points = GRIDS[grid]
     return f"{points[0]:.4g}-{points[-1]:.4g} {unit} ({grid}, {len(points)} points)"

@@ -1,4 +1,4 @@
-"""The protocols of the papers by name."""
+"""List the protocols of the papers by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the reader of a score should know: the root, what differs from the paper, what looks wrong."""
+"""List what the reader of a score should know: the root, what differs from the paper, what looks wrong."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import fields
 import numpy as np
 
 from skhand.geometry import bone_lengths
-from skhand.metrics._compared import converted
-from skhand.metrics._protocols import Protocol, given_name
+from skhand.metrics._compared import convert_poses
+from skhand.metrics._protocols import Protocol, name_given
 from skhand.metrics._published import PROTOCOLS
 from skhand.skeleton import FINGERS, LAYOUTS, Layout
 
@@ -17,7 +17,7 @@ _BONE_RANGE = (5.0, 150.0)  # mm; the median bone of real hands is 29 to 38
 _THUMB_SHARE = 0.85
 
 
-def root_rule(protocol: Protocol, layout: Layout, rule: str | None) -> str:
+def describe_root(protocol: Protocol, layout: Layout, rule: str | None) -> str:
     """Name the root, and where a palm or a wrist comes from that ``layout`` may lack."""
     if protocol.root == "palm":
         if "palm" in layout.joints:
@@ -30,7 +30,7 @@ def root_rule(protocol: Protocol, layout: Layout, rule: str | None) -> str:
     return protocol.root or "none"
 
 
-def differences(
+def list_differences(
     protocol: Protocol,
     given: tuple[str, ...] | None,
     layout: Layout,
@@ -39,7 +39,7 @@ def differences(
     masked: bool,
     measured: bool,
 ) -> list[str]:
-    """Say in words what is not as in the protocol's paper."""
+    """List in words what is not as in the protocol's paper."""
     out = []
     published = PROTOCOLS.get(protocol.name, protocol)
     for field in fields(protocol):
@@ -47,8 +47,8 @@ def differences(
         if mine != other:
             out.append(f"{field.name} is {mine!r}, not {protocol.name}'s own {other!r}")
     if protocol.given is not None and (given is None or set(given) != set(protocol.given)):
-        here = "what was given is not stated" if given is None else f"given {given_name(given)}"
-        out.append(f"{here}; the protocol's paper gives {given_name(protocol.given)}")
+        here = "what was given is not stated" if given is None else f"given {name_given(given)}"
+        out.append(f"{here}; the protocol's paper gives {name_given(protocol.given)}")
     marks_palm = any("palm" in known.joints for known in protocol.layouts)
     if "palm" in protocol.joints and marks_palm and "palm" not in layout.joints and rule is None:
         out.append(
@@ -62,11 +62,11 @@ def differences(
     return out
 
 
-def doubts(true: np.ndarray, layout: Layout, protocol: Protocol) -> list[str]:
-    """Say what no hand looks like: bones of another unit, a thumb that starts as far off as the fingers."""
+def list_doubts(true: np.ndarray, layout: Layout, protocol: Protocol) -> list[str]:
+    """List what no hand looks like: bones of another unit, a thumb that starts as far off as the fingers."""
     if protocol.n_dims != 3 or protocol.unit != "mm":
         return []
-    hands = converted(true, layout, LAYOUTS["canonical"])
+    hands = convert_poses(true, layout, LAYOUTS["canonical"])
     lengths = bone_lengths(hands)
     if np.isnan(lengths).all():
         return []
@@ -86,8 +86,8 @@ def doubts(true: np.ndarray, layout: Layout, protocol: Protocol) -> list[str]:
     return out
 
 
-def notes(protocol: Protocol, n_rows: int) -> list[str]:
-    """Say what is worth knowing and no fault."""
+def list_notes(protocol: Protocol, n_rows: int) -> list[str]:
+    """List what is worth knowing and no fault."""
     if not protocol.n_frames or n_rows in protocol.n_frames:
         return []
     return [f"{n_rows} rows; the whole test set has {' or '.join(map(str, protocol.n_frames))}"]

@@ -1,6 +1,7 @@
-"""The metrics as scorers for cross_val_score and GridSearchCV, also where y has three axes.
+"""Make scorers of the metrics, for cross_val_score and GridSearchCV, also where y has three axes.
 
-Each ready-made scorer is an attribute of this module, and `get_scorer` finds it by name.
+Each ready-made scorer is an attribute of this module (``neg_epe``, ``pck_scorer``), and `get_scorer` finds it
+by name.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sklearn.metrics import make_scorer
 
 from skhand._validation import check_option
 from skhand.exceptions import InputError
-from skhand.metrics import _epe, _pcf, _pck, _pckh
+from skhand.metrics import _epe, _pck
 
 __all__ = ["get_scorer", "get_scorer_names", "make_pose_scorer"]
 
@@ -24,8 +25,8 @@ _SCORERS: dict[str, tuple[Callable[..., Any], bool, dict[str, Any]]] = {
     "neg_median_epe": (_epe.median_epe, False, {}),
     "pck": (_pck.pck, True, {"threshold": 30.0}),
     "pck_auc": (_pck.pck_auc, True, {"thresholds": "hand3d"}),
-    "pcf": (_pcf.pcf, True, {"threshold": 40.0}),
-    "pckh": (_pckh.pckh, True, {"threshold": 0.5, "align": None}),
+    "pcf": (_pck.pcf, True, {"threshold": 40.0}),
+    "pckh": (_pck.pckh, True, {"threshold": 0.5, "align": None}),
 }
 
 
@@ -34,7 +35,7 @@ def make_pose_scorer(metric: Callable[..., float], *, greater_is_better: bool = 
 
     The scorer calls ``estimator.predict(X)`` and hands truth and prediction to ``metric`` as they are: each
     of shape (n_samples, n_joints, n_dims) or flattened. The metrics of this package ignore NaN targets and
-    refuse NaN predictions.
+    raise an error for NaN predictions.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def get_scorer(name: str, **options: Any) -> Any:
     """Find a ready-made scorer by its name.
 
     All but ``"pckh"`` align the root: truth and prediction are both taken relative to their palm, so that
-    absolute and root-relative predictions are judged alike.
+    absolute and root-relative predictions get the same score.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def get_scorer_names() -> list[str]:
 neg_epe = get_scorer("neg_epe")
 neg_mean_epe = get_scorer("neg_mean_epe")
 neg_median_epe = get_scorer("neg_median_epe")
-pck = get_scorer("pck")
-pck_auc = get_scorer("pck_auc")
-pcf = get_scorer("pcf")
-pckh = get_scorer("pckh")
+pck_scorer = get_scorer("pck")
+pck_auc_scorer = get_scorer("pck_auc")
+pcf_scorer = get_scorer("pcf")
+pckh_scorer = get_scorer("pckh")

@@ -1,4 +1,4 @@
-"""Displays: pictures of hands, predictions, errors and the latent space. Needs the ``plot`` extra."""
+"""Draw hands, predictions, errors and the latent space. Needs the ``plot`` extra."""
 
 from skhand.plotting._pck import PckCurveDisplay
 from skhand.plotting._prediction import PredictionDisplay

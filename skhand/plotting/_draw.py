@@ -1,4 +1,4 @@
-"""What the Displays share: colours, one skeleton on one axis, equal axes, poses in one shape."""
+"""Draw what the Displays share: colours, one skeleton on one axis, equal axes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def import_pyplot(who: str) -> Any:
     return plt
 
 
-def as_poses(poses: Any, name: str, *, n_joints: int | None = None) -> np.ndarray:
+def check_poses(poses: Any, name: str, *, n_joints: int | None = None) -> np.ndarray:
     """Return poses as float64 of shape (n_samples, n_joints, 3), from that or from flattened rows."""
     array = np.asarray(poses, dtype=np.float64)
     if array.ndim == 2 and array.shape[1] and array.shape[1] % 3 == 0:
@@ -81,7 +81,7 @@ def draw_skeleton(
     from matplotlib.patheffects import Normal, Stroke
 
     rim = [Stroke(linewidth=3.2 * size, foreground="black", alpha=0.6), Normal()] if outlined else []
-    points = _upright(joints) if joints.shape[1] == 3 else joints
+    points = _turn_upright(joints) if joints.shape[1] == 3 else joints
     for (parent, child), bone_colour in zip(BONES, _BONE_COLOURS, strict=True):
         ends = points[[parent, child]].T
         ax.plot(
@@ -99,7 +99,7 @@ def frame_skeletons(
     ax: Any, poses: Sequence[np.ndarray], *, elev: float, azim: float, unit: str = "mm"
 ) -> None:
     """Give a 3D axis the same scale along x, y and z around ``poses``, with the camera's y downwards."""
-    points = _upright(np.concatenate([pose.reshape(-1, 3) for pose in poses]))
+    points = _turn_upright(np.concatenate([pose.reshape(-1, 3) for pose in poses]))
     points = points[np.isfinite(points).all(axis=1)]
     if len(points):
         low, high = points.min(axis=0), points.max(axis=0)
@@ -115,6 +115,6 @@ def frame_skeletons(
     ax.set_zlabel(f"y [{unit}]")
 
 
-def _upright(joints: np.ndarray) -> np.ndarray:
-    """Camera frame to plot axes: depth into the page, and y on the vertical axis, which is drawn inverted."""
+def _turn_upright(joints: np.ndarray) -> np.ndarray:
+    """Turn the camera frame into plot axes: depth into the page, y on the vertical axis, drawn inverted."""
     return joints[..., [0, 2, 1]]

@@ -1,4 +1,4 @@
-"""The share of joints within a distance, as a curve over the distance."""
+"""Draw the share of joints within a distance, as a curve over the distance."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from skhand._validation import check_shape
 from skhand.exceptions import InputError
 from skhand.metrics import pck_curve
+from skhand.metrics._statistics import compute_area
 from skhand.plotting._draw import import_pyplot
 
 __all__ = ["PckCurveDisplay"]
@@ -51,8 +52,7 @@ class PckCurveDisplay:
         if len(self.thresholds) < 2 or (np.diff(self.thresholds) <= 0).any():
             raise InputError(f"thresholds: expected at least two rising distances, got {self.thresholds}.")
         self.name, self.unit = name, unit
-        span = self.thresholds[-1] - self.thresholds[0]
-        self.auc = float(np.trapezoid(self.pck, self.thresholds) / span)
+        self.auc = compute_area(self.pck, self.thresholds)
 
     def plot(self, ax: Any = None, *, name: str | None = None, **line_kwargs: Any) -> PckCurveDisplay:
         """Draw the curve.

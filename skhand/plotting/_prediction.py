@@ -1,4 +1,4 @@
-"""A grid of hands: the picture with the true and the predicted skeleton, and both in 3D."""
+"""Draw a grid of hands: the picture with the true and the predicted skeleton, and both in 3D."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from skhand.geometry import project, rotate_points
 from skhand.metrics import joint_errors
 from skhand.plotting._draw import (
     TRUTH_COLOUR,
-    as_poses,
+    check_poses,
     draw_skeleton,
     frame_skeletons,
     import_pyplot,
@@ -71,7 +71,7 @@ class PredictionDisplay:
         keypoints_true: Any = None,
         keypoints_pred: Any = None,
     ):
-        self.y_true = as_poses(y_true, "y_true", n_joints=len(JOINTS))
+        self.y_true = check_poses(y_true, "y_true", n_joints=len(JOINTS))
         n_hands = len(self.y_true)
         self.y_pred = check_shape(y_pred, "y_pred", self.y_true.shape)
         self.errors = check_shape(errors, "errors", (n_hands,))
@@ -202,12 +202,12 @@ class PredictionDisplay:
         InputError
             If an argument has the wrong shape or no row has a known joint.
         """
-        y_true = as_poses(y_true, "y_true", n_joints=len(JOINTS))
-        y_pred = check_shape(as_poses(y_pred, "y_pred"), "y_pred", y_true.shape)
+        y_true = check_poses(y_true, "y_true", n_joints=len(JOINTS))
+        y_pred = check_shape(check_poses(y_pred, "y_pred"), "y_pred", y_true.shape)
         y_pred = move_onto(y_true, y_pred, align, root)
-        errors = _row_errors(y_true, y_pred, visible)
+        errors = _average_rows(y_true, y_pred, visible)
         rows = _choose(errors, n_hands, which, random_state)
-        drawn = {} if X is None else _picture_parts(X, rows, y_true[rows], y_pred[rows])
+        drawn = {} if X is None else _read_pictures(X, rows, y_true[rows], y_pred[rows])
         return cls(y_true[rows], y_pred[rows], errors=errors[rows], rows=rows, **drawn).plot(kind=kind)
 
     @classmethod
@@ -269,8 +269,8 @@ class PredictionDisplay:
         )
 
 
-def _row_errors(y_true: np.ndarray, y_pred: np.ndarray, visible: Any) -> np.ndarray:
-    """Mean error of each row's joints that count, mm; NaN where none does."""
+def _average_rows(y_true: np.ndarray, y_pred: np.ndarray, visible: Any) -> np.ndarray:
+    """Average the errors of each row's joints that count, mm; NaN where none does."""
     errors = joint_errors(y_true, y_pred, visible=visible)
     counted = np.isfinite(errors)
     n_counted = np.where(counted.any(axis=1), counted.sum(axis=1), np.nan)
@@ -290,7 +290,7 @@ def _choose(errors: np.ndarray, n_hands: int, which: str, random_state: Any) -> 
     return known[:n_hands]
 
 
-def _picture_parts(X: Any, rows: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, np.ndarray]:
+def _read_pictures(X: Any, rows: np.ndarray, y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, np.ndarray]:
     """Read the pictures of the chosen rows, and both hands in them where the table says where they are."""
     if not hasattr(X, "columns"):
         pictures = np.asarray(X[rows])

@@ -1,4 +1,4 @@
-"""One hand in 3D, or a prediction over the truth."""
+"""Draw one hand in 3D, or a prediction over the truth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from skhand._validation import check_shape
 from skhand.plotting._draw import (
     TRUTH_COLOUR,
-    as_poses,
+    check_poses,
     draw_skeleton,
     frame_skeletons,
     import_pyplot,
@@ -108,8 +108,8 @@ class SkeletonDisplay:
         -------
         display : SkeletonDisplay
         """
-        truth = as_poses(y_true, "y_true", n_joints=len(JOINTS))
-        predicted = as_poses(y_pred, "y_pred", n_joints=len(JOINTS))
+        truth = check_poses(y_true, "y_true", n_joints=len(JOINTS))
+        predicted = check_poses(y_pred, "y_pred", n_joints=len(JOINTS))
         check_shape(predicted, "y_pred", truth.shape)
         return cls(move_onto(truth, predicted, align, root)[row], truth[row]).plot(ax=ax)
 

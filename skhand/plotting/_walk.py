@@ -1,4 +1,4 @@
-"""A walk through the latent space, decoded into every modality."""
+"""Draw a walk through the latent space, decoded into every modality."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from skhand._validation import describe
 from skhand.exceptions import InputError
-from skhand.plotting._draw import as_poses, draw_skeleton, frame_skeletons, import_pyplot
+from skhand.plotting._draw import check_poses, draw_skeleton, frame_skeletons, import_pyplot
 
 __all__ = ["LatentWalkDisplay"]
 
@@ -39,7 +39,7 @@ class LatentWalkDisplay:
     def __init__(self, walk: dict[str, Any]):
         self.walk = {name: np.asarray(steps) for name, steps in walk.items()}
         for name, steps in self.walk.items():
-            if _kind(steps) is None:
+            if _find_kind(steps) is None:
                 raise InputError(
                     f"walk[{name!r}]: expected pictures, 21 joints in 2D or 21 joints in 3D, "
                     f"got {describe(steps)}."
@@ -65,9 +65,9 @@ class LatentWalkDisplay:
         self.figure_ = plt.figure(figsize=(1.5 * n_steps + 0.4, 1.6 * n_rows), layout="constrained")
         self.axes_ = np.empty((n_rows, n_steps), dtype=object)
         for i, (name, steps) in enumerate(self.walk.items()):
-            kind, grays = _kind(steps), {}
+            kind, grays = _find_kind(steps), {}
             if kind == "picture" and steps.ndim == 3:  # depth: where nothing was measured, nothing is drawn
-                steps, grays = np.where(steps > 0, steps, np.nan), _grays(steps)
+                steps, grays = np.where(steps > 0, steps, np.nan), _make_grays(steps)
             for j, step in enumerate(steps):
                 projection = "3d" if kind == "pose3d" else None
                 ax = self.figure_.add_subplot(n_rows, n_steps, i * n_steps + j + 1, projection=projection)
@@ -81,7 +81,7 @@ class LatentWalkDisplay:
                 else:
                     draw_skeleton(ax, step, size=0.8)
                     frame_skeletons(ax, list(steps), elev=elev, azim=azim)
-                    _bare(ax)
+                    _hide_ticks(ax)
                 if j == 0:
                     _name_row(ax, name)
         return self
@@ -121,11 +121,11 @@ class LatentWalkDisplay:
         walk = estimator.interpolate(X_a, X_b, n_steps=n_steps, source=source, target=list(targets))
         steps = {name: np.asarray(part)[:, 0] for name, part in walk.items()}
         if "pose3d" in steps:
-            steps["pose3d"] = as_poses(steps["pose3d"], "pose3d")
+            steps["pose3d"] = check_poses(steps["pose3d"], "pose3d")
         return cls(steps).plot()
 
 
-def _kind(steps: np.ndarray) -> str | None:
+def _find_kind(steps: np.ndarray) -> str | None:
     """Tell pictures, 2D joints and 3D joints apart by their shape."""
     if steps.shape[1:] == (21, 3):
         return "pose3d"
@@ -136,8 +136,8 @@ def _kind(steps: np.ndarray) -> str | None:
     return None
 
 
-def _grays(steps: np.ndarray) -> dict[str, Any]:
-    """Near is dark and far is light, alike in all depth pictures of a row."""
+def _make_grays(steps: np.ndarray) -> dict[str, Any]:
+    """Make near dark and far light, alike in all depth pictures of a row."""
     seen = steps[steps > 0]
     limits = {"vmin": seen.min(), "vmax": seen.max()} if seen.size else {}
     return {"cmap": "gray", **limits}
@@ -150,7 +150,7 @@ def _frame_keypoints(ax: Any, steps: np.ndarray) -> None:
     ax.set(xlim=(u - half, u + half), ylim=(v + half, v - half), aspect="equal", xticks=[], yticks=[])
 
 
-def _bare(ax: Any) -> None:
+def _hide_ticks(ax: Any) -> None:
     """Take the ticks and labels of a small 3D axis away."""
     ax.set(xticks=[], yticks=[], zticks=[], xlabel="", ylabel="", zlabel="")
 

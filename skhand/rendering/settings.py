@@ -55,7 +55,7 @@ class Settings:
 
 
 def check_settings(**given: Any) -> Settings:
-    """Judge every argument; raise an `InputError` that names the first that is out of its range.
+    """Check every argument; an `InputError` names the first that is out of its range.
 
     ``backgrounds`` is taken as it is: a tuple of file names, "procedural" or None.
     """

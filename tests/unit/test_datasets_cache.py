@@ -42,7 +42,7 @@ class Window(TransformerMixin, BaseEstimator):
 
 @pytest.fixture
 def rhd(tmp_path):
-    """Root of a copy of RHD with three small pictures a split."""
+    """Folder of a copy of RHD with three small pictures a split."""
     rng = np.random.default_rng(0)
     for split in ("training", "evaluation"):
         entries = {}
@@ -81,7 +81,7 @@ OTHER = {
 
 @pytest.mark.parametrize("name", OTHER)
 def test_each_option_is_in_the_key(rhd, tmp_path, name):
-    assert set(OTHER) == set(inspect.signature(load_rhd).parameters) - {"root", "cache", "return_X_y"}
+    assert set(OTHER) == set(inspect.signature(load_rhd).parameters) - {"data_dir", "cache", "return_X_y"}
     load_rhd(rhd, cache=tmp_path / "c")
     load_rhd(rhd, cache=tmp_path / "c", **{name: OTHER[name]})
     assert len(entries_of(tmp_path / "c")) == 2

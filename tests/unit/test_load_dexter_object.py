@@ -40,8 +40,8 @@ def in_colour_frame(points):
     return np.array([[TURN @ point + SHIFT for point in frame] for frame in points])
 
 
-def write_sequence(root, sequence, poses, sign=1):
-    folder = root / "data" / sequence
+def write_sequence(data_dir, sequence, poses, sign=1):
+    folder = data_dir / "data" / sequence
     for kind in ("color", "depth", "annotations"):
         (folder / kind).mkdir(parents=True)
     lines = {2: [], 3: []}
@@ -70,10 +70,10 @@ def write_sequence(root, sequence, poses, sign=1):
         (folder / "annotations" / f"{sequence}{dims}D.txt").write_text("\n".join(lines[dims]) + "\n")
 
 
-def write_copy(root, sign=1):
+def write_copy(data_dir, sign=1):
     for sequence in SEQUENCES:
-        write_sequence(root, sequence, tips(sequence), sign)
-    return root
+        write_sequence(data_dir, sequence, tips(sequence), sign)
+    return data_dir
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +138,9 @@ def test_labels_with_x_left_and_y_up_are_turned(original, tmp_path, camera):
     assert np.nanmax(np.abs(wrong.target - expected.target)) > 50
 
 
-def rewrite(root, sequence, dims, change):
+def rewrite(data_dir, sequence, dims, change):
     """Change each number of the tips in a label file: ``change(finger, axis, value)``."""
-    path = root / "data" / sequence / "annotations" / f"{sequence}{dims}D.txt"
+    path = data_dir / "data" / sequence / "annotations" / f"{sequence}{dims}D.txt"
     lines = []
     for line in path.read_text().splitlines():
         points = [[float(value) for value in point.split(",")] for point in line.split(";")[:-1]]

@@ -48,8 +48,8 @@ def mark(path, uv, color):
     picture.save(path)
 
 
-def write_sequence(root, sequence, poses):
-    folder = root / "data" / sequence
+def write_sequence(data_dir, sequence, poses):
+    folder = data_dir / "data" / sequence
     for kind in KINDS:
         (folder / kind).mkdir(parents=True)
     flat, solid = [], []
@@ -75,10 +75,10 @@ def write_sequence(root, sequence, poses):
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    root = tmp_path_factory.mktemp("ego")
+    data_dir = tmp_path_factory.mktemp("ego")
     for sequence in SEQUENCES:
-        write_sequence(root, sequence, tips(sequence))
-    return root
+        write_sequence(data_dir, sequence, tips(sequence))
+    return data_dir
 
 
 @pytest.fixture

@@ -30,10 +30,10 @@ def pixel(point, camera):
     return fx * point[0] / point[2] + cx, fy * point[1] / point[2] + cy
 
 
-def write_split(root, name, joints, intrinsics):
+def write_split(data_dir, name, joints, intrinsics):
     scale = [[float(np.linalg.norm(hand[10] - hand[9]))] for hand in joints]
     for key, values in {"xyz": joints.tolist(), "K": intrinsics, "scale": scale}.items():
-        (root / f"{name}_{key}.json").write_text(json.dumps(values))
+        (data_dir / f"{name}_{key}.json").write_text(json.dumps(values))
 
 
 def write_picture(path, joints, camera, shade):
@@ -52,22 +52,22 @@ def write_mask(path, number):
     mask.save(path, quality=90)
 
 
-def write_copy(root, joints=None):
+def write_copy(data_dir, joints=None):
     joints = hands(N_TRAIN, 0) if joints is None else joints
     intrinsics = cameras(len(joints))
-    write_split(root, "training", joints, intrinsics)
+    write_split(data_dir, "training", joints, intrinsics)
     for number in range(4 * len(joints)):
         photograph, version = number % len(joints), number // len(joints)
-        path = root / "training" / "rgb" / f"{number:08d}.jpg"
+        path = data_dir / "training" / "rgb" / f"{number:08d}.jpg"
         write_picture(path, joints[photograph], intrinsics[photograph], 40 + 50 * version)
     for number in range(len(joints)):
-        write_mask(root / "training" / "mask" / f"{number:08d}.jpg", number)
+        write_mask(data_dir / "training" / "mask" / f"{number:08d}.jpg", number)
     held_out = hands(N_TEST, 1)
-    write_split(root, "evaluation", held_out, cameras(N_TEST))
+    write_split(data_dir, "evaluation", held_out, cameras(N_TEST))
     for number in range(N_TEST):
-        path = root / "evaluation" / "rgb" / f"{number:08d}.jpg"
+        path = data_dir / "evaluation" / "rgb" / f"{number:08d}.jpg"
         write_picture(path, held_out[number], cameras(N_TEST)[number], 10)
-    return root
+    return data_dir
 
 
 @pytest.fixture

@@ -42,25 +42,25 @@ def write_picture(path, uvd):
     Image.fromarray(picture).save(path)
 
 
-def write_copy(root, *, train="Training/labels.txt", test="Testing/", depth=("Training/", "Testing/")):
-    (root / train).parent.mkdir(parents=True, exist_ok=True)
-    (root / test).mkdir(parents=True, exist_ok=True)
-    (root / train).write_text("".join(line(name, label(seed)) for name, seed in TRAINING))
+def write_copy(data_dir, *, train="Training/labels.txt", test="Testing/", depth=("Training/", "Testing/")):
+    (data_dir / train).parent.mkdir(parents=True, exist_ok=True)
+    (data_dir / test).mkdir(parents=True, exist_ok=True)
+    (data_dir / train).write_text("".join(line(name, label(seed)) for name, seed in TRAINING))
     for name, seed in TRAINING:
-        write_picture(root / depth[0] / "Depth" / name, label(seed))
+        write_picture(data_dir / depth[0] / "Depth" / name, label(seed))
     for number, count in TESTING.items():
         names = [f"test_seq_{number}/image_{i:04d}.png" for i in range(count)]
         text = "".join(line(name, label(100 * number + i)) for i, name in enumerate(names))
-        (root / test / f"test_seq_{number}.txt").write_text(text + "\n")
+        (data_dir / test / f"test_seq_{number}.txt").write_text(text + "\n")
         for i, name in enumerate(names):
-            write_picture(root / depth[1] / "Depth" / name, label(100 * number + i))
+            write_picture(data_dir / depth[1] / "Depth" / name, label(100 * number + i))
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    root = tmp_path_factory.mktemp("icvl")
-    write_copy(root)
-    return root
+    data_dir = tmp_path_factory.mktemp("icvl")
+    write_copy(data_dir)
+    return data_dir
 
 
 @pytest.mark.parametrize(("options", "fx", "fy"), [({}, 241.42, 241.42), ({"focal": 240.99}, 240.99, 240.96)])
@@ -174,21 +174,21 @@ def test_real_labels_come_back(tmp_path, real_data):
 
 
 def test_cache_and_return_X_y(tmp_path):
-    root, cache = tmp_path / "icvl", tmp_path / "cache"
-    write_copy(root)
-    X, y = load_icvl(root, "test", cache=cache, return_X_y=True)
-    again, y_again = load_icvl(root, "test", cache=cache, return_X_y=True)
+    data_dir, cache = tmp_path / "icvl", tmp_path / "cache"
+    write_copy(data_dir)
+    X, y = load_icvl(data_dir, "test", cache=cache, return_X_y=True)
+    again, y_again = load_icvl(data_dir, "test", cache=cache, return_X_y=True)
     assert len(os.listdir(cache)) == 1 and isinstance(X.depth, np.memmap)
     np.testing.assert_array_equal(y, y_again)
-    np.testing.assert_array_equal(again.depth[:], load_icvl(root, "test").data.depth[:])
-    load_icvl(root, "test", cache=cache, focal=240.99)
-    load_icvl(root, "test", cache=cache, sequences=(1,))
-    load_icvl(root, cache=cache)
-    load_icvl(root, cache=cache, rotated=True)
+    np.testing.assert_array_equal(again.depth[:], load_icvl(data_dir, "test").data.depth[:])
+    load_icvl(data_dir, "test", cache=cache, focal=240.99)
+    load_icvl(data_dir, "test", cache=cache, sequences=(1,))
+    load_icvl(data_dir, cache=cache)
+    load_icvl(data_dir, cache=cache, rotated=True)
     assert len(os.listdir(cache)) == 5
-    with open(root / "Testing" / "test_seq_2.txt", "a") as file:
+    with open(data_dir / "Testing" / "test_seq_2.txt", "a") as file:
         file.write(line("test_seq_2/image_0001.png", label(9)))
-    assert len(load_icvl(root, "test", cache=cache).data) == 6
+    assert len(load_icvl(data_dir, "test", cache=cache).data) == 6
 
 
 def test_verify_counts_and_names_what_is_missing(tmp_path, capsys):

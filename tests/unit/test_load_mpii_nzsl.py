@@ -69,8 +69,8 @@ def manual(tmp_path):
     return tmp_path
 
 
-def published(root, stem, folder="hand_labels/manual_train"):
-    return np.array(json.loads((root / folder / f"{stem}.json").read_text())["hand_pts"])
+def published(data_dir, stem, folder="hand_labels/manual_train"):
+    return np.array(json.loads((data_dir / folder / f"{stem}.json").read_text())["hand_pts"])
 
 
 def test_joints_lie_on_their_markers_in_the_crop(manual):

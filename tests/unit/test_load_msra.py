@@ -54,12 +54,12 @@ def write_gesture(folder, poses):
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    root = tmp_path_factory.mktemp("msra")
+    data_dir = tmp_path_factory.mktemp("msra")
     for subject in range(9):
         for i, gesture in enumerate(GESTURES):
             n = LONG.get((f"P{subject}", gesture), 2)
-            write_gesture(root / f"P{subject}" / gesture, hands(n, 100 * subject + i))
-    return root
+            write_gesture(data_dir / f"P{subject}" / gesture, hands(n, 100 * subject + i))
+    return data_dir
 
 
 @pytest.fixture

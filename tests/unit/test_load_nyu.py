@@ -33,8 +33,8 @@ def some_labels(n, seed):
     return rng.uniform((-60, -60, 650), (60, 60, 800), (3, n, 36, 3))
 
 
-def write_split(root, split, xyz, uvd=None, views=(1, 2, 3)):
-    folder = root / split
+def write_split(data_dir, split, xyz, uvd=None, views=(1, 2, 3)):
+    folder = data_dir / split
     folder.mkdir(parents=True, exist_ok=True)
     uvd = published_uvd(xyz) if uvd is None else uvd
     names = np.array([f"P{i}" for i in range(36)], dtype=object)
@@ -58,17 +58,17 @@ def write_split(root, split, xyz, uvd=None, views=(1, 2, 3)):
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """Root of a copy, and its joint_xyz by split."""
-    root = tmp_path_factory.mktemp("nyu")
+    data_dir = tmp_path_factory.mktemp("nyu")
     labels = {"train": some_labels(N_TRAIN, 1), "test": some_labels(N_TEST, 2)}
     for split, xyz in labels.items():
-        write_split(root, split, xyz)
-    return root, labels
+        write_split(data_dir, split, xyz)
+    return data_dir, labels
 
 
 @pytest.mark.parametrize("view", [1, 2, 3])
 def test_native_joints_are_the_view_s_with_y_down(copy, view):
-    root, labels = copy
-    bunch = load_nyu(root, "train", view=view, layout="native")
+    data_dir, labels = copy
+    bunch = load_nyu(data_dir, "train", view=view, layout="native")
     x, y, z = np.moveaxis(labels["train"][view - 1], -1, 0)
     np.testing.assert_allclose(bunch.target, np.stack([x, -y, z], axis=-1), atol=1e-9)
     published = published_uvd(labels["train"][view - 1])[..., :2]
@@ -79,23 +79,23 @@ def test_native_joints_are_the_view_s_with_y_down(copy, view):
 
 
 def test_focal_lengths(copy):
-    root, labels = copy
-    bunch = load_nyu(root, "test", focal=588.036865, layout="native")
+    data_dir, labels = copy
+    bunch = load_nyu(data_dir, "test", focal=588.036865, layout="native")
     expected = published_uvd(labels["test"][0])[:, CANONICAL, :2]
     np.testing.assert_allclose(bunch.data.keypoints2d, expected, atol=1e-9)
     np.testing.assert_array_equal(bunch.data.camera[0], [[FX, 0, 320], [0, FY, 240], [0, 0, 1]])
-    other = load_nyu(root, "test", layout="native").data
+    other = load_nyu(data_dir, "test", layout="native").data
     expected = published_uvd(labels["test"][0], 588.03, 587.07)[:, CANONICAL, :2]
     np.testing.assert_allclose(other.keypoints2d, expected, atol=1e-9)
 
 
 def test_layouts_by_joint(copy):
-    root, labels = copy
+    data_dir, labels = copy
     down = labels["test"][0] * [1, -1, 1]
-    canonical = load_nyu(root, "test")
+    canonical = load_nyu(data_dir, "test")
     np.testing.assert_allclose(canonical.target, down[:, CANONICAL], atol=1e-9)
     assert canonical.joint_names[4] == "thumb_tip"
-    evaluated = load_nyu(root, "test", layout="nyu14")
+    evaluated = load_nyu(data_dir, "test", layout="nyu14")
     np.testing.assert_allclose(evaluated.target, down[:, EVALUATED], atol=1e-9)
     np.testing.assert_allclose(canonical.data.root, (down[:, 35] + down[:, 17]) / 2, atol=1e-9)
     np.testing.assert_allclose(canonical.data.scale, np.linalg.norm(down[:, 15] - down[:, 17], axis=1))
@@ -113,33 +113,33 @@ def test_the_layout_is_the_target_s_alone(copy, layout):
 
 
 def test_the_root_may_be_the_centre_of_lsps_cube(copy):
-    root, labels = copy
+    data_dir, labels = copy
     down = labels["test"][0] * [1, -1, 1]
-    bunch = load_nyu(root, "test", root_joint="PALM_3", layout="nyu14")
+    bunch = load_nyu(data_dir, "test", root_joint="PALM_3", layout="nyu14")
     np.testing.assert_allclose(bunch.data.root, down[:, 32], atol=1e-9)
     np.testing.assert_allclose(bunch.target[:, 13], bunch.data.root)  # the estimator's root=13
-    meeting_icvl = load_nyu(root, "test", root_joint="PALM_5", layout="icvl16")
+    meeting_icvl = load_nyu(data_dir, "test", root_joint="PALM_5", layout="icvl16")
     np.testing.assert_allclose(meeting_icvl.data.root, down[:, 34], atol=1e-9)
     np.testing.assert_allclose(meeting_icvl.target[:, 0], meeting_icvl.data.root)  # the estimator's root=0
-    crop = load_nyu(root, "test", root_joint="PALM_3", crop=DepthCropper(centre="root", size=32)).data
+    crop = load_nyu(data_dir, "test", root_joint="PALM_3", crop=DepthCropper(centre="root", size=32)).data
     u, v = (crop.camera[0] @ down[0, 32] / down[0, 32, 2])[:2]
     assert u == pytest.approx(15.5) and v == pytest.approx(15.5)
 
 
 def test_depth_and_colour_lie_under_the_joint(copy):
-    root, labels = copy
-    bunch = load_nyu(root, "train", view=2)
+    data_dir, labels = copy
+    bunch = load_nyu(data_dir, "train", view=2)
     for row, (depth, rgb) in enumerate(zip(bunch.data.depth[:], bunch.data.rgb[:], strict=True)):
         u, v = np.rint(bunch.data.keypoints2d[row, 4]).astype(int)
         assert depth[v, u] == round(labels["train"][1, row, MARKED, 2]) and (depth > 0).sum() == 25
         assert rgb[v, u].tolist() == [0, 200, 20]
     assert bunch.data.depth.shape == (N_TRAIN, 480, 640) and set(bunch.data.domain) == {"real"}
-    synthetic = load_nyu(root, "train", view=2, synthetic=True).data
+    synthetic = load_nyu(data_dir, "train", view=2, synthetic=True).data
     assert synthetic.rgb is None and set(synthetic.domain) == {"synthetic"}
     assert synthetic.depth[0].max() == bunch.data.depth[0].max() - 1
 
 
-def test_subjects_of_the_test_split(tmp_path, monkeypatch):
+def test_subjects_of_the_test_split(tmp_path):
     xyz = some_labels(2442, 3)
     (tmp_path / "test").mkdir()
     savemat(tmp_path / "test/joint_data.mat", {"joint_xyz": xyz, "joint_uvd": published_uvd(xyz)})
@@ -192,18 +192,18 @@ def test_real_poses_come_back(tmp_path, real_data):
 
 
 def test_cache_and_return_X_y(tmp_path, copy):
-    root, _ = copy
-    X, y = load_nyu(root, "test", cache=tmp_path, return_X_y=True)
-    again, y_again = load_nyu(root, "test", cache=tmp_path, return_X_y=True)
+    data_dir, _ = copy
+    X, y = load_nyu(data_dir, "test", cache=tmp_path, return_X_y=True)
+    again, y_again = load_nyu(data_dir, "test", cache=tmp_path, return_X_y=True)
     assert len(os.listdir(tmp_path)) == 1 and isinstance(again.depth, np.memmap)
     np.testing.assert_array_equal(y, y_again)
-    np.testing.assert_array_equal(X.depth[:], load_nyu(root, "test").data.depth[:])
+    np.testing.assert_array_equal(X.depth[:], load_nyu(data_dir, "test").data.depth[:])
     for options in ({"view": 2}, {"synthetic": True}, {"focal": 588.036865}, {"layout": "nyu14"}):
-        load_nyu(root, "test", cache=tmp_path, **options)
-    load_nyu(root, "test", cache=tmp_path, root_joint="PALM_3")
+        load_nyu(data_dir, "test", cache=tmp_path, **options)
+    load_nyu(data_dir, "test", cache=tmp_path, root_joint="PALM_3")
     assert len(os.listdir(tmp_path)) == 6
-    os.utime(root / "test" / "joint_data.mat", ns=(1, 1))
-    load_nyu(root, "test", cache=tmp_path)
+    os.utime(data_dir / "test" / "joint_data.mat", ns=(1, 1))
+    load_nyu(data_dir, "test", cache=tmp_path)
     assert len(os.listdir(tmp_path)) == 7
 
 

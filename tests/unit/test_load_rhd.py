@@ -58,9 +58,9 @@ def entry(hands, matrix, visible=None, uv=None):
     return {"xyz": xyz.astype(single), "uv_vis": uv_vis.astype(single), "K": matrix.astype(single)}
 
 
-def write_pictures(root, split, number, hands, areas):
+def write_pictures(data_dir, split, number, hands, areas):
     """Write colour, depth and mask; ``areas`` is the side of each hand's square in the mask, px."""
-    folder = root / FOLDERS[split]
+    folder = data_dir / FOLDERS[split]
     color, mask = np.full((320, 320, 3), 90, np.uint8), np.ones((320, 320), np.uint8)
     depth = np.zeros((320, 320, 3), np.uint8)
     for i, (side, mark) in enumerate((("left", LEFT_MARK), ("right", RIGHT_MARK))):
@@ -75,29 +75,29 @@ def write_pictures(root, split, number, hands, areas):
         Image.fromarray(picture).save(folder / kind / f"{number:05d}.png")
 
 
-def write_labels(root, split, entries):
-    folder = root / FOLDERS[split]
+def write_labels(data_dir, split, entries):
+    folder = data_dir / FOLDERS[split]
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"anno_{FOLDERS[split]}.pickle").write_bytes(pickle.dumps(entries, protocol=2))
 
 
-def write_copy(root, split="train", areas=((30, 20), (20, 30), (25, 25))):
+def write_copy(data_dir, split="train", areas=((30, 20), (20, 30), (25, 25))):
     entries = {}
     for number, area in enumerate(areas):
         hands = two_hands(number)
         visible = np.ones((2, 21))
         visible[:, number] = 0
         entries[number] = entry(hands, camera(), visible)
-        write_pictures(root, split, number, hands, area)
-    write_labels(root, split, entries)
+        write_pictures(data_dir, split, number, hands, area)
+    write_labels(data_dir, split, entries)
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """Root of a copy: larger hands left, right and, where they are equal, right."""
-    root = tmp_path_factory.mktemp("rhd")
-    write_copy(root)
-    return root
+    data_dir = tmp_path_factory.mktemp("rhd")
+    write_copy(data_dir)
+    return data_dir
 
 
 def test_the_larger_hand_in_canonical_order_and_millimetres(copy):
@@ -194,7 +194,7 @@ def test_real_poses_come_back(tmp_path, real_data):
 @pytest.fixture(scope="module")
 def with_hands_behind(tmp_path_factory, real_data):
     """Root of a test split of real poses; the second hand of the three is partly behind the camera."""
-    root = tmp_path_factory.mktemp("behind")
+    data_dir = tmp_path_factory.mktemp("behind")
     with np.load(real_data / "poses" / "rhd_poses.npz") as file:
         behind = np.flatnonzero((file["joints_mm"][..., 2] <= 0).any(axis=1))
         rows = [0, behind[0], 400, behind[1]]
@@ -203,9 +203,9 @@ def with_hands_behind(tmp_path_factory, real_data):
     for i in range(len(rows)):
         both = dict.fromkeys(("left", "right"), poses[i].astype(float))
         entries[i] = entry(both, matrices[i], uv=dict.fromkeys(both, uv[i]))
-        write_pictures(root, "test", i, two_hands(i), (9, 8))
-    write_labels(root, "test", entries)
-    return root, poses, uv
+        write_pictures(data_dir, "test", i, two_hands(i), (9, 8))
+    write_labels(data_dir, "test", entries)
+    return data_dir, poses, uv
 
 
 CROPS = [
@@ -220,8 +220,8 @@ CROPS = [
 @pytest.mark.parametrize("crop", CROPS)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of hands whose centre is not known
 def test_crops_where_hands_are_behind_the_camera(with_hands_behind, crop):
-    root, poses, uv = with_hands_behind
-    bunch = load_rhd(root, "test", crop=crop)
+    data_dir, poses, uv = with_hands_behind
+    bunch = load_rhd(data_dir, "test", crop=crop)
     bad = (poses[..., 2] <= 0).any(axis=1)
     assert bunch.bad.tolist() == bad.tolist() == [False, True, False, True]
     for values in (bunch.target, bunch.data.keypoints2d):
@@ -234,7 +234,7 @@ def test_crops_where_hands_are_behind_the_camera(with_hands_behind, crop):
     middle = apply_affine(np.linalg.inv(bunch.data.affine), np.tile((31.5, 31.5), (4, 1, 1)))
     if isinstance(crop, HandCropper):
         assert (np.abs(middle[bad]) < 500).all()  # and not thousands of pixels away
-    kept = load_rhd(root, "test", crop=crop, bad_rows="keep")
+    kept = load_rhd(data_dir, "test", crop=crop, bad_rows="keep")
     np.testing.assert_array_equal(kept.data.affine, bunch.data.affine)
     np.testing.assert_allclose(kept.data.keypoints2d, expected, rtol=1e-4, atol=0.01)
     np.testing.assert_allclose(kept.target, poses, atol=1e-2)
@@ -296,17 +296,17 @@ def test_joints_of_the_sample_photographs_come_back(tmp_path, real_data):
 
 
 def test_cache_and_return_X_y(tmp_path):
-    root, cache = tmp_path / "rhd", tmp_path / "cache"
-    write_copy(root)
-    X, y = load_rhd(root, cache=cache, return_X_y=True)
-    again, y_again = load_rhd(root, cache=cache, return_X_y=True)
+    data_dir, cache = tmp_path / "rhd", tmp_path / "cache"
+    write_copy(data_dir)
+    X, y = load_rhd(data_dir, cache=cache, return_X_y=True)
+    again, y_again = load_rhd(data_dir, cache=cache, return_X_y=True)
     assert len(os.listdir(cache)) == 1 and isinstance(again.depth, np.memmap)
     np.testing.assert_array_equal(y, y_again)
-    plain = load_rhd(root).data
+    plain = load_rhd(data_dir).data
     for name in ("rgb", "depth", "mask"):
         np.testing.assert_array_equal(getattr(X, name)[:], getattr(plain, name)[:])
-    os.utime(root / "training" / "anno_training.pickle", ns=(1, 1))
-    load_rhd(root, cache=cache)
+    os.utime(data_dir / "training" / "anno_training.pickle", ns=(1, 1))
+    load_rhd(data_dir, cache=cache)
     assert len(os.listdir(cache)) == 2
 
 

@@ -63,14 +63,14 @@ def depth_code(mm):
     return (mm % 256, mm // 256, 0)
 
 
-def write_sequence(root, name, hands, inner="images"):
-    (root / "labels").mkdir(exist_ok=True)
-    folder = root / inner / name
+def write_sequence(data_dir, name, hands, inner="images"):
+    (data_dir / "labels").mkdir(exist_ok=True)
+    folder = data_dir / inner / name
     folder.mkdir(parents=True)
     stb = np.array([to_stb(hand) for hand in hands])
-    savemat(root / "labels" / f"{name}_BB.mat", {"handPara": stb.transpose(2, 1, 0)})
+    savemat(data_dir / "labels" / f"{name}_BB.mat", {"handPara": stb.transpose(2, 1, 0)})
     in_depth = to_depth_frame(stb)
-    savemat(root / "labels" / f"{name}_SK.mat", {"handPara": in_depth.transpose(2, 1, 0)})
+    savemat(data_dir / "labels" / f"{name}_SK.mat", {"handPara": in_depth.transpose(2, 1, 0)})
     for i, hand in enumerate(hands):
         right = hand[TIP] - [120.054, 0, 0]
         spots = {"BB_left": pixel(hand[TIP], BB), "BB_right": pixel(right, BB)}
@@ -85,16 +85,16 @@ def write_sequence(root, name, hands, inner="images"):
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """Root of a copy with both test sequences; its hands in the frame of BB's left and SK's colour camera."""
-    root = tmp_path_factory.mktemp("stb")
+    data_dir = tmp_path_factory.mktemp("stb")
     hands = {"B1Counting": some_hands(N_TEST, 1), "B1Random": some_hands(N_TEST, 2)}
     for name, some in hands.items():
-        write_sequence(root, name, some)
-    return root, hands
+        write_sequence(data_dir, name, some)
+    return data_dir, hands
 
 
 def test_bb_has_both_views_in_millimetres_of_their_own_camera(copy):
-    root, hands = copy
-    bunch = load_stb(root, "test")
+    data_dir, hands = copy
+    bunch = load_stb(data_dir, "test")
     assert [str(name) for name in bunch.groups] == ["B1Counting"] * 4 + ["B1Random"] * 4
     assert bunch.ids.tolist()[1:3] == ["B1Counting/BB_left_1", "B1Counting/BB_right_0"]
     shift = np.array([120.054, 0, 0])
@@ -129,11 +129,11 @@ def test_joints_lie_on_their_marker(copy, options, color):
 
 
 def test_sk_labels_go_from_the_depth_frame_to_that_of_the_colour_camera(copy):
-    root, hands = copy
-    color = load_stb(root, "test", camera="sk", view="colour")
+    data_dir, hands = copy
+    color = load_stb(data_dir, "test", camera="sk", view="colour")
     np.testing.assert_allclose(color.target, np.concatenate(list(hands.values())), atol=1e-9)
     assert color.data.camera[0, 0, 0] == 607.92271 and color.data.depth is None
-    depth = load_stb(root, "test", camera="sk", view="depth", layout="native")
+    depth = load_stb(data_dir, "test", camera="sk", view="depth", layout="native")
     np.testing.assert_allclose(depth.target[0], to_depth_frame(to_stb(hands["B1Counting"][0])), atol=1e-9)
     assert depth.data.camera[0, 1, 1] == 474.77709 and depth.data.rgb is None
     tip = depth.target[0, depth.joint_names.index("index_tip")]
@@ -142,8 +142,8 @@ def test_sk_labels_go_from_the_depth_frame_to_that_of_the_colour_camera(copy):
 
 
 def test_registered_depth_lies_under_the_colour_picture(tmp_path, copy):
-    root, hands = copy
-    both = load_stb(root, "test", camera="sk")
+    data_dir, hands = copy
+    both = load_stb(data_dir, "test", camera="sk")
     u, v = np.rint(both.data.keypoints2d[0, TIP]).astype(int)
     tip = to_depth_frame(hands["B1Counting"][0][TIP])
     fx, fy, cx, cy = SK_DEPTH
@@ -168,16 +168,16 @@ def test_registered_depth_lies_under_the_colour_picture(tmp_path, copy):
 
 
 def test_wrist_rules_and_the_native_palm(copy):
-    root, hands = copy
+    data_dir, hands = copy
     hand = hands["B1Counting"][0]
     palm = (hand[0] + hand[13]) / 2
-    middle = load_stb(root, "test", view="left", palm_to_wrist="middle")
+    middle = load_stb(data_dir, "test", view="left", palm_to_wrist="middle")
     np.testing.assert_allclose(middle.target[0, 0], hand[9] + 2.2 * (palm - hand[9]), atol=1e-9)
-    native = load_stb(root, "test", view="left", layout="native")
+    native = load_stb(data_dir, "test", view="left", layout="native")
     assert native.joint_names[0] == "palm" and native.joint_names[1] == "little_mcp"
     np.testing.assert_allclose(native.target[0], to_stb(hand), atol=1e-9)
     np.testing.assert_allclose(native.data.root[0], palm, atol=1e-9)
-    canonical = load_stb(root, "test", view="left")
+    canonical = load_stb(data_dir, "test", view="left")
     for name in ("keypoints2d", "visible", "box", "scale"):  # all but the root, which is the target's
         np.testing.assert_array_equal(getattr(native.data, name), getattr(canonical.data, name))
     np.testing.assert_allclose(canonical.data.root[0], (hand[0] + hand[9]) / 2, atol=1e-9)
@@ -223,19 +223,19 @@ def test_real_poses_come_back(tmp_path, real_data):
 
 
 def test_cache_return_X_y_and_pickle(tmp_path, copy):
-    root, _ = copy
-    first = load_stb(root, "test", view="left", cache=tmp_path)
-    again = load_stb(root, "test", view="left", cache=tmp_path)
+    data_dir, _ = copy
+    first = load_stb(data_dir, "test", view="left", cache=tmp_path)
+    again = load_stb(data_dir, "test", view="left", cache=tmp_path)
     assert len(os.listdir(tmp_path)) == 1
     np.testing.assert_array_equal(first.target, again.target)
-    np.testing.assert_array_equal(again.data.rgb[:], load_stb(root, "test", view="left").data.rgb[:])
-    load_stb(root, "test", view="left", palm_to_wrist="middle", cache=tmp_path)
+    np.testing.assert_array_equal(again.data.rgb[:], load_stb(data_dir, "test", view="left").data.rgb[:])
+    load_stb(data_dir, "test", view="left", palm_to_wrist="middle", cache=tmp_path)
     assert len(os.listdir(tmp_path)) == 2
-    labels = root / "labels" / "B1Random_BB.mat"
+    labels = data_dir / "labels" / "B1Random_BB.mat"
     os.utime(labels, ns=(1, 1))
-    load_stb(root, "test", view="left", cache=tmp_path)
+    load_stb(data_dir, "test", view="left", cache=tmp_path)
     assert len(os.listdir(tmp_path)) == 3
-    X, y = load_stb(root, "test", camera="sk", return_X_y=True)
+    X, y = load_stb(data_dir, "test", camera="sk", return_X_y=True)
     copied = pickle.loads(pickle.dumps(X))
     np.testing.assert_array_equal(copied.depth[0], X.depth[0])
     assert y.shape == (4, 21, 3)

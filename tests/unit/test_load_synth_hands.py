@@ -74,12 +74,12 @@ def hands(written):
 
 
 @pytest.fixture
-def root(tmp_path, written):
+def data_dir(tmp_path, written):
     return Path(shutil.copytree(written[0], tmp_path / "SynthHands_Release"))
 
 
-def test_joints_of_the_depth_camera(root, hands):
-    bunch = load_synth_hands(root)
+def test_joints_of_the_depth_camera(data_dir, hands):
+    bunch = load_synth_hands(data_dir)
     np.testing.assert_allclose(bunch.target, hands)
     for row in range(5):
         np.testing.assert_allclose(bunch.data.keypoints2d[row], pixels_of(hands[row], DEPTH))
@@ -92,8 +92,8 @@ def test_joints_of_the_depth_camera(root, hands):
     assert bunch.joint_names[TIP] == "index_tip"
 
 
-def test_joints_of_the_colour_camera(root, hands):
-    bunch = load_synth_hands(root, camera="colour")
+def test_joints_of_the_colour_camera(data_dir, hands):
+    bunch = load_synth_hands(data_dir, camera="colour")
     np.testing.assert_allclose(bunch.target, hands + SHIFT)
     assert bunch.data.depth is None
     for row in range(5):
@@ -102,8 +102,8 @@ def test_joints_of_the_colour_camera(root, hands):
         assert np.asarray(bunch.data.rgb[row])[v, u].tolist() == [255, 0, 0]
 
 
-def test_depth_in_mm_and_zero_where_there_is_none(root):
-    depth = np.asarray(load_synth_hands(root).data.depth[[0, 1]])
+def test_depth_in_mm_and_zero_where_there_is_none(data_dir):
+    depth = np.asarray(load_synth_hands(data_dir).data.depth[[0, 1]])
     assert depth[0, 200, 300] == 431
     assert depth[1, 200, 300] == 438
     assert depth[0, 10, 10] == 0
@@ -121,8 +121,8 @@ def test_real_poses_come_back(tmp_path, real_data):
         assert np.asarray(bunch.data.rgb[row])[v, u].tolist() == [0, 0, 255]
 
 
-def test_rows_groups_and_visibility(root):
-    bunch = load_synth_hands(root)
+def test_rows_groups_and_visibility(data_dir):
+    bunch = load_synth_hands(data_dir)
     assert bunch.ids.tolist() == [f"{VIEWS[0]}/00000000", f"{VIEWS[0]}/00000007"] + [
         f"{view}/00000000" for view in VIEWS[1:]
     ]
@@ -143,14 +143,14 @@ def test_rows_groups_and_visibility(root):
         ({"subjects": ["female"], "objects": ["noobject"], "views": (1,)}, [0, 1]),
     ],
 )
-def test_selection(root, hands, wanted, rows):
-    np.testing.assert_allclose(load_synth_hands(root, **wanted).target, hands[rows])
+def test_selection(data_dir, hands, wanted, rows):
+    np.testing.assert_allclose(load_synth_hands(data_dir, **wanted).target, hands[rows])
 
 
-def test_bad_rows(root, hands):
+def test_bad_rows(data_dir, hands):
     hands[2, 5, 2] = -30
-    write_frame(root / VIEWS[1], 0, hands[2])
-    flagged, kept, dropped = (load_synth_hands(root, bad_rows=how) for how in ("flag", "keep", "drop"))
+    write_frame(data_dir / VIEWS[1], 0, hands[2])
+    flagged, kept, dropped = (load_synth_hands(data_dir, bad_rows=how) for how in ("flag", "keep", "drop"))
     assert flagged.bad.tolist() == kept.bad.tolist() == [False, False, True, False, False]
     assert np.isnan(flagged.target[2]).all()
     assert not flagged.visible[2].any()
@@ -158,12 +158,12 @@ def test_bad_rows(root, hands):
     np.testing.assert_allclose(dropped.target, hands[[0, 1, 3, 4]])
 
 
-def test_layouts(root, hands):
-    native = load_synth_hands(root, layout="native")
+def test_layouts(data_dir, hands):
+    native = load_synth_hands(data_dir, layout="native")
     np.testing.assert_allclose(native.target, hands)
-    rhd = load_synth_hands(root, layout="rhd")
+    rhd = load_synth_hands(data_dir, layout="rhd")
     np.testing.assert_allclose(rhd.target[:, 1], hands[:, 4])  # RHD runs tip to base
-    data, target = load_synth_hands(root, return_X_y=True)
+    data, target = load_synth_hands(data_dir, return_X_y=True)
     assert len(data) == len(target) == 5
 
 
@@ -179,10 +179,10 @@ def backgrounds(tmp_path):
     return folder
 
 
-def test_backgrounds_replace_the_screen_alone(root, backgrounds):
-    plain = np.asarray(load_synth_hands(root).data.rgb[:])
+def test_backgrounds_replace_the_screen_alone(data_dir, backgrounds):
+    plain = np.asarray(load_synth_hands(data_dir).data.rgb[:])
     screen = plain[..., 1] == 255
-    bunch = load_synth_hands(root, backgrounds=backgrounds)
+    bunch = load_synth_hands(data_dir, backgrounds=backgrounds)
     pictures = np.asarray(bunch.data.rgb[:])
     np.testing.assert_array_equal(pictures[~screen], plain[~screen])
     for picture, mask in zip(pictures, screen, strict=True):
@@ -192,9 +192,9 @@ def test_backgrounds_replace_the_screen_alone(root, backgrounds):
     np.testing.assert_array_equal(np.asarray(bunch.data.rgb[1]), pictures[1])
 
 
-def test_backgrounds_depend_on_the_row_and_the_seed_alone(root, backgrounds):
+def test_backgrounds_depend_on_the_row_and_the_seed_alone(data_dir, backgrounds):
     def corners(**options):
-        bunch = load_synth_hands(root, backgrounds=backgrounds, **options)
+        bunch = load_synth_hands(data_dir, backgrounds=backgrounds, **options)
         return dict(zip(bunch.ids, map(tuple, bunch.data.rgb[:][:, 0, 0]), strict=True))
 
     everything = corners()
@@ -204,79 +204,79 @@ def test_backgrounds_depend_on_the_row_and_the_seed_alone(root, backgrounds):
     assert len({tuple(corners(subjects=["male"], random_state=seed).values()) for seed in range(6)}) > 1
 
 
-def test_background_is_cut_and_not_stretched(root, tmp_path):
+def test_background_is_cut_and_not_stretched(data_dir, tmp_path):
     v, u = np.mgrid[:480, :1280]
     folder = tmp_path / "ramp"
     folder.mkdir()
     Image.fromarray(np.stack([u // 6, v // 2, 0 * u], axis=-1).astype(np.uint8)).save(folder / "ramp.png")
-    bunch = load_synth_hands(root, backgrounds=folder)
+    bunch = load_synth_hands(data_dir, backgrounds=folder)
     pictures = np.asarray(bunch.data.rgb[:]).astype(int)
     assert (pictures[:, 100, 639, 0] - pictures[:, 100, 0, 0]).tolist() == pytest.approx([639 / 6] * 5, abs=1)
     assert (pictures[:, 479, 5, 1] - pictures[:, 0, 5, 1] == 239).all()
     assert len(set(pictures[:, 100, 0, 0])) > 1
 
 
-def test_tolerance_takes_pixels_near_the_screens_colour(root, backgrounds):
-    path = root / VIEWS[0] / "00000000_color_on_depth.png"
+def test_tolerance_takes_pixels_near_the_screens_colour(data_dir, backgrounds):
+    path = data_dir / VIEWS[0] / "00000000_color_on_depth.png"
     with Image.open(path) as picture:
         changed = picture.convert("RGB")
     changed.putpixel((3, 3), (17, 252, 14))
     changed.save(path)
     for tolerance, kept in ((0, True), (2, True), (3, False)):
-        bunch = load_synth_hands(root, backgrounds=backgrounds, tolerance=tolerance)
+        bunch = load_synth_hands(data_dir, backgrounds=backgrounds, tolerance=tolerance)
         assert (np.asarray(bunch.data.rgb[0])[3, 3].tolist() == [17, 252, 14]) is kept
 
 
-def test_pickled_unread(root, backgrounds):
-    data = load_synth_hands(root, backgrounds=backgrounds).data
+def test_pickled_unread(data_dir, backgrounds):
+    data = load_synth_hands(data_dir, backgrounds=backgrounds).data
     clone = pickle.loads(pickle.dumps(data[[4, 1]]))
     np.testing.assert_array_equal(np.asarray(clone.rgb[0]), np.asarray(data.rgb[4]))
 
 
-def test_cache(root, backgrounds, tmp_path):
+def test_cache(data_dir, backgrounds, tmp_path):
     cache = tmp_path / "cache"
-    first = load_synth_hands(root, backgrounds=backgrounds, cache=cache, views=[5])
-    again = load_synth_hands(root, backgrounds=backgrounds, cache=cache, views=[5])
+    first = load_synth_hands(data_dir, backgrounds=backgrounds, cache=cache, views=[5])
+    again = load_synth_hands(data_dir, backgrounds=backgrounds, cache=cache, views=[5])
     np.testing.assert_array_equal(np.asarray(first.data.rgb), np.asarray(again.data.rgb))
     np.testing.assert_array_equal(first.target, again.target)
-    label = root / VIEWS[3] / "00000000_joint_pos.txt"
+    label = data_dir / VIEWS[3] / "00000000_joint_pos.txt"
     label.write_text(label.read_text().replace(",", " , "))
-    load_synth_hands(root, backgrounds=backgrounds, cache=cache, views=[5])
+    load_synth_hands(data_dir, backgrounds=backgrounds, cache=cache, views=[5])
     Image.new("RGB", (9, 9)).save(backgrounds / "d.png")
-    load_synth_hands(root, backgrounds=backgrounds, cache=cache, views=[5])
-    load_synth_hands(root, cache=cache, views=[5])
+    load_synth_hands(data_dir, backgrounds=backgrounds, cache=cache, views=[5])
+    load_synth_hands(data_dir, cache=cache, views=[5])
     assert len(list(cache.iterdir())) == 4
 
 
-def test_short_and_broken_lines(root):
-    label = root / VIEWS[1] / "00000000_joint_pos.txt"
+def test_short_and_broken_lines(data_dir):
+    label = data_dir / VIEWS[1] / "00000000_joint_pos.txt"
     numbers = label.read_text().strip().split(",")
     label.write_text(",".join(numbers[:62]))
     with pytest.raises(DataFileError, match=r"00000000_joint_pos\.txt:1: expected 63 numbers, got 62"):
-        load_synth_hands(root)
+        load_synth_hands(data_dir)
     label.write_text(",".join([*numbers[:62], "nine"]))
     with pytest.raises(DataFileError, match=r"cam02/01/00000000_joint_pos\.txt:1: .*nine"):
-        load_synth_hands(root)
+        load_synth_hands(data_dir)
 
 
-def test_missing_and_truncated_files(root, backgrounds):
-    picture = root / VIEWS[0] / "00000007_color_on_depth.png"
+def test_missing_and_truncated_files(data_dir, backgrounds):
+    picture = data_dir / VIEWS[0] / "00000007_color_on_depth.png"
     whole = picture.read_bytes()
     picture.write_bytes(whole[: len(whole) // 2])
-    for bunch in (load_synth_hands(root), load_synth_hands(root, backgrounds=backgrounds)):
+    for bunch in (load_synth_hands(data_dir), load_synth_hands(data_dir, backgrounds=backgrounds)):
         with pytest.raises(InputError, match=r"00000007_color_on_depth\.png"):
             bunch.data.rgb[1]
     picture.unlink()
     with pytest.raises(DataFileError, match=r"1 of them are missing.*00000007_color_on_depth\.png"):
-        load_synth_hands(root)
-    assert len(load_synth_hands(root, camera="colour").data) == 5
-    (root / VIEWS[0] / "00000007_joint_pos.txt").unlink()
+        load_synth_hands(data_dir)
+    assert len(load_synth_hands(data_dir, camera="colour").data) == 5
+    (data_dir / VIEWS[0] / "00000007_joint_pos.txt").unlink()
     with pytest.raises(DataFileError, match=r"00000007_joint_pos\.txt, which is not there; see skhand"):
-        load_synth_hands(root)
+        load_synth_hands(data_dir)
     for path in backgrounds.rglob("*.*"):
         path.write_text("broken")
     with pytest.raises(InputError, match=r"backgrounds: .*mine.* is not a readable picture"):
-        load_synth_hands(root, backgrounds=backgrounds, subjects=["male"]).data.rgb[0]
+        load_synth_hands(data_dir, backgrounds=backgrounds, subjects=["male"]).data.rgb[0]
 
 
 @pytest.mark.parametrize(
@@ -286,23 +286,23 @@ def test_missing_and_truncated_files(root, backgrounds):
         {"views": []}, {"tolerance": -1}, {"random_state": -1}, {"backgrounds": "nowhere"},
     ],
 )  # fmt: skip
-def test_wrong_options(root, wrong):
+def test_wrong_options(data_dir, wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
-        load_synth_hands(root, **wrong)
+        load_synth_hands(data_dir, **wrong)
 
 
-def test_folders_without_pictures(root, tmp_path):
+def test_folders_without_pictures(data_dir, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"backgrounds: expected JPEG or PNG"):
-        load_synth_hands(root, backgrounds=tmp_path / "empty")
+        load_synth_hands(data_dir, backgrounds=tmp_path / "empty")
     with pytest.raises(DataFileError, match=r"00000000_joint_pos\.txt, which is not there"):
         load_synth_hands(tmp_path)
 
 
-def test_verify(root, capsys):
-    (root / VIEWS[0] / "00000007_depth.png").unlink()
-    (root / VIEWS[3] / "00000000_joint_pos.txt").unlink()
-    report = verify(root)
+def test_verify(data_dir, capsys):
+    (data_dir / VIEWS[0] / "00000007_depth.png").unlink()
+    (data_dir / VIEWS[3] / "00000000_joint_pos.txt").unlink()
+    report = verify(data_dir)
     assert report.dataset == "synth_hands"
     assert {part.name: part.n_found for part in report.parts} == {
         "female_noobject": 2, "female_object": 1, "male_noobject": 0, "male_object": 0

@@ -84,7 +84,8 @@ def test_each_scorer_is_its_metric_with_the_root_aligned(hands, name, metric, si
     model = MeanPose(size=0.7, shift=300.0).fit(X, y)
     expected = sign * metric(rooted(y), rooted(model.predict(X)), **options)
     assert get_scorer(name)(model, X, y) == pytest.approx(expected)
-    assert getattr(scorers, name)(model, X, y) == pytest.approx(expected)
+    ready_made = getattr(scorers, name if name.startswith("neg_") else f"{name}_scorer")
+    assert ready_made(model, X, y) == pytest.approx(expected)
 
 
 def test_ready_made_scorers():
@@ -104,7 +105,7 @@ def test_ready_made_scorers():
             "make_scorer(mean_epe, greater_is_better=False, response_method='predict', align=root, root=palm)"
         )
     )
-    assert repr(scorers.pck_auc) == (
+    assert repr(scorers.pck_auc_scorer) == (
         "make_scorer(pck_auc, response_method='predict', align=root, root=palm, thresholds=hand3d)"
     )
 
@@ -150,15 +151,16 @@ def test_scorers_survive_pickling(hands, name):
 
 
 @pytest.mark.parametrize("name", ["pck", "pck_auc", "pcf", "pckh"])
-def test_metric_of_a_scorers_name_says_which_is_the_scorer(hands, name):
+def test_a_metric_says_which_is_its_scorer(hands, name):
     """As ``scoring=`` the metric gives NaN, as any function does that is no scorer; its docstring says so."""
     X, y = hands
     metric = getattr(metrics, name)
     with pytest.warns(UserWarning, match="Scoring failed"):
         assert np.isnan(cross_val_score(MeanPose(), X, y, cv=LabelledKFold(3), scoring=metric)).all()
-    assert f"skhand.metrics.scorers.{name} : For ``scoring=``. This function is a metric" in metric.__doc__
+    assert f"skhand.metrics.{name}_scorer : For ``scoring=``. This function is a metric" in metric.__doc__
     if name != "pckh":
-        scorer = getattr(scorers, name)
+        scorer = getattr(metrics, f"{name}_scorer")
+        assert scorer is getattr(scorers, f"{name}_scorer")
         scores = cross_val_score(MeanPose(), X, y, cv=LabelledKFold(3), scoring=scorer, error_score="raise")
         assert np.isfinite(scores).all()
 

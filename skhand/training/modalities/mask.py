@@ -54,7 +54,9 @@ class Mask(Picture):
 
     def move(self, column: Tensor, motion: Motion) -> dict[str, Tensor]:
         """Warp masks; where nothing reaches there is no hand."""
-        moved = warp_pictures(column.to(torch.float32).unsqueeze(1), motion.affine, column.shape[1:3], "nearest")
+        moved = warp_pictures(
+            column.to(torch.float32).unsqueeze(1), motion.affine, column.shape[1:3], "nearest"
+        )
         return {self.name: moved.squeeze(1) > 0.5}
 
 

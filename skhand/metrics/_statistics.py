@@ -1,16 +1,18 @@
-"""Thresholds: the grids of the papers, and the fraction of errors that are within."""
+"""Compute statistics of joint errors: arrays (n_samples, n_joints), NaN where a joint does not count."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from skhand._validation import check_number, check_option, describe
 from skhand.exceptions import InputError
-from skhand.metrics._errors import averaged
 
 __all__ = ["GRIDS"]
+
+AVERAGES = ("joints", "frames", "pooled")
 
 #: Thresholds of published protocols, mm ("hand3d_2d": px). "hand3d_20_50" is the slice that hand3d calls
 #: 20-50 mm: it starts at 21.05 mm. The papers behind "20_50" and "0_100" print no grid; 100 points are ours.
@@ -24,15 +26,34 @@ GRIDS: dict[str, np.ndarray] = {
 }
 
 
-def fractions_correct(errors: np.ndarray, limits: np.ndarray, average: str) -> Any:
-    """Average the correct ones at each limit; a scalar limit gives a float."""
+def average_errors(
+    errors: np.ndarray, average: str, statistic: Callable[..., np.ndarray] = np.nanmean
+) -> float:
+    """Compute the ``statistic`` of the errors in the order that ``average`` names."""
+    check_option(average, "average", AVERAGES)
+    if average == "pooled":
+        return float(statistic(errors))
+    rows = errors.T if average == "joints" else errors
+    rows = rows[~np.isnan(rows).all(axis=1)]
+    return float(np.mean(statistic(rows, axis=1)))
+
+
+def find_largest_errors(errors: np.ndarray) -> np.ndarray:
+    """Return the largest error of each frame in which a joint counts, (n_frames, 1)."""
+    return np.nanmax(errors[~np.isnan(errors).all(axis=1)], axis=1, keepdims=True)
+
+
+def compute_fractions(errors: np.ndarray, limits: np.ndarray, average: str) -> Any:
+    """Compute the fraction of errors within each limit; a scalar limit gives a float."""
     missed = np.isnan(errors)
-    fractions = [averaged(np.where(missed, np.nan, errors <= limit), average) for limit in limits.ravel()]
+    fractions = [
+        average_errors(np.where(missed, np.nan, errors <= limit), average) for limit in limits.ravel()
+    ]
     return np.array(fractions) if limits.ndim else fractions[0]
 
 
-def area_under(fractions: np.ndarray, grid: np.ndarray) -> float:
-    """Area under a curve by the trapezoid rule, divided by the grid's range."""
+def compute_area(fractions: np.ndarray, grid: np.ndarray) -> float:
+    """Compute the area under a curve by the trapezoid rule, divided by the grid's range."""
     return float(np.trapezoid(fractions, grid) / (grid[-1] - grid[0]))
 
 
