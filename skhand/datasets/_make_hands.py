@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state
 
 from skhand._validation import check_number, check_option
-from skhand.datasets._backgrounds import background_files
+from skhand.datasets._backgrounds import find_backgrounds
 from skhand.datasets._endless import EndlessHands, lazy_pictures, place_hands
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -286,4 +286,4 @@ def _check_backgrounds(backgrounds: Any) -> Any:
     """Return the names of the picture files in a folder, or what is no folder as it came."""
     if backgrounds is None or (isinstance(backgrounds, str) and backgrounds == "procedural"):
         return backgrounds
-    return tuple(str(path.resolve()) for path in background_files(backgrounds))
+    return tuple(str(path.resolve()) for path in find_backgrounds(backgrounds))

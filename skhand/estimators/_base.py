@@ -110,7 +110,27 @@ class PoseEstimator(
     _reader_type: ClassVar[type[DataReader]] = DataReader
     _memory_format = torch.channels_last
     _main_term = "the MSE"
-    _error_name = "valid_epe"
+    _error_name: str = "valid_epe"
+
+    # parameters and fitted attributes, as mypy is to know them
+    module_: Any
+    history_: dict[str, list[Any]]
+    device_: torch.device
+    codecs_: dict[str, Any]
+    pairs_: list[tuple[str, str]]
+    shapes_: dict[str, tuple[int, ...]]
+    y_shape_: tuple[int, ...]
+    given_: tuple[str, ...]
+    source_: str
+    target_: str
+    root_: str | int
+    poses_: bool
+    architecture_: dict[str, Any]
+    scale_mean_: float
+    batch_size: Any
+    _described: DataDescription
+    _live: Any
+    _n_averaged: int
 
     # ------------------------------------------------------------------ fit
 
@@ -196,8 +216,8 @@ class PoseEstimator(
         if goes_on:
             self._require_same_architecture()
         else:
-            vars(self).pop("feature_names_in_", None)
-            vars(self).update(data.described.attributes())
+            self.__dict__.pop("feature_names_in_", None)
+            self.__dict__.update(data.described.attributes())
             self._described, self._split_seed = data.described, run.seed[0]
             self._finished: list[str | None] = []
             self._optimizer_state: Any = None
@@ -374,7 +394,7 @@ class PoseEstimator(
         for name, codec in vars(self).get("codecs_", {}).items():
             if saved["codecs"].get(name) != fingerprint(codec):
                 raise InputError(f"checkpoint: the file is of other data: {name} has other statistics there.")
-        vars(self).update(saved["progress"])
+        self.__dict__.update(saved["progress"])
         self._live.load_state_dict(saved["loop"]["module"])
         if self._average is not None:
             self._average.resume(saved["loop"]["average"])
@@ -543,7 +563,7 @@ def _to_array(values: torch.Tensor) -> np.ndarray:
 
 @contextlib.contextmanager
 def unchanged_by_errors(estimator: Any) -> Iterator[None]:
-    """Leave an estimator exactly as it was when the block raises: what was fitted is replaced, not changed."""
+    """Leave an estimator as it was when the block raises: what was fitted is replaced, never changed."""
     before = dict(vars(estimator))
     try:
         yield

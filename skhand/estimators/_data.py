@@ -201,7 +201,8 @@ class DataReader:
         named = getattr(estimator, "pairs", None) is not None  # the pairs name the source themselves
         source = estimator.source if named else self._find_source(X)
         pairs = estimator._pairs(source)
-        return DataDescription(*pairs[0], pairs, check_given(estimator.given), estimator.root)
+        (source, target), given = pairs[0], check_given(estimator.given)
+        return DataDescription(source, target, pairs, given, estimator.root)
 
     def _find_source(self, X: Any) -> str:
         """Return the modality of X."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,12 +23,18 @@ _LATENT_ROWS = 512  # rows that the latent statistics are read off
 _STD_SAMPLES = 32
 
 
+if TYPE_CHECKING:
+    from skhand.estimators._base import PoseEstimator as _Base
+else:
+    _Base = object
+
+
 def choose_rows(rows: np.ndarray) -> np.ndarray:
     """Return some of the training rows, evenly spread, for statistics of the latent space."""
     return rows[np.linspace(0, len(rows) - 1, min(len(rows), _LATENT_ROWS)).astype(int)]
 
 
-class LatentSpaceMixin:
+class LatentSpaceMixin(_Base):
     """Predict, transform, sample and interpolate, for a `PoseEstimator` that can encode and decode.
 
     An estimator has ``module_`` with ``encoders`` and ``decoders`` by modality, or its own `_sources`,
@@ -384,7 +390,7 @@ class LatentSpaceMixin:
         return float(np.nanmean(np.linalg.norm(self._rooted(predicted) - self._rooted(wanted), axis=2)))
 
     @property
-    def _error_name(self) -> str:
+    def _error_name(self) -> str:  # type: ignore[override]
         return "valid_epe" if self.poses_ else "valid_rmse"
 
     @property

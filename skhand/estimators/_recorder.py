@@ -33,7 +33,8 @@ class EpochRecorder:
 
     def __init__(self, estimator: Any, X: Any, y: Any):
         self.estimator, self.X, self.y = estimator, X, y
-        self.stopped, self.context = False, None
+        self.stopped = False
+        self.context: Any = None
 
     @contextlib.contextmanager
     def watching(self, n_epochs: int) -> Iterator[None]:

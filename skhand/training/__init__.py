@@ -1,4 +1,4 @@
-"""The loop, batches, augmentation, modalities and checkpoints: nothing that knows a paper, all that knows skorch."""
+"""Loop, batches, augmentation, modalities and checkpoints: all that knows skorch, and nothing that knows a paper."""
 
 from skhand.training._augment import augment_batch, check_augment
 from skhand.training._averaging import Average

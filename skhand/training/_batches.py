@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -161,7 +161,7 @@ class Batches:
             batches[name] = {column: torch.cat([part[column] for part in read]) for column in read[0]}
         return batches
 
-    def iterate(self, start: int, stop: int) -> Iterator[dict[str, dict[str, Tensor]]]:
+    def iterate(self, start: int, stop: int) -> Generator[dict[str, dict[str, Tensor]], None, None]:
         """Yield the batches of the steps from ``start`` to before ``stop``, read ahead by the workers."""
         if self.n_workers == 0:
             for step in range(start, stop):

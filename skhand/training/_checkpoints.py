@@ -1,4 +1,4 @@
-"""Checkpoints: one file that is whole or the one before it, written by one run, and read without running code."""
+"""Checkpoints: a file that is always whole, is written by one run, and is read without running code."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Checkpoint:
         text = np.frombuffer(json.dumps(content).encode(), np.uint8)
         try:
             with open(temporary, "wb") as file:
-                np.savez(file, content=text, **named)
+                np.savez(file, content=text, **named)  # type: ignore[arg-type]
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, self.path)
@@ -166,7 +166,8 @@ def fingerprint(value: Any) -> Any:
         if len(shape) > 2 and not (isinstance(value, np.ndarray) and value.nbytes < _WHOLE):
             some = value[np.unique(np.linspace(0, shape[0] - 1, min(16, shape[0])).astype(int))]
         content = np.ascontiguousarray(some)
-        digest = hashlib.sha256(content.astype(str) if content.dtype.kind == "O" else content).hexdigest()
+        content = content.astype(str) if content.dtype.kind == "O" else content
+        digest = hashlib.sha256(content.tobytes()).hexdigest()
         return f"{shape} {value.dtype} {digest[:16]}"
     if hasattr(value, "__dict__"):
         return {"type": type(value).__name__, **fingerprint(vars(value))}

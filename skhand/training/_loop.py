@@ -1,4 +1,4 @@
-"""The training loop: the steps of one stage, with callbacks, validation, checkpoints and a stop at divergence."""
+"""The training loop: the steps of one stage, with callbacks, validation and checkpoints."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ class ReplayedStep:
     A step of some thousand small kernels keeps a GPU waiting for their launch, one by one, from Python; a
     replay is one launch. It does what was recorded: the same kernels on the same memory, with the batch
     copied to where the recorded one was, new random numbers, and the optimiser's present learning rate. So an
-    objective may say ``replayable = True`` whose step does the same for every batch: no branch on values, nothing
-    counted in Python, no tensor made of Python's or numpy's numbers on the way.
+    objective may say ``replayable = True`` whose step does the same for every batch: no branch on values,
+    nothing counted in Python, no tensor made of Python's or numpy's numbers on the way.
 
     A change of the batches' shapes, of which weights learn or of the optimiser's settings begins a new
     recording.

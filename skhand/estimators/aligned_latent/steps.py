@@ -124,11 +124,13 @@ class AutoencoderObjective(AlignedObjective):
         """Train once; see `Objective.step`."""
         cross, own = self.read_pairs(batches, context)
         with autocast(own.inputs["pose3d"].device, self.dtype):
-            posterior = module.encoders[self.source](cross.inputs[self.source], cross.side)
+            posterior: tuple[Tensor, Tensor] = module.encoders[self.source](
+                cross.inputs[self.source], cross.side
+            )
             z = draw_latent(*posterior, context.generator)
             output = module.decoders["pose3d"](module.decoded(self.source, z))
             poses = encoder_input(own.inputs["pose3d"], "pose3d")
-            pose_posterior = module.encoders["pose3d"](poses, own.side)
+            pose_posterior: tuple[Tensor, Tensor] = module.encoders["pose3d"](poses, own.side)
             z_true = draw_latent(*pose_posterior, context.generator)
             pose_output = module.pose_decoder(z_true)
         terms, ratios = self.vae_terms(output, cross.inputs["pose3d"], posterior, "", context.measure)

@@ -458,7 +458,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     def _settle(self, data: TrainingData, goes_on: bool) -> None:
         """Set what the depths are measured in."""
         if not goes_on:
-            self.bone_ = tuple(self.bone)
+            self.bone_: tuple[str, str] = (self.bone[0], self.bone[1])
 
     def _start(self, run: Run) -> None:
         """Learn mean bones, the scale column's meaning and a typical root depth from the training rows."""

@@ -260,8 +260,8 @@ class SimToRealRegressor(PairedPoseEstimator):
     domain are labelled, a step of "depth" and "posterior" reads one batch of all of its rows and another one
     of the labelled.
 
-    An epoch of ``partial_fit`` is one pass through the rows of the present stage, of at most ``epoch_steps`` steps. It
-    never goes back to a stage before the one that was begun last, and neither does ``warm_start``.
+    An epoch of ``partial_fit`` is one pass through the rows of the present stage, of at most ``epoch_steps``
+    steps. It never goes back to a stage before the one that was begun last, and neither does ``warm_start``.
 
     On a GPU a training step is recorded as a CUDA graph and replayed, in the stage "depth" five to nine
     times as fast as its kernels one by one; not so where a callback asks for the gradients of each step
@@ -503,7 +503,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         return PRESETS[self.preset][name] if value is None else value
 
     def _spread(self, name: str, **limits: Any) -> dict[str, Any]:
-        """Return a parameter by stage: one value for all, or a dict, whose missing stages have the preset's."""
+        """Return a parameter by stage: one value for all, or a dict, completed from the preset."""
         value = self._setting(name)
         if isinstance(value, Mapping):
             value = {**PRESETS[self.preset][name], **value}
@@ -574,7 +574,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         height, width = self.shapes_[self.source_][:2]
         n_outputs = int(np.prod(self.shapes_["pose3d"]))
         return SimToRealNet(
-            n_outputs, MODALITIES[self.source_].channels, (height, width), **self.architecture_
+            n_outputs, {"depth": 1, "rgb": 3}[self.source_], (height, width), **self.architecture_
         )
 
     def _n_latent(self) -> int:

@@ -135,7 +135,7 @@ class Modality:
     has_unknown: bool = True
 
     def matches(self, shape: tuple[int, ...], dtype: Any) -> bool:
-        """Whether an array of this shape, rows first, is taken for this modality where the user names none."""
+        """Tell whether an array of this shape, rows first, is taken for this modality where none is named."""
         return False
 
     def as_rows(self, X: Any) -> Any:
