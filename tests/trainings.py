@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from skorch.callbacks import Callback
 
@@ -32,6 +33,25 @@ class AtEpoch(Callback):
         self.count += 1
         if self.count == self.epoch:
             self.function(net)
+
+
+class SeenRows(Callback):
+    """Writes down which rows each stream trains on, told by their column of this name."""
+
+    def __init__(self, column: Any, name: str = "rgb"):
+        self.name, self.rows = name, {row.tobytes(): i for i, row in enumerate(np.asarray(column))}
+        self.seen: dict[str, set[int]] = {}
+
+    def on_batch_begin(self, net: Any, batch: Any = None, **kwargs: Any) -> None:
+        """Write down the rows of each stream's batch."""
+        for stream, columns in batch.items():
+            rows = {self.rows[row.tobytes()] for row in columns[self.name].numpy()}
+            self.seen.setdefault(stream, set()).update(rows)
+
+    def clear_and_return(self, *_: Any) -> dict[str, set[int]]:
+        """Return what was seen since the last call."""
+        seen, self.seen = self.seen, {}
+        return seen
 
 
 def interrupt(net: Any) -> None:

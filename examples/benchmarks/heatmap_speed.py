@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from recording import machine, save_results
 
-from skhand.nn import Pose25DNet
+from skhand.estimators.latent_heatmap.network import Pose25DNet
 from skhand.training import autocast, resolve_device, resolve_precision
 
 

@@ -95,7 +95,7 @@ class PlainMLP:
         self.std = float((target.reshape(len(y), -1) - self.mean).std())
         optimizer = torch.optim.Adam(self.net.parameters(), self.lr)
         n_steps = -(-len(y) // self.batch_size)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs * n_steps)
         mean = torch.tensor(self.mean, dtype=torch.float32)
         for _ in range(self.epochs):
             order = torch.randperm(len(y))
@@ -107,7 +107,7 @@ class PlainMLP:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-            schedule.step()
+                schedule.step()
         return self
 
     def predict(self, X: HandFrames) -> np.ndarray:

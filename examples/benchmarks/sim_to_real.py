@@ -35,8 +35,8 @@ from sklearn.model_selection import GroupShuffleSplit
 from skhand import HandFrames, concat_frames
 from skhand.datasets import HAND_PRESETS, make_hands
 from skhand.estimators import SimToRealRegressor
+from skhand.estimators.sim_to_real.steps import AUGMENT
 from skhand.metrics import mean_epe, pcf
-from skhand.training import ABDI
 
 TRANSLATED = 500  # held-out pictures that are translated to the synthetic domain
 FIRST = {"pose": ("pose",), "depth": ("pose", "depth")}
@@ -148,7 +148,7 @@ def begin(
         "batch_size": dict(zip(stages, args.batch_sizes, strict=True)),
         "lr": dict(zip(stages, args.lr, strict=True)),
         "lr_schedule": "cosine",
-        "augment": {**ABDI, "rotate": args.turn},
+        "augment": {**AUGMENT, "rotate": args.turn},
         "warm_start": True,
         "device": args.device,
         "random_state": seed,

@@ -23,8 +23,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional as tv
 
 from skhand.estimators import CrossModalVAERegressor
-from skhand.nn import CrossModalVAE, ImageEncoder, VectorDecoder, kl_standard_normal
-from skhand.training import PAPER, RGBCodec, augment_batch, autocast, resolve_device, resolve_precision
+from skhand.estimators.cross_modal_vae.network import CrossModalVAE
+from skhand.estimators.cross_modal_vae.steps import AUGMENT
+from skhand.nn import ImageEncoder, VectorDecoder, kl_standard_normal
+from skhand.training import augment_batch, autocast, check_augment, resolve_device, resolve_precision
+from skhand.training.modalities.rgb import RGBCodec
 
 
 def networks(args: argparse.Namespace, device: torch.device) -> CrossModalVAE:
@@ -56,11 +59,12 @@ def bare(args: argparse.Namespace, X: np.ndarray, y: np.ndarray, device: torch.d
         torch.from_numpy(X).to(device),
         torch.from_numpy(y - y[:, [0]]).float().to(device) / 50.0,
     )
+    settings = check_augment(AUGMENT)
     start = time.perf_counter()
     for _ in range(args.epochs):
         order = torch.randperm(len(X), device=device)
         for part in order.split(args.batch_size):
-            batch = augment_batch({"rgb": pictures[part], "pose3d": poses[part]}, PAPER)
+            batch = augment_batch({"rgb": pictures[part], "pose3d": poses[part]}, settings)
             with autocast(device, dtype):
                 output, mean, log_var = module(codec.encode(batch), "rgb", "pose3d")
             loss = mse_loss(output.float(), batch["pose3d"].flatten(1)) + 1e-4 * kl_standard_normal(

@@ -31,16 +31,19 @@ from skhand.training import (
     building,
     check_augment,
     check_callbacks,
+    count_operations,
     evaluating,
     fingerprint,
     one_thread,
     resolve_device,
     resolve_precision,
+    rows_apart,
     to_numpy,
     to_tensors,
 )
 
 _WEAK = 1e-3  # a term whose gradient is below this share of the main term's does nothing
+_CPU_ROWS, _GPU_ROWS = {True: 16, False: 32}, 64  # rows of one chunk: of pictures, of vectors
 _SMALL = 2e10  # floating-point operations of a training step that a second core does not speed up
 _NO_MATTER = ("callbacks", "checkpoint", "device", "n_jobs", "verbose", "warm_start")
 
@@ -98,8 +101,8 @@ class PoseEstimator(
         Set what is learned of the data after training.
     ``_error(columns, rows)``, ``_error_name``
         Validation error of the present weights, and its name in the history.
-    ``_count_operations(columns)``
-        Floating-point operations of a row's prediction, which decide how many cores train.
+    ``_predict_rows(columns, rows)``
+        Run the network that predicts; its operations decide how many cores train.
     ``_weights_of_terms()``
         For each term its column of gradient ratios, its parameter, that one's value, and its name.
     """
@@ -109,6 +112,7 @@ class PoseEstimator(
     _paper_augment: ClassVar[dict[str, Any]]
     _reader_type: ClassVar[type[DataReader]] = DataReader
     _memory_format = torch.channels_last
+    _save_every = 120.0  # s between two checkpoints within an epoch
     _main_term = "the MSE"
     _error_name: str = "valid_epe"
 
@@ -318,7 +322,8 @@ class PoseEstimator(
             callbacks=self.callbacks or [],
             best=best,
             after_epoch=recorder.begin(name),
-            save=save,
+            save=save if run.checkpoint is not None else None,
+            save_every=self._save_every,
             state=state,
         )
         self._optimizer = loop.optimizer
@@ -445,6 +450,10 @@ class PoseEstimator(
 
     def _set_aside(self, data: TrainingData) -> TrainingData:
         """Return the data with some labelled rows to validate on."""
+        if data.described.target_ != "pose3d":
+            raise InputError(
+                f"early_stopping: expected pairs whose first target is 'pose3d', got {self.pairs_[0]}."
+            )
         return data.set_aside(data.usable(self.pairs_[0]), self.validation_fraction, self._split_seed)
 
     def _require_same_architecture(self) -> None:
@@ -489,19 +498,35 @@ class PoseEstimator(
 
     # ------------------------------------------------------------------ inference
 
-    def _in_chunks(self, rows: np.ndarray, size: int, function: Callable[[np.ndarray], Any]) -> list[Any]:
-        """Call a function on chunks of rows, padded to one size, and cut the padding off its arrays.
+    def _in_chunks(
+        self, rows: np.ndarray, function: Callable[[np.ndarray], Any], is_image: bool
+    ) -> list[np.ndarray]:
+        """Call a function on chunks of rows, and join its arrays.
 
-        So a row's prediction does not depend on the rows that are predicted with it.
+        A row's answer does not depend on the rows that are computed with it: on a processor the rows of
+        pictures are computed apart (see `skhand.training.rows_apart`); elsewhere, and for vectors, chunks are
+        padded to one size.
         """
-        parts = []
         dtype = resolve_precision(self.predict_precision, self.device_)
-        with torch.inference_mode(), evaluating(self.module_), autocast(self.device_, dtype):
+        apart = is_image and self.device_.type == "cpu" and dtype == torch.float32
+        size, parts = self._chunk_size(is_image), []
+        alike = rows_apart() if apart else autocast(self.device_, dtype)
+        with torch.inference_mode(), evaluating(self.module_), alike:
             for start in range(0, len(rows), size):
                 part = rows[start : start + size]
-                result = function(np.pad(part, (0, size - len(part)), mode="edge"))
-                parts.append([_to_array(array[: len(part)]) for array in result])
+                padded = part if apart else np.pad(part, (0, size - len(part)), mode="edge")
+                parts.append([_to_array(array[: len(part)]) for array in function(padded)])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    def _chunk_size(self, is_image: bool) -> int:
+        """Return how many rows are predicted at once."""
+        return _CPU_ROWS[is_image] if self.device_.type == "cpu" else _GPU_ROWS
+
+    def _count_operations(self, columns: dict[str, Any]) -> float:
+        """Return the floating-point operations of a row's prediction, in a training's columns."""
+        n_rows = self._chunk_size(MODALITIES[self.source_].is_image)
+        rows = np.zeros(n_rows, dtype=int)
+        return count_operations(lambda: self._predict_rows(columns, rows)) / n_rows
 
     # ------------------------------------------------------------------ copies and pickles
 

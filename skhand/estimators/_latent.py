@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from sklearn.base import TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -16,17 +17,21 @@ from skhand.estimators._data import TrainingData
 from skhand.estimators._inputs import read_target, to_original_frame
 from skhand.estimators._score import variance_weighted_r2
 from skhand.exceptions import InputError
-from skhand.training import MODALITIES, count_operations, fetch, one_hot_side
+from skhand.training import MODALITIES, fetch, one_hot_side
 
-CPU_ROWS = {True: 4, False: 32}  # rows of one chunk on a CPU: of pictures, of vectors
 _LATENT_ROWS = 512  # rows that the latent statistics are read off
 _STD_SAMPLES = 32
+
+
+def is_picture(modality: str) -> bool:
+    """Tell whether a modality, or what a target is called else, is made of pictures."""
+    return modality not in MODALITIES or MODALITIES[modality].is_image
 
 
 if TYPE_CHECKING:
     from skhand.estimators._base import PoseEstimator as _Base
 else:
-    _Base = object
+    _Base = TransformerMixin  # scikit-learn wraps only a transform whose own class is one
 
 
 def choose_rows(rows: np.ndarray) -> np.ndarray:
@@ -313,14 +318,8 @@ class LatentSpaceMixin(_Base):
         """Columns that encoders read beside their own modality's."""
         return ["side"] if "side" in self.given_ else []
 
-    def _chunk_rows(self, modality: str) -> int:
-        is_image = MODALITIES[modality].is_image if modality in MODALITIES else True
-        return CPU_ROWS[is_image] if self.device_.type == "cpu" else int(self.batch_size)
-
-    def _count_operations(self, columns: dict[str, Any]) -> float:
-        """Return the floating-point operations of encoding one row."""
-        size = self._chunk_rows(self.source_)
-        return count_operations(lambda: self._encode(columns, np.zeros(1, int), self.source_)) / size
+    def _predict_rows(self, columns: dict[str, Any], rows: np.ndarray) -> Any:
+        return self._encode(columns, rows, self.source_, self._posterior)
 
     def _encode(
         self, columns: dict[str, Any], rows: np.ndarray, source: str, posterior: Any = None
@@ -337,7 +336,7 @@ class LatentSpaceMixin(_Base):
             batch = fetch(columns, names, part, self.device_)
             return posterior(codec.encode(batch), source, batch)
 
-        mean, log_var = self._in_chunks(rows, self._chunk_rows(source), encode)
+        mean, log_var = self._in_chunks(rows, encode, is_picture(source))
         return mean, log_var
 
     def _finish(self, data: TrainingData) -> None:
@@ -359,7 +358,7 @@ class LatentSpaceMixin(_Base):
             batch = fetch(columns, names, rows[part], self.device_)
             return (codec.decode(self._output(latent, target), batch),)
 
-        return self._in_chunks(np.arange(len(Z)), self._chunk_rows(target), decode)[0]
+        return self._in_chunks(np.arange(len(Z)), decode, is_picture(target))[0]
 
     def _decode_each(self, Z: np.ndarray, target: str | Sequence[str] | None) -> Any:
         if target is None or isinstance(target, str):
@@ -382,7 +381,7 @@ class LatentSpaceMixin(_Base):
 
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
         """Return the validation error: mean EPE in mm for poses, root mean squared error otherwise."""
-        mean, _ = self._encode(columns, rows, self.source_)
+        mean, _ = self._encode(columns, rows, self.source_, self._posterior)
         predicted = self._decode(mean, "pose3d", columns, rows)
         wanted = columns["pose3d"][rows]
         if not self.poses_:

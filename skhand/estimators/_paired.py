@@ -48,6 +48,14 @@ class PairedPoseEstimator(LatentSpaceMixin, PoseEstimator):
             "side" in check_given(self.given),
         )
 
+    def _fitted_and_wanted(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        fitted, wanted = super()._fitted_and_wanted()
+        known = self.source == "auto" and getattr(self, "pairs", None) is None
+        return (
+            {**fitted, "pairs": self.pairs_},
+            {**wanted, "pairs": self._pairs(self.source_ if known else self.source)},
+        )
+
     def _fitted_layers(self, pretrained: bool) -> Layers:
         """Return how the encoders and decoders are built that were fitted."""
         names = Layers.__dataclass_fields__
@@ -56,8 +64,7 @@ class PairedPoseEstimator(LatentSpaceMixin, PoseEstimator):
 
     def _start(self, run: Run) -> None:
         """Fit the codecs, and describe the networks."""
-        for pair in self.pairs_:
-            run.data.require(pair)
+        run.data.require(self.pairs_[0])
         if run.goes_on:
             return
         data = run.data

@@ -17,15 +17,15 @@ BACKBONES = (*RESNETS, "small")
 
 
 class StridedConv2d(nn.Conv2d):
-    """A 3 x 3 convolution with stride 2 and padding 1 that may meet a map of one pixel.
+    """A 3 x 3 convolution with stride 2 and padding 1 that may meet a map one pixel wide or high.
 
-    There the stride makes no difference, and 1 is taken: with 2, torch (2.14 on a processor, in bfloat16)
-    leaves uninitialised memory in the gradient of those weights that see the padding only.
+    Along that side the stride makes no difference, and 1 is taken: with 2, torch (2.14 on a processor, in
+    bfloat16) leaves uninitialised memory in the gradient of those weights that see the padding only.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (n, c, h, w) to maps of half the size, rounded up."""
-        stride = 1 if x.shape[-2:] == (1, 1) else self.stride
+        stride = [1 if size == 1 else step for size, step in zip(x.shape[-2:], self.stride, strict=True)]
         return functional.conv2d(x, self.weight, self.bias, stride, self.padding, self.dilation, self.groups)
 
 

@@ -47,7 +47,7 @@ def draw_backgrounds(
     visited, blur = draws.uniform() < _PERSON, draws.uniform()
     view, light = draws.uniform(12), draws.uniform(9)
     clouds = sample_pattern(draws, CLOUD, side, device, (40.0, 200.0))
-    canvas = torch.empty(n, 3, side, side, device=device)
+    canvas = torch.empty(n, 3, side, side, dtype=torch.float32, device=device)
     for number, (paint, _, _) in enumerate(SURROUNDINGS):
         rows = np.flatnonzero(kind == number)
         if len(rows):
@@ -92,7 +92,7 @@ def _view(u: np.ndarray, fine: int, device: torch.device) -> torch.Tensor:
     room = 1.0 - zoom
     place = 2.0 * axis(fine) - 1.0
     keystone = 0.25 * (u[:, 4:6] - 0.5)
-    grid = torch.empty(len(u), fine, fine, 2, device=device)
+    grid = torch.empty(len(u), fine, fine, 2, dtype=torch.float32, device=device)
     turned = (
         (flip * zoom * np.cos(roll), -zoom * np.sin(roll), room * (2 * u[:, 6] - 1), keystone[:, 0]),
         (flip * zoom * np.sin(roll), zoom * np.cos(roll), room * (2 * u[:, 7] - 1), keystone[:, 1]),
@@ -120,7 +120,7 @@ def enlarge(picture: torch.Tensor) -> torch.Tensor:
         size = picture.shape[dimension]
         shape = list(picture.shape)
         shape[dimension] = 2 * size
-        larger = torch.empty(shape, device=picture.device)
+        larger = torch.empty(shape, dtype=picture.dtype, device=picture.device)
         parts = larger.unflatten(dimension, (size, 2))
         first, second = parts.select(dimension + 1, 0), parts.select(dimension + 1, 1)
         most = picture * 0.75

@@ -157,7 +157,7 @@ def _compose(layer: torch.Tensor, mask: torch.Tensor, ground: torch.Tensor) -> t
     flat, colours = mask.reshape(-1), layer.reshape(-1)
     inside = flat[rim].to(torch.float32)
     channel = torch.arange(3, device=mask.device) * (size * size)
-    alpha, colour = torch.zeros_like(inside), torch.zeros(len(rim), 3, device=mask.device)
+    alpha, colour = torch.zeros_like(inside), inside.new_zeros(len(rim), 3)
     for dy, dx in _NEAR:
         spot = (y + dy).clamp_(0, size - 1).mul_(size).add_((x + dx).clamp_(0, size - 1))
         weight = flat[image * (size * size) + spot].to(torch.float32) * (

@@ -306,7 +306,8 @@ def _displace(
 ) -> torch.Tensor:
     """Return what a displaced pixel sees where that is another surface, and what it saw elsewhere."""
     n, height, width = field.shape
-    x, y = _rays(field, torch.tensor([1.0, 1.0, 0.0, 0.0], device=field.device)[None, :, None])
+    still = torch.tensor([1.0, 1.0, 0.0, 0.0], dtype=torch.float32, device=field.device)
+    x, y = _rays(field, still[None, :, None])
     column = (x + shifts[:, 0] * lateral * pitch[:, :1]).round().clamp(0, width - 1)
     row = (y + shifts[:, 1] * lateral * pitch[:, 1:]).round().clamp(0, height - 1)
     index = (row * width + column).long().reshape(n, -1)

@@ -41,7 +41,7 @@ def _shadow(scene: Scene, look: Look, image: torch.Tensor, point: Triple) -> tor
     n, size, device = len(scene.a), _SHADOW_SIZE, scene.a.device
     centre = look.origins[:, 15] + 1.1 * (look.origins[:, 6] - look.origins[:, 15])
     w = -look.key
-    upright = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], device=device)
+    upright = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]], dtype=torch.float32, device=device)
     u = torch.linalg.cross(upright[(w[:, 1].abs() >= 0.8).long()], w)
     u = u / (u[:, :1] ** 2 + u[:, 1:2] ** 2 + u[:, 2:] ** 2).sqrt()
     axes = torch.stack([u, torch.linalg.cross(w, u), w], dim=1)
@@ -53,9 +53,10 @@ def _shadow(scene: Scene, look: Look, image: torch.Tensor, point: Triple) -> tor
         return torch.stack([rows[0], rows[1], rows[2] + away], dim=-1)
 
     focal = size * away / 260.0
-    camera = torch.tensor([focal, focal, 0.5 * size, 0.5 * size], device=device).expand(n, 4)
+    middle = 0.5 * size
+    camera = torch.tensor([focal, focal, middle, middle], dtype=torch.float32, device=device).expand(n, 4)
     hits = trace(Scene(seen(scene.a), seen(scene.b), scene.radii, camera, size))
-    near = torch.full((n * size * size,), 1e9, device=device)
+    near = torch.full((n * size * size,), 1e9, dtype=torch.float32, device=device)
     near[hits.pixel] = hits.depth
     row = per_hit(image, torch.cat([centre, axes.flatten(1)], dim=1))
     moved = [point[i] - row[i] for i in range(3)]
@@ -93,7 +94,7 @@ def shade(
     point = (hits.ray[0] * depth, hits.ray[1] * depth, depth)
     albedo, gloss = surface_colour(look, hits, point, inward)
     lit = _shadow(scene, look, hits.image, point)
-    field = torch.zeros(n * size * size, device=depth.device)
+    field = torch.zeros(n * size * size, dtype=depth.dtype, device=depth.device)
     field[hits.pixel] = depth
     distance = look.origins[:, 15, 2]
     sky = _occlusion(field.reshape(n, size, size), distance / scene.camera[:, 0]).reshape(-1)

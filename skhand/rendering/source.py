@@ -140,6 +140,8 @@ class HandSource:
             "rgb" (n, size, size, 3) uint8, "depth" (n, size, size) float32 in mm with 0 for the
             background, "mask" (n, size, size) bool.
         """
+        if not names:
+            return {}
         size, types = self.settings.image_size, self.picture_types
         out = {name: np.empty((len(rows), *types[name][0]), types[name][1]) for name in names}
         pixels = _PIXELS if self.settings.device == "cpu" else _PIXELS_ON_GPU
@@ -208,7 +210,7 @@ class HandSource:
         n, size, device = len(rows), self.settings.image_size, rig.scene.a.device
         hits = trace(rig.scene)
         normal, depth, inward = smooth(rig.scene, hits, self._tensor(_palmar(rig.frames)))
-        flat = torch.zeros(n * size * size, device=device)
+        flat = torch.zeros(n * size * size, dtype=torch.float32, device=device)
         flat[hits.pixel] = depth
         depths = flat.reshape(n, size, size)
         mask = depths > 0
@@ -219,7 +221,7 @@ class HandSource:
             light = draw_light(draws, self.seed, rows, self.settings.light, people.habit)
             body = (people.skin, people.palm_shift, rig.frames, rig.origins, rig.lengths)
             look = Look(*(self._tensor(v) for v in (*light, *body)))
-            colours = torch.zeros(3, n * size * size, device=device)
+            colours = torch.zeros(3, n * size * size, dtype=torch.float32, device=device)
             colours[:, hits.pixel] = shade(rig.scene, hits, normal, inward, depth, look)
             layer = colours.reshape(3, n, size, size).transpose(0, 1).contiguous()
         cover = cover_with(rig.occluders, depths, rig.poses.camera[:, 0, 0], layer)
@@ -242,7 +244,7 @@ class HandSource:
         size, device = self.settings.image_size, self.settings.device
         files = self.settings.backgrounds
         if files is None:
-            return torch.zeros(len(rows), 3, size, size, device=device)
+            return torch.zeros(len(rows), 3, size, size, dtype=torch.float32, device=device)
         if files == "procedural":
             draws = Draws(self.seed, "background", rows, BACKGROUND_DRAWS)
             return draw_backgrounds(draws, 0.7 * skin, size, device)

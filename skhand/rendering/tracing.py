@@ -170,7 +170,7 @@ def _pairs(scene: Scene, tiles: int) -> tuple[torch.Tensor, torch.Tensor, torch.
     device = scene.a.device
     circles = _circles(scene)
     coarse, side = tiles // _COARSE, _TILE * _COARSE
-    middle = torch.arange(coarse, device=device) * side + 0.5 * (side - 1)
+    middle = torch.arange(coarse, dtype=torch.float32, device=device) * side + 0.5 * (side - 1)
     met = _meets([v[:, None] for v in circles], middle.repeat(coarse), middle.repeat_interleave(coarse), side)
     cone, block = met.nonzero().unbind(-1)
     lane = torch.arange(_COARSE, device=device)
@@ -201,7 +201,7 @@ def trace(scene: Scene) -> Hits:
     # the cone's number takes the place of the depth's last bits, and the smallest number wins
     last = (255 - cone % n_cones).to(torch.int32)[:, None]
     key = z.view(torch.int32).bitwise_and_(~255).bitwise_or_(last).view(torch.float32)
-    nearest = torch.full((n * tiles * tiles, _TILE * _TILE), FAR, device=device)
+    nearest = torch.full((n * tiles * tiles, _TILE * _TILE), FAR, dtype=torch.float32, device=device)
     tile = (image * tiles + row) * tiles + column
     nearest.scatter_reduce_(0, tile[:, None].expand_as(key), key, "amin")
     grid = nearest.reshape(n, tiles, tiles, _TILE, _TILE).permute(0, 1, 3, 2, 4)
@@ -275,7 +275,7 @@ def _surfaces(scene: Scene, palmar: torch.Tensor) -> torch.Tensor:
     slope = taper / (length * length - taper * taper).clamp_min(1e-3).sqrt()
     shape = torch.stack([scene.radii[..., 0], length, taper / length, slope], dim=-1)
     rows = torch.cat([scene.a, u / length[..., None], shape, palmar], dim=-1)
-    none = torch.zeros(n, 1, rows.shape[-1], device=rows.device)
+    none = torch.zeros(n, 1, rows.shape[-1], dtype=rows.dtype, device=rows.device)
     none[..., 2], none[..., 4], none[..., 7] = -1e5, 1.0, 1.0
     return torch.cat([rows, none], dim=1).reshape(-1, rows.shape[-1]).t().contiguous()
 

@@ -18,6 +18,7 @@ from skhand.training._objective import (
     take_step,
 )
 from skhand.training._replay import ReplayedStep
+from skhand.training._rows_apart import rows_apart
 from skhand.training._runtime import (
     autocast,
     building,
@@ -63,6 +64,7 @@ __all__ = [
     "one_thread",
     "resolve_device",
     "resolve_precision",
+    "rows_apart",
     "sum_terms",
     "take_step",
     "to_numpy",

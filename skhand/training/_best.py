@@ -52,8 +52,9 @@ class BestWeights:
             return
         for error in self.past:
             self._improves(error)
-        self.best = self.score()
-        self.weights = copy_weights(module)
+        error = self.score()
+        if not math.isnan(error):  # against which no error would be an improvement
+            self.best, self.weights = error, copy_weights(module)
 
     def judge(self, module: nn.Module) -> float:
         """Score an epoch, remember its weights if they are the best, and return the error."""

@@ -103,7 +103,8 @@ class Checkpoint:
             with np.load(self.path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             content = json.loads(arrays.pop("content").tobytes())
-            known, version = content["identity"], content["format"]
+            known, version = dict(content["identity"]), content["format"]
+            state = dict(restore(content["state"], arrays)) if version == _FORMAT else {}
         except FileNotFoundError:
             return {}
         except Exception as error:  # a damaged zip file raises whatever its bytes lead to
@@ -119,7 +120,7 @@ class Checkpoint:
                     f"checkpoint: {self.path} is of another run: {name} was {known.get(name)!r} there and is "
                     f"{self.identity.get(name)!r} here. Use another path, or take the file away."
                 )
-        return dict(restore(content["state"], arrays))
+        return state
 
     def save(self, state: Mapping[str, Any]) -> bool:
         """Replace the file; return whether that worked.
@@ -159,7 +160,10 @@ def fingerprint(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): fingerprint(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [fingerprint(each) for each in (sorted(value, key=str) if isinstance(value, set) else value)]
+        return [
+            fingerprint(each)
+            for each in (sorted(value, key=str) if isinstance(value, set | frozenset) else value)
+        ]
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         shape = tuple(value.shape)
         some = value
@@ -177,7 +181,12 @@ def fingerprint(value: Any) -> Any:
 def _lock(path: Path) -> io.BufferedRandom:
     """Open a file that no other process has locked; the system unlocks it when this one ends."""
     while True:
-        handle = open(path, "a+b")  # noqa: SIM115  it stays open as long as the lock
+        try:
+            handle = open(path, "a+b")  # noqa: SIM115  it stays open as long as the lock
+        except OSError as error:
+            raise InputError(
+                f"checkpoint: expected a folder that can be written to, got {path.parent} ({error})."
+            ) from error
         try:
             _lock_handle(handle)
         except OSError as error:

@@ -186,12 +186,12 @@ class Loop:
         ).initialize()
         self.optimizer = self.net.optimizer_
         if optimizer_state:
-            self.optimizer.load_state_dict(dict(optimizer_state))
+            self._load_optimizer(optimizer_state)
             for group in self.optimizer.param_groups:
                 group["lr"] = stage.lr
         self.interrupted = self.stopped = self.inside_step = False
         self.step_number, self.totals, self.seconds, self.first_loss = 0, {}, 0.0, math.nan  # type: ignore[var-annotated]
-        self.good: dict[str, Tensor] | None = None
+        self.good = copy_weights(self.answer)
         self.started = time.perf_counter()
         if best is not None and state is None:
             best.start(module if average is None else average.module)
@@ -259,21 +259,23 @@ class Loop:
 
     # ------------------------------------------------------------------ around a step
 
-    def _rate(self, length: int, done: int) -> float:
-        """Return the step's learning rate: as a function of its number it needs no state in a checkpoint."""
+    def _set_rate(self) -> None:
+        """Set the step's learning rate: as a function of its number it needs no state in a checkpoint."""
+        if self.stage.descent is None:
+            return
+        length, done = self.stage.descent
         unit = 1 if self.stage.n_steps else self.epoch_length
         share = min(unit * done + self.step_number, unit * length) / (unit * length)
-        return 0.5 * self.stage.lr * (1 + math.cos(math.pi * share))
+        for group in self.optimizer.param_groups:
+            group["lr"] = 0.5 * self.stage.lr * (1 + math.cos(math.pi * share))
 
     def _begin_step(self, generator: torch.Generator, read: Any) -> None:
-        """Seed the step's random numbers and set its rate."""
+        """Seed the step's random numbers and set its rate, which callbacks see."""
+        self._set_rate()
         self.net.history.new_batch()
         self.net.notify("on_batch_begin", batch=read, training=True)
         (word,) = np.random.SeedSequence([*self.seed, self.step_number]).generate_state(1, np.uint64)
         generator.manual_seed(int(word >> np.uint64(1)))
-        if self.stage.descent is not None:
-            for group in self.optimizer.param_groups:
-                group["lr"] = self._rate(*self.stage.descent)
         self.inside_step = True
 
     def _end_step(self, terms: Mapping[str, Tensor], read: Any) -> None:
@@ -317,6 +319,7 @@ class Loop:
 
     def _begin_epoch(self) -> None:
         self.started = time.perf_counter() - self.seconds
+        self._set_rate()
         self.net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
         self.inside_step = False
 
@@ -370,6 +373,14 @@ class Loop:
                 return
             self.module.load_state_dict(weights)
 
+    def _load_optimizer(self, state: Mapping[str, Any]) -> None:
+        """Take up the optimiser's state, in memory as the weights are: Adam's fused step goes by the memory."""
+        self.optimizer.load_state_dict(dict(state))
+        for weight, values in self.optimizer.state.items():
+            for name, value in values.items():
+                if value.shape == weight.shape:
+                    values[name] = torch.empty_like(weight, requires_grad=False).copy_(value)
+
     def _save_if_due(self) -> None:
         if self.save is not None and time.monotonic() - self.saved_at >= self.save_every:
             self._save()
@@ -402,7 +413,7 @@ class Loop:
         self.module.load_state_dict(state["module"])
         if self.average is not None:
             self.average.resume(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._load_optimizer(state["optimizer"])
         self.step_number, self.seconds = state["step"], state["seconds"]
         self.totals = {name: value.to(self.device) for name, value in state["totals"].items()}
         self.first_loss, self.good, self.stopped = state["first_loss"], state["good"], state["stopped"]

@@ -80,6 +80,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
 
 def one_thread() -> contextlib.AbstractContextManager[object]:
     """Let torch's operators use one processor core in this block, in this thread only."""
+    torch.get_num_threads()  # a thread that first uses torch in the block would be given all cores by it
     return threadpool_limits(limits=1, user_api="openmp")
 
 

@@ -95,7 +95,7 @@ def test_flattened_pictures_and_poses_give_the_same_bits(kind, shape):
     flat = pictures.reshape(12, -1)
     options = {"max_iter": 2, "augment": None}
     whole = small(SimToRealRegressor, **options).fit(pictures, hands.target)
-    flattened = small(SimToRealRegressor, image_shape=shape, **options).fit(
+    flattened = small(SimToRealRegressor, image_shape=shape, flat_poses=True, **options).fit(
         flat, hands.target.reshape(12, -1)
     )
     assert flattened.n_features_in_ == flat.shape[1]

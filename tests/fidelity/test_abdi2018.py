@@ -11,17 +11,13 @@ from trainings import RecordingSGD
 from skhand import concat_frames
 from skhand.datasets import make_hands
 from skhand.estimators import SimToRealRegressor
-from skhand.nn import SimToRealNet
-from skhand.training import (
-    ABDI,
-    DepthCodec,
-    DepthTask,
-    PoseCodec,
-    PoseTask,
-    PosteriorTask,
-    RGBCodec,
-    SignedCodec,
-)
+from skhand.estimators.sim_to_real.network import SimToRealNet
+from skhand.estimators.sim_to_real.steps import AUGMENT, DepthObjective, PoseObjective, PosteriorObjective
+from skhand.estimators.sim_to_real.terms import SignedCodec
+from skhand.training import StepContext
+from skhand.training.modalities.depth import DepthCodec
+from skhand.training.modalities.pose3d import PoseCodec
+from skhand.training.modalities.rgb import RGBCodec
 
 N, SIZE, J = 3, 16, 16
 S, R = DOMAINS = ("synthetic", "real")
@@ -38,13 +34,17 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def task_of(stage, preset="paper", labelled=DOMAINS, matched=True, weights=WEIGHTS):
+#: synthetic rows are all labelled and share a batch; labelled real rows are others than all real rows
+PICTURES, LABELLED = {S: np.arange(4), R: np.arange(4, 9)}, {S: np.arange(4), R: np.arange(4, 6)}
+
+
+def objective_of(stage, preset="paper", labelled=LABELLED, matched=True, weights=WEIGHTS):
     settings = {**SETTINGS, "weights": weights, "preset": preset}
     if stage == "pose":
-        return PoseTask(**settings)
+        return PoseObjective(rows=np.arange(4), **settings)
     if stage == "depth":
-        return DepthTask(pictures=DOMAINS, labelled=labelled, **settings)
-    return PosteriorTask(pictures=DOMAINS if matched else (), labelled=labelled, **settings)
+        return DepthObjective(pictures=PICTURES, labelled=labelled, **settings)
+    return PosteriorObjective(pictures=PICTURES if matched else {}, labelled=labelled, **settings)
 
 
 def batch(seed, n=N):
@@ -54,17 +54,13 @@ def batch(seed, n=N):
     return {"depth": depth, "pose3d": 60 * torch.randn(n, J, 3, **draws).double()}
 
 
-def streams(task, stage):
-    """Synthetic rows are all labelled and share a batch; labelled real rows are others than all real rows."""
-    if stage == "pose":
-        return [([0], batch(0))]
-    n_pictures = len(task.pictures)
-    pairs = {S: [], R: [], "labelled": []}
-    for i, domain in enumerate(task.pictures):
-        pairs[domain].append(i)
-    for i, domain in enumerate(task.labelled):
-        pairs[S if domain == S else "labelled"].append(n_pictures + i)
-    return [(pairs[name], batch(i)) for i, name in enumerate(pairs) if pairs[name]]
+SEEDS = {"pose": 0, S: 0, R: 1, "labelled_synthetic": 0, "labelled_real": 2}
+
+
+def train(objective, module, optimizer, measure=False):
+    """Take one step on the same batches every time."""
+    batches = {stream: batch(SEEDS[stream]) for stream in objective.streams}
+    return objective.step(module, batches, StepContext(optimizer, measure=measure))
 
 
 def networks():
@@ -186,9 +182,8 @@ def test_each_steps_gradient_is_that_of_its_own_loss_alone(stage, preset):
     matched, stage = stage != "posterior alone", stage.split()[0]
     module, reference = networks(), networks()
     optimizer = RecordingSGD(module.parameters(), lr=0.0)
-    task = task_of(stage, preset, matched=matched)
     torch.manual_seed(2)
-    terms = task.step(module, optimizer, streams(task, stage), measure=True)
+    terms = train(objective_of(stage, preset, matched=matched), module, optimizer, measure=True)
     torch.manual_seed(2)
     options = {"matched": False} if not matched else {}
     steps = LOSSES[stage](reference, preset, **options)
@@ -224,11 +219,9 @@ def test_a_stage_moves_its_own_networks_and_no_bit_of_the_others(stage):
     settings = {"lr": 1e-3, "betas": (0.5, 0.999), "weight_decay": 1e-4}
     optimizer = torch.optim.Adam(module.parameters(), **settings)
     for other in MOVED:  # so that the optimiser has moments of all networks
-        task = task_of(other)
-        task.step(module, optimizer, streams(task, other), measure=False)
+        train(objective_of(other), module, optimizer)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    task = task_of(stage)
-    task.step(module, optimizer, streams(task, stage), measure=True)
+    train(objective_of(stage), module, optimizer, measure=True)
     for name, value in module.state_dict().items():
         assert torch.equal(value, before[name]) != name.startswith(MOVED[stage]), name
 
@@ -257,9 +250,8 @@ def test_one_adam_is_as_good_as_one_for_each_loss():
     turns = Turns()
     for module, optimizer in ((together, one), (apart, turns)):
         torch.manual_seed(1)
-        task = task_of("depth")
         for _ in range(2):
-            task.step(module, optimizer, streams(task, "depth"), measure=False)
+            train(objective_of("depth"), module, optimizer)
     for (name, value), other in zip(together.state_dict().items(), apart.state_dict().values(), strict=True):
         assert torch.equal(value, other), name
 
@@ -278,8 +270,8 @@ ALONE = [(stage, term) for stage, terms in TERMS.items() for term in terms]
 def test_a_step_on_each_term_alone_lowers_that_term(stage, term):
     module = networks()
     weights = {name: float(name == JUDGED.get(term)) for name in WEIGHTS}
-    task = task_of(stage, weights=weights)
-    task.weighted = lambda terms: {name: (name == term) * value for name, value in terms.items()}
+    objective = objective_of(stage, weights=weights)
+    objective.weighted = lambda terms: {name: (name == term) * value for name, value in terms.items()}
     judges = {weight for part in module.discriminator_parts() for weight in part.parameters()}
     moving = [
         weight for weight in module.parameters() if stage != "depth" or (weight in judges) == (term in JUDGED)
@@ -288,7 +280,7 @@ def test_a_step_on_each_term_alone_lowers_that_term(stage, term):
 
     def step():
         torch.manual_seed(3)  # the same noise before and after
-        return task.step(module, optimizer, streams(task, stage), measure=False)[term].item()
+        return train(objective, module, optimizer)[term].item()
 
     assert step() > step() > 0
 
@@ -298,7 +290,7 @@ def test_unknown_coordinates_are_the_mean_pose_to_the_encoder_and_nothing_to_the
     data["pose3d"][0, 3, 1] = torch.nan
     optimizer = RecordingSGD(module.parameters(), lr=0.0)
     torch.manual_seed(2)
-    terms = task_of("pose").step(module, optimizer, [([0], data)], measure=False)
+    terms = objective_of("pose").step(module, {"pose": data}, StepContext(optimizer))
     assert all(torch.isfinite(g).all() for g in optimizer.seen[0] if g is not None)
     torch.manual_seed(2)
     known = ~torch.isnan(poses(data))
@@ -328,10 +320,10 @@ def test_pictures_are_in_minus_one_to_one_and_come_back():
 @pytest.mark.parametrize(("preset", "n_matched"), [("paper", 6), ("code", 4)])
 def test_the_posterior_matches_features_of_as_many_rows_as_the_preset_says(preset, n_matched):
     module, data = networks(), {S: batch(0, n=6), R: batch(1, n=6)}
-    task = task_of("posterior", preset)
-    pairs = [([0, 2], data[S]), ([1, 3], data[R])]
+    objective = objective_of("posterior", preset, labelled=PICTURES)
+    assert set(objective.streams) == set(DOMAINS)  # all rows are labelled
     torch.manual_seed(2)
-    found = task.step(module, torch.optim.SGD(module.parameters(), lr=0.0), pairs, measure=False)
+    found = objective.step(module, data, StepContext(torch.optim.SGD(module.parameters(), lr=0.0)))
     torch.manual_seed(2)
     with torch.no_grad():
         for domain in DOMAINS:
@@ -373,14 +365,14 @@ def test_presets_are_the_tabulated_ones(preset):
         assert estimator.get_params()[name] is None
         assert estimator._setting(name) == value, name
     for name in ("max_iter", "lr", "batch_size"):
-        assert estimator._by_stage(name) == {**SHARED, **PRESETS[preset]}[name]
+        assert estimator._spread(name) == {**SHARED, **PRESETS[preset]}[name]
     assert SimToRealRegressor().preset == "paper"
     assert SimToRealRegressor().latent_dim == 20 and SimToRealRegressor().width == 64
     changed = SimToRealRegressor(preset=preset, lr={"depth": 0.5}, map_weight=3.0)
-    assert changed._by_stage("lr") == {**PRESETS[preset]["lr"], "depth": 0.5}
+    assert changed._spread("lr") == {**PRESETS[preset]["lr"], "depth": 0.5}
     assert changed._setting("map_weight") == 3.0
-    assert SimToRealRegressor._paper_augment == ABDI
-    assert ABDI["rotate"] == 180 and ABDI["shift"] == pytest.approx(10 / 300) and ABDI["depth"] == 10
+    assert SimToRealRegressor._paper_augment == AUGMENT
+    assert AUGMENT["rotate"] == 180 and AUGMENT["shift"] == pytest.approx(10 / 300) and AUGMENT["depth"] == 10
 
 
 ALL = ("pose", "depth", "posterior")

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.nn import functional
 
+from skhand.estimators.sim_to_real.network import DOMAINS, SimToRealNet
 from skhand.exceptions import InputError
-from skhand.nn import DOMAINS, SimToRealNet
 
 
 def on_meta(n_outputs=108, channels=1, image_size=(128, 128), **options):

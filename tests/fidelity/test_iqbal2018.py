@@ -11,6 +11,16 @@ from scipy.optimize import minimize_scalar
 from scipy.spatial.transform import Rotation
 
 from skhand.estimators import LatentHeatmapRegressor
+from skhand.estimators.latent_heatmap.encoder_decoder import HeatmapNet
+from skhand.estimators.latent_heatmap.network import (
+    Pose25DNet,
+    direct_pose,
+    gaussian_maps,
+    latent_pose,
+    map_spread,
+    soft_argmax,
+)
+from skhand.estimators.latent_heatmap.steps import HeatmapObjective
 from skhand.exceptions import InputError
 from skhand.geometry import (
     bone_lengths,
@@ -19,17 +29,9 @@ from skhand.geometry import (
     mean_bone_lengths,
     recover_scale,
 )
-from skhand.nn import (
-    HeatmapNet,
-    Pose25DNet,
-    direct_pose,
-    gaussian_maps,
-    latent_pose,
-    map_spread,
-    soft_argmax,
-)
 from skhand.skeleton import BONES, root_position
-from skhand.training import HeatmapTask
+from skhand.training import StepContext
+from skhand.training.modalities.rgb import RGBCodec
 
 K = 21
 
@@ -37,6 +39,12 @@ K = 21
 def latent_maps(seed, n=2, height=12, width=9):
     rng = np.random.default_rng(seed)
     return torch.from_numpy(rng.normal(0, 2, (n, 2 * K, height, width))).float()
+
+
+def train(module, optimizer, batch, alpha=1.0, dtype=torch.float32, measure=False):
+    """Take one step on a batch, without augmentation."""
+    objective = HeatmapObjective(alpha, 1.0, codecs={"rgb": RGBCodec()}, dtype=dtype)
+    return objective.step(module, {"hands": batch}, StepContext(optimizer, measure=measure))
 
 
 # ---------------------------------------------------------------- heads (Sec. 4)
@@ -144,8 +152,7 @@ def test_gradients_are_finite_in_bfloat16(heatmap, loud):
         "relative_depth": torch.randn(4, K),
     }
     optimizer = torch.optim.SGD(module.parameters(), 0.0)
-    task = HeatmapTask(1.0, 1.0, None, False, torch.bfloat16)
-    terms = task.step(module, optimizer, [([0], batch)], measure=True)
+    terms = train(module, optimizer, batch, dtype=torch.bfloat16, measure=True)
     assert all(torch.isfinite(value) for value in terms.values())
     gradients = [weight.grad for weight in module.parameters()]
     assert all(gradient is not None and torch.isfinite(gradient).all() for gradient in gradients)
@@ -158,8 +165,7 @@ def one_step(batch, alpha=1.0, n_stages=1):
     torch.manual_seed(0)
     module = Pose25DNet("latent", K, (16, 16), width=8, n_stages=n_stages)
     optimizer = torch.optim.SGD(module.parameters(), 0.0)
-    terms = HeatmapTask(alpha, 1.0, None, False, torch.float32).step(module, optimizer, [([0], batch)], False)
-    return module, terms
+    return module, train(module, optimizer, batch, alpha)
 
 
 def test_the_loss_stands_at_every_stage_and_alpha_weighs_the_depth():

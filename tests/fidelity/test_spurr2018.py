@@ -9,8 +9,9 @@ from trainings import RecordingSGD
 
 from skhand import HandFrames
 from skhand.estimators import CrossModalVAERegressor
+from skhand.estimators.cross_modal_vae.network import CrossModalVAE
+from skhand.estimators.cross_modal_vae.steps import PairObjective
 from skhand.nn import (
-    CrossModalVAE,
     ImageDecoder,
     ImageEncoder,
     VectorDecoder,
@@ -18,7 +19,9 @@ from skhand.nn import (
     kl_standard_normal,
     masked_mse,
 )
-from skhand.training import PairTask, RGBCodec, VectorCodec
+from skhand.training import StepContext
+from skhand.training.modalities._vector import VectorCodec
+from skhand.training.modalities.rgb import RGBCodec
 
 PAIRS = [("rgb", "pose3d"), ("rgb", "rgb"), ("pose3d", "pose3d")]
 BETA = 0.5
@@ -71,9 +74,13 @@ def networks():
     return module.train()
 
 
-def task(pairs=PAIRS, weights=(1.0, 1.0, 1.0), beta=BETA):
+def step(module, optimizer, pairs=PAIRS, rows=None, weights=(1.0, 1.0, 1.0), beta=BETA, measure=False):
+    """Train once on the same batch for every stream; pairs with the same ``rows`` share one."""
     codecs = {"rgb": RGBCodec(), "pose3d": VectorCodec("pose3d", np.zeros(63), np.ones(63), (21, 3))}
-    return PairTask(pairs, weights[: len(pairs)], beta, codecs, None, False, torch.float32)
+    rows = [np.arange(8)] * len(pairs) if rows is None else rows
+    objective = PairObjective(pairs, rows, weights[: len(pairs)], beta, codecs=codecs)
+    batches = {stream: batch() for stream in objective.streams}
+    return objective.step(module, batches, StepContext(optimizer, measure=measure))
 
 
 def batch(n=8):
@@ -102,9 +109,9 @@ def test_a_pair_changes_its_own_encoder_and_decoder_only(index):
     module, pair = networks(), PAIRS[index]
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     for other in range(3):  # the optimiser's moments of all networks are there, and must not move them
-        task().step(module, optimizer, [([other], batch())], measure=False)
+        step(module, optimizer, PAIRS[other : other + 1])
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    task().step(module, optimizer, [([index], batch())], measure=True)
+    step(module, optimizer, [pair], measure=True)
     for name, value in module.state_dict().items():
         if not of_pair(name, pair):
             assert torch.equal(value, before[name]), name
@@ -116,7 +123,7 @@ def test_gradients_are_those_of_each_pairs_own_loss_in_the_pairs_order():
     module, reference = networks(), networks()
     optimizer = RecordingSGD(module.parameters(), lr=0.1)
     torch.manual_seed(2)
-    task().step(module, optimizer, [([0, 2], batch()), ([1], batch())], measure=False)
+    step(module, optimizer, rows=[np.arange(8), np.arange(4), np.arange(8)])
     torch.manual_seed(2)
     assert len(optimizer.seen) == 3
     for pair, gradients in zip(PAIRS, optimizer.seen, strict=True):
@@ -135,12 +142,12 @@ def test_a_step_on_each_term_lowers_that_term(term):
     weight, beta = (1.0, 0.0) if term == "mse" else (0.0, 1.0)
     optimizer = torch.optim.SGD(module.parameters(), lr=1e-4)
 
-    def step():
+    def value():
         torch.manual_seed(3)  # the same noise before and after
-        terms = task(pair, (weight,), beta).step(module, optimizer, [([0], batch())], measure=False)
+        terms = step(module, optimizer, pair, weights=(weight,), beta=beta)
         return terms[f"{term}_rgb_to_pose3d"].item()
 
-    assert step() > step()
+    assert value() > value()
 
 
 def test_pictures_are_normalised_to_minus_half_to_half():

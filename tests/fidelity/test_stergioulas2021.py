@@ -10,18 +10,13 @@ from torch.nn.functional import binary_cross_entropy, relu
 from trainings import RecordingSGD
 
 from skhand.estimators import AlignedLatentRegressor
-from skhand.nn import (
-    AlignedVAE,
-    ImageEncoder,
-    InjectionDecoder,
-    LatentDiscriminator,
-    LatentMapper,
-    VectorEncoder,
-    geo_loss,
-    kcs_loss,
-    kl_standard_normal,
-)
-from skhand.training import AlignTask, AutoencoderTask, PoseCodec, RefineTask, RGBCodec
+from skhand.estimators.aligned_latent.kinematic import geo_loss, kcs_loss
+from skhand.estimators.aligned_latent.network import AlignedVAE, LatentDiscriminator, LatentMapper
+from skhand.estimators.aligned_latent.steps import AlignObjective, AutoencoderObjective, RefineObjective
+from skhand.nn import ImageEncoder, InjectionDecoder, VectorEncoder, kl_standard_normal
+from skhand.training import StepContext, check_augment
+from skhand.training.modalities.pose3d import PoseCodec
+from skhand.training.modalities.rgb import RGBCodec
 
 BETA, ADVERSARIAL, W = 0.3, 0.7, 0.2
 DRAWS = {"generator": torch.Generator().manual_seed(0), "dtype": torch.float64}
@@ -96,11 +91,12 @@ def networks(disentangled=True):
 
 CODECS = {"rgb": RGBCodec(), "pose3d": PoseCodec(np.zeros(63), np.full(63, 40.0), (21, 3), None, False)}
 SETTINGS = {"codecs": CODECS, "augment": None, "use_side": False, "dtype": torch.float32}
-TASKS = {
-    "disentangle": lambda: AutoencoderTask("rgb", BETA, ADVERSARIAL, **SETTINGS),
-    "align": lambda: AlignTask("rgb", BETA, W, False, **SETTINGS),
-    "finetune": lambda: AlignTask("rgb", BETA, W, True, **SETTINGS),
-    "refine": lambda: RefineTask("rgb", 1e-2, 1e-6, metres=0.04, aligned=True, **SETTINGS),
+ROW = np.arange(8)
+OBJECTIVES = {
+    "disentangle": lambda: AutoencoderObjective("rgb", ROW, ROW, BETA, ADVERSARIAL, **SETTINGS),
+    "align": lambda: AlignObjective("rgb", ROW, ROW, BETA, W, False, **SETTINGS),
+    "finetune": lambda: AlignObjective("rgb", ROW, ROW, BETA, W, True, **SETTINGS),
+    "refine": lambda: RefineObjective("rgb", ROW, 1e-2, 1e-6, metres=0.04, aligned=True, **SETTINGS),
 }
 
 
@@ -109,6 +105,11 @@ def batch(n=8):
     rgb = torch.rand(n, 16, 16, 3, generator=generator)
     poses = 40 * torch.randn(n, 21, 3, generator=generator, dtype=torch.float64)
     return {"rgb": rgb, "pose3d": poses}
+
+
+def train(objective, module, optimizer, measure=False, number=0):
+    """Take one step on the batch that both pairs share."""
+    return objective.step(module, {"source": batch()}, StepContext(optimizer, measure=measure, number=number))
 
 
 def inputs():
@@ -177,12 +178,12 @@ def prepared(stage):
     return module.train()
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", OBJECTIVES)
 def test_each_steps_gradient_is_that_of_its_own_loss_alone(stage):
     module, reference = prepared(stage), prepared(stage)
     optimizer = RecordingSGD(module.parameters(), lr=0.0)
     torch.manual_seed(2)
-    TASKS[stage]().step(module, optimizer, [([0, 1], batch())], measure=False)
+    train(OBJECTIVES[stage](), module, optimizer)
     torch.manual_seed(2)
     steps = losses_of_stage(reference, stage)
     assert len(optimizer.seen) == len(steps)
@@ -205,8 +206,8 @@ def test_the_pose_encoder_gets_no_adversarial_gradient():
         module = networks()
         optimizer = RecordingSGD(module.parameters(), lr=0.0)
         torch.manual_seed(2)
-        task = AutoencoderTask("rgb", BETA, weight, **SETTINGS)
-        task.step(module, optimizer, [([0, 1], batch())], measure=True)
+        objective = AutoencoderObjective("rgb", ROW, ROW, BETA, weight, **SETTINGS)
+        train(objective, module, optimizer, measure=True)
         names = [name for name, _ in module.named_parameters()]
         gradients[weight] = dict(zip(names, optimizer.seen[0], strict=True))
     for name in gradients[0.0]:
@@ -216,7 +217,7 @@ def test_the_pose_encoder_gets_no_adversarial_gradient():
     assert (gradients[0.0][name] - gradients[100.0][name]).abs().max() > 0.1
 
 
-class Watched(AlignTask):
+class Watched(AlignObjective):
     """Notes the largest gradient of each loss at the networks of each modality."""
 
     def vae_terms(self, output, wanted, posterior, suffix, measure):
@@ -234,12 +235,12 @@ class Watched(AlignTask):
 def test_neither_mse_reaches_the_other_modalitys_networks(finetune):
     """Not even through the shared decoder's batch statistics."""
     module = prepared("finetune" if finetune else "align")
-    task = Watched("rgb", BETA, W, finetune, **SETTINGS)
-    task.seen, task.parts = {}, [module.mappers, *([module.encoders] if finetune else [])]
-    task.step(module, torch.optim.SGD(module.parameters(), lr=0.0), [([0, 1], batch())], measure=False)
+    watched = Watched("rgb", ROW, ROW, BETA, W, finetune, **SETTINGS)
+    watched.seen, watched.parts = {}, [module.mappers, *([module.encoders] if finetune else [])]
+    train(watched, module, torch.optim.SGD(module.parameters(), lr=0.0))
     n_parts = 1 + finetune
-    assert task.seen["mse", "pose3d"] == task.seen["mse_pose", "rgb"] == [0.0] * n_parts
-    own = task.seen["mse", "rgb"] + task.seen["mse_pose", "pose3d"]
+    assert watched.seen["mse", "pose3d"] == watched.seen["mse_pose", "rgb"] == [0.0] * n_parts
+    own = watched.seen["mse", "rgb"] + watched.seen["mse_pose", "pose3d"]
     assert len(own) == 2 * n_parts and min(own) > 1e-6
 
 
@@ -282,12 +283,12 @@ def ratios_of_stage(module, stage):
     }
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", OBJECTIVES)
 def test_gradient_ratios_are_those_of_autograd(stage):
     module, reference = prepared(stage), prepared(stage)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
     torch.manual_seed(2)
-    shown = TASKS[stage]().step(module, optimizer, [([0, 1], batch())], measure=True)
+    shown = train(OBJECTIVES[stage](), module, optimizer, measure=True)
     torch.manual_seed(2)
     expected = ratios_of_stage(reference, stage)
     shown = {name: value.item() for name, value in shown.items() if "_gradient" in name}
@@ -302,16 +303,16 @@ TRAINED = {
 }
 
 
-@pytest.mark.parametrize("stage", TASKS)
+@pytest.mark.parametrize("stage", OBJECTIVES)
 def test_a_stage_changes_its_own_networks_and_nothing_of_the_others(stage):
     module = prepared(stage)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     for other in ("disentangle", "finetune"):  # so that the optimiser has moments of all networks
-        TASKS[other]().step(module, optimizer, [([0, 1], batch())], measure=False)
+        train(OBJECTIVES[other](), module, optimizer)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    task = TASKS[stage]()
-    for _ in range(2):
-        task.step(module, optimizer, [([0, 1], batch())], measure=True)
+    objective = OBJECTIVES[stage]()
+    for number in range(2):
+        train(objective, module, optimizer, measure=True, number=number)
     for name, value in module.state_dict().items():  # batch statistics included
         mine = name.startswith(TRAINED[stage]) and not name.endswith(("trunk.mean", "trunk.std"))
         assert torch.equal(value, before[name]) != mine, name
@@ -342,13 +343,13 @@ def test_a_step_on_each_term_lowers_that_term(term):
     ]
     optimizer = torch.optim.SGD(moving)
     if stage == "disentangle":
-        task = AutoencoderTask("rgb", **changes, **SETTINGS)
+        objective = AutoencoderObjective("rgb", ROW, ROW, **changes, **SETTINGS)
     else:
-        task = RefineTask("rgb", **changes, metres=0.04, aligned=True, **SETTINGS)
+        objective = RefineObjective("rgb", ROW, **changes, metres=0.04, aligned=True, **SETTINGS)
 
     def step():
         torch.manual_seed(3)  # the same noise before and after
-        return task.step(module, optimizer, [([0, 1], batch())], measure=False)[term].item()
+        return train(objective, module, optimizer)[term].item()
 
     assert step() > step()
 
@@ -356,11 +357,14 @@ def test_a_step_on_each_term_lowers_that_term(term):
 def test_kcs_and_geo_take_turns_from_batch_to_batch():
     module = networks()
     optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
-    task = TASKS["refine"]()
-    seen = [set(task.step(module, optimizer, [([0], batch())], measure=False)) for _ in range(4)]
+    objective = OBJECTIVES["refine"]()
+    seen = [set(train(objective, module, optimizer, number=number)) for number in range(4)]
     assert seen == [{"mse", "kcs"}, {"mse", "geo"}] * 2
-    alone = RefineTask("rgb", 0.0, 1e-6, metres=0.04, aligned=True, **SETTINGS)
-    seen = [set(alone.step(module, optimizer, [([0], batch())], measure=False)) for _ in range(2)]
+    later = RefineObjective("rgb", ROW, 1e-2, 1e-6, metres=0.04, aligned=True, turn=3, **SETTINGS)
+    seen = [set(train(later, module, optimizer, number=number)) for number in range(2)]
+    assert seen == [{"mse", "geo"}, {"mse", "kcs"}]  # the turns of an earlier call count
+    alone = RefineObjective("rgb", ROW, 0.0, 1e-6, metres=0.04, aligned=True, **SETTINGS)
+    seen = [set(train(alone, module, optimizer, number=number)) for number in range(2)]
     assert seen == [{"mse", "geo"}] * 2
 
 
@@ -417,7 +421,7 @@ def test_training_defaults_are_the_papers():
         "decoded": "pose",
     }  # fmt: skip
     assert {name: parameters[name] for name in paper} == paper
-    settings = AlignedLatentRegressor._paper_augment
+    settings = check_augment("paper", AlignedLatentRegressor._paper_augment)
     assert settings == {
         "rotate": 45.0,
         "shift": 0.0,

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from skhand.nn import geo_loss, joint_line_distances, kcs_loss, kinematic_chain
+from skhand.estimators.aligned_latent.kinematic import (
+    geo_loss,
+    joint_line_distances,
+    kcs_loss,
+    kinematic_chain,
+)
 from skhand.skeleton import BONES
 
 DRAWS = {"generator": torch.Generator().manual_seed(0), "dtype": torch.float64}

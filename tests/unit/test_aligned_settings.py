@@ -12,7 +12,7 @@ from skorch.callbacks import Callback
 
 from skhand.datasets import make_hands
 from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
-from skhand.exceptions import InputError, TrainingWarning
+from skhand.exceptions import DivergenceError, InputError, TrainingWarning
 from skhand.nn import ImageDecoder, InjectionDecoder, VectorDecoder
 
 
@@ -101,24 +101,32 @@ def test_terms_that_do_nothing_are_warned_of(hands):
 
 
 def test_a_term_that_acts_in_one_stage_only_is_warned_of_in_the_other(hands):
-    """The KL term weighs 100 times less in the second half of the training, which is another stage."""
-
-    class Weaken(Callback):
-        def on_train_begin(self, net, **kwargs):
-            net.task.beta = 1e-12 if type(net.task).__name__ == "AlignTask" else 0.1
-
+    """The KL term weighs next to nothing in the second half of the training, which is another stage."""
     estimator = lifting(
-        stages=("disentangle", "align"), max_epochs=5, beta=0.1, adversarial_weight=0.1, callbacks=[Weaken()]
-    )
+        stages=("disentangle",), max_epochs=5, beta=0.1, adversarial_weight=0.1, warm_start=True
+    ).fit(hands.data, hands.target)
+    estimator.set_params(stages=("disentangle", "align"), beta=1e-12)
     with pytest.warns(TrainingWarning, match="gradient in 'align'; it does nothing there") as caught:
         estimator.fit(hands.data, hands.target)
     assert {str(each.message).split("=")[0] for each in caught} == {"beta"}
     assert len(caught) == 2 and not any("'disentangle'" in str(each.message) for each in caught)
 
 
-def test_a_training_that_runs_away_is_warned_of(hands):
-    with pytest.warns(TrainingWarning, match=r"lr=\{'vae': 1e"):
-        lifting(lr={"vae": 1e30}, stages=("vae",), max_epochs=4).fit(hands.data, hands.target)
+def test_a_training_that_runs_away_is_refused_by_the_stages_rate(hands):
+    estimator = lifting(lr={"vae": 1e30}, stages=("vae",), max_epochs=4)
+    message = r"^lr=1e\+30: the loss term '\w+' became .* in epoch 1, batch \d of the stage 'vae'; expected"
+    with pytest.raises(DivergenceError, match=message):
+        estimator.fit(hands.data, hands.target)
+    assert not estimator.__sklearn_is_fitted__()
+
+
+def test_a_later_stage_that_runs_away_leaves_the_weights_of_the_one_before(hands):
+    estimator = lifting(lr={"vae": 2e-3, "refine": 1e30}, stages=("vae", "refine"))
+    with pytest.raises(DivergenceError, match="of the stage 'refine'"):
+        estimator.fit(hands.data, hands.target)
+    assert estimator.interrupted_ and estimator.history_["stage"] == ["vae", "vae"]
+    alone = lifting(stages=("vae",)).fit(hands.data, hands.target)
+    np.testing.assert_array_equal(estimator.predict(hands.data), alone.predict(hands.data))
 
 
 @pytest.mark.parametrize(

@@ -122,21 +122,31 @@ def test_a_table_without_joints_leaves_refinement_out(rng):
 
 
 def test_each_stage_stops_by_itself_and_brings_its_best_weights_back(hands):
-    seen = []
+    seen, at_start = [], []
 
     class Keep(Callback):
+        def on_train_begin(self, net, **kwargs):
+            rows = np.random.default_rng(estimator._split_seed).permutation(96)[:24]
+            error = mean_epe(hands.target[rows], estimator.predict(hands.data[rows]), align="root")
+            at_start.append((error, copy.deepcopy(net.module_.state_dict())))
+
         def on_epoch_end(self, net, **kwargs):
             seen.append(copy.deepcopy(net.module_.state_dict()))
 
     estimator = lifting(
         lr=0.02, max_epochs=30, early_stopping=True, n_iter_no_change=2, validation_fraction=0.25,
         callbacks=[Keep()],
-    ).fit(hands.data, hands.target)  # fmt: skip
+    )  # fmt: skip
+    estimator.fit(hands.data, hands.target)
     stage, errors = np.array(estimator.history_["stage"]), np.array(estimator.history_["valid_epe"])
     assert list(dict.fromkeys(stage)) == list(STAGES)
     assert min((stage == name).sum() for name in STAGES) < 30
-    last = np.flatnonzero(stage == "refine")
-    assert_same_weights(weights(estimator), seen[last[np.argmin(errors[last])]])
+    # the weights that a stage starts from are among those that it may keep for the next one
+    starts = [state for _, state in at_start[1:]] + [weights(estimator)]
+    for name, (error, start), kept in zip(STAGES, at_start, starts, strict=True):
+        epochs = np.flatnonzero(stage == name)
+        best = epochs[np.argmin(errors[epochs])]
+        assert_same_weights(kept, seen[best] if errors[best] < error else start)
     # the encoders are frozen in "align": they are still the best ones of the first stage
     first = np.flatnonzero(stage == "disentangle")
     best = seen[first[np.argmin(errors[first])]]

@@ -7,11 +7,11 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 
 from skhand import HandFrames
 from skhand.estimators import CrossModalVAERegressor
 from skhand.exceptions import InputError, SideInformationError
-from skhand.training import TaskNet
 
 N = 6
 RGB = np.random.default_rng(0).integers(0, 255, (N, 16, 16, 3), dtype=np.uint8)
@@ -19,15 +19,14 @@ Y = np.random.default_rng(1).normal(0, 50, (N, 21, 3))
 FRAMES = HandFrames(rgb=RGB, keypoints2d=Y[..., :2])
 
 
+SETTINGS = {
+    "backbone": "small", "hidden_units": 8, "n_hidden_layers": 1, "latent_dim": 3, "max_epochs": 1,
+    "random_state": 0,
+}  # fmt: skip
+
+
 def small(**options):
-    settings = {
-        "backbone": "small",
-        "hidden_units": 8,
-        "n_hidden_layers": 1,
-        "latent_dim": 3,
-        "max_epochs": 1,
-    }
-    return CrossModalVAERegressor(**{**settings, "random_state": 0, **options})
+    return CrossModalVAERegressor(**{**SETTINGS, **options})
 
 
 def changed(array, value):
@@ -37,12 +36,22 @@ def changed(array, value):
     return array
 
 
-@pytest.fixture
-def no_training(monkeypatch):
-    def train(self, *args, **kwargs):
+class Untrained(Callback):
+    """Lets no training begin."""
+
+    def on_train_begin(self, net, **kwargs):
         raise AssertionError("trained")
 
-    monkeypatch.setattr(TaskNet, "partial_fit", train)
+
+@pytest.fixture
+def no_training(monkeypatch):
+    """Let no estimator train that `small` makes."""
+    monkeypatch.setitem(SETTINGS, "callbacks", [Untrained()])
+
+
+def test_the_fixture_would_see_a_training(no_training):
+    with pytest.raises(AssertionError, match="trained"):
+        small().fit(RGB, Y)
 
 
 INPUTS = {
@@ -213,7 +222,7 @@ def test_given_columns_are_needed_to_predict_too(given):
     ("X", "y", "name"), [(RGB, Y[:, :14], "y"), (RGB, Y.reshape(N, -1), "y"), (RGB[:, :8], Y, "X")]
 )
 def test_going_on_with_other_shapes_is_refused(X, y, name, no_training):
-    estimator = pickle_copy(FITTED)
+    estimator = pickle_copy(FITTED).set_params(**SETTINGS)
     with pytest.raises(InputError, match=f"^{name}: expected"):
         estimator.partial_fit(X, y)
 
@@ -228,7 +237,7 @@ def test_going_on_with_nothing_usable_is_refused(no_training):
     y = Y.copy()
     y[:, 0] = np.nan  # the root is unknown in every row
     with pytest.raises(InputError, match="at least one row"):
-        pickle_copy(FITTED).partial_fit(RGB, y)
+        pickle_copy(FITTED).set_params(**SETTINGS).partial_fit(RGB, y)
 
 
 def test_one_row_is_enough():

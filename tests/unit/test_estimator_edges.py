@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping
+from trainings import SeenRows
 
 from skhand import HandFrames
 from skhand.estimators import CrossModalVAERegressor
@@ -52,9 +53,24 @@ def test_a_tables_columns_are_standardised_one_by_one_however_many():
     assert residual < 0.2
 
 
-@pytest.mark.parametrize(("n_columns", "are_poses"), [(48, True), (15, True), (12, False), (16, False)])
-def test_flattened_poses_of_any_layout_are_recognised(n_columns, are_poses):
-    assert small().fit(RGB, RNG.normal(size=(N, n_columns))).poses_ is are_poses
+@pytest.mark.parametrize(("n_columns", "are_poses"), [(48, True), (15, True), (12, True), (16, False)])
+def test_flattened_poses_of_any_layout_are_poses_where_the_user_says_so(n_columns, are_poses):
+    y = RNG.normal(size=(N, n_columns))
+    assert small().fit(RGB, y).poses_ is False
+    if are_poses:
+        assert small(flat_poses=True).fit(RGB, y).poses_ is True
+        assert small(given=("scale",)).fit(HandFrames(rgb=RGB, scale=np.full(N, 30.0)), y).poses_ is True
+    else:
+        with pytest.raises(InputError, match=r"^y: expected flattened poses .*\(24, 16\)"):
+            small(flat_poses=True).fit(RGB, y)
+
+
+def test_a_given_root_makes_rows_of_numbers_poses():
+    est = small(given=("root",)).fit(RGB, Y.reshape(N, 63))
+    assert est.poses_ is True
+    np.testing.assert_array_equal(
+        est.predict(RGB), small(given=("root",)).fit(RGB, Y).predict(RGB).reshape(N, 63)
+    )
 
 
 @pytest.mark.parametrize("value", [np.nan, 255.0])
@@ -175,18 +191,11 @@ def test_unlabelled_rows_need_no_scale():
 
 
 def test_a_warm_start_sets_the_same_rows_aside():
-    est = small(warm_start=True, early_stopping=True, validation_fraction=0.25)
-    held_out = []
-    original = est._split
-
-    def spy(columns, rows, seed):
-        kept, validation = original(columns, rows, seed)
-        held_out.append(validation[1].tolist())
-        return kept, validation
-
-    est._split = spy
-    est.fit(RGB, Y).fit(RGB, Y)
-    assert held_out[0] == held_out[1]
+    seen = SeenRows(RGB)
+    est = small(warm_start=True, early_stopping=True, validation_fraction=0.25, callbacks=[seen])
+    trained_on = [seen.clear_and_return(est.fit(RGB, Y)) for _ in range(2)]
+    assert len(trained_on[0]["rgb_to_pose3d"]) == 18
+    assert trained_on[0] == trained_on[1]
 
 
 def test_the_root_is_that_of_the_fit():

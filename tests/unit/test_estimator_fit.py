@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from trainings import assert_same_weights, weights
 
 from skhand import HandFrames
 from skhand.datasets import make_hands
@@ -360,20 +362,23 @@ def test_a_column_that_no_pair_reads_is_not_judged_nor_read(hands):
     assert small().fit(frames[:20], hands.target[:20]).predict(frames[:5]).shape == (5, 21, 3)
 
 
-def test_augmentation_is_the_papers_for_pictures_of_poses_and_none_for_a_table(hands, rng, monkeypatch):
-    import skhand.training._pairs as pairs
+def test_augmentation_is_the_papers_for_pictures_of_poses_and_none_for_a_table(hands, rng):
+    def trained(augment, X, y):
+        return weights(small(augment=augment, max_epochs=1).fit(X, y))
 
-    seen = []
+    def differs(one, other):
+        return any(not torch.equal(one[name], other[name]) for name in one)
 
-    def spy(batch, settings):
-        seen.append(settings)
-        return batch
-
-    monkeypatch.setattr(pairs, "augment_batch", spy)
-    small(augment="auto", max_epochs=1).fit(hands.data[:8], hands.target[:8])
-    assert seen[0]["rotate"] == 45.0
-    seen.clear()
-    small(augment="auto", max_epochs=1).fit(rng.normal(size=(8, 3)), rng.normal(size=8))
-    small(augment="auto", max_epochs=1).fit(only(hands.data, "keypoints2d")[:8], hands.target[:8])
-    small(augment="auto", max_epochs=1).fit(hands.data.rgb[:8], rng.normal(size=(8, 2)))
-    assert not seen
+    papers = {"rotate": 45.0, "shift": 0.1, "flip": "horizontal"}
+    pictures = hands.data[:8], hands.target[:8]
+    auto = trained("auto", *pictures)
+    assert_same_weights(auto, trained(papers, *pictures))
+    assert_same_weights(auto, trained("paper", *pictures))
+    assert differs(auto, trained(None, *pictures))
+    assert differs(auto, trained({**papers, "rotate": 44.0}, *pictures))
+    for X, y in [
+        (rng.normal(size=(8, 3)), rng.normal(size=8)),
+        (only(hands.data, "keypoints2d")[:8], hands.target[:8]),
+        (hands.data.rgb[:8], rng.normal(size=(8, 2))),
+    ]:
+        assert_same_weights(trained("auto", X, y), trained(None, X, y))

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
-from trainings import AtEpoch, assert_same_weights, interrupt, weights
+from trainings import AtEpoch, SeenRows, assert_same_weights, interrupt, weights
 
 from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor
-from skhand.exceptions import InputError, TrainingWarning
+from skhand.exceptions import DivergenceError, InputError, TrainingWarning
+from skhand.skeleton import root_position
 
 
 @pytest.fixture(scope="module")
@@ -84,22 +86,20 @@ def test_rows_set_aside_are_labelled_and_never_trained_on(hands):
     y = hands.target.copy()
     y[48:] = np.nan
     options = {"variant": 3, "early_stopping": True, "validation_fraction": 0.25, "max_epochs": 2}
-    estimator = lifting(**options).fit(hands.data, y)
-    held_out = []
-    original = CrossModalVAERegressor._split
-
-    class Spying(CrossModalVAERegressor):
-        def _split(self, columns, rows, rng):
-            rows, validation = original(self, columns, rows, rng)
-            held_out.append((rows, validation[1]))
-            return rows, validation
-
-    again = Spying(**estimator.get_params()).fit(hands.data, y)
-    assert again.history_["valid_epe"] == estimator.history_["valid_epe"]
-    rows, aside = held_out[0]
+    seen = SeenRows(hands.data.keypoints2d, "keypoints2d")
+    estimator = lifting(**options, callbacks=[seen]).fit(hands.data, y)
+    trained_on = seen.clear_and_return()
+    labelled, rows = (trained_on[f"keypoints2d_to_{target}"] for target in ("pose3d", "keypoints2d"))
+    aside = np.array(sorted(set(range(96)) - rows))
     assert len(aside) == 12
     assert aside.max() < 48
-    assert sorted([*rows, *aside]) == list(range(96))
+    assert labelled == rows & set(range(48))
+    again = lifting(**options).fit(hands.data, y)
+    assert again.history_["valid_epe"] == estimator.history_["valid_epe"]
+    wanted = y[aside] - root_position(y[aside], "palm")[:, None]
+    predicted = estimator.predict(hands.data[aside].replace(root=None))
+    error = np.linalg.norm(predicted - wanted, axis=2).mean()
+    assert min(estimator.history_["valid_epe"]) == pytest.approx(error, rel=1e-6)  # these rows are scored
 
 
 # ---------------------------------------------------------------- going on
@@ -342,7 +342,11 @@ def test_a_beta_that_does_nothing_is_warned_of(hands):
         lifting(beta=1e-12, max_epochs=2).fit(hands.data, hands.target)  # too early to tell
 
 
-def test_a_training_that_runs_away_is_warned_of(hands):
-    with pytest.warns(TrainingWarning, match="lr=1e") as warned:
-        lifting(lr=1e30, max_epochs=4).fit(hands.data, hands.target)
-    assert {warning.filename for warning in warned if warning.category is TrainingWarning} == {__file__}
+def test_a_training_that_runs_away_is_an_error(hands):
+    estimator = lifting(lr=1e30, max_epochs=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DivergenceError, match="lr=1e"):
+            estimator.fit(hands.data, hands.target)
+    with pytest.raises(NotFittedError):
+        estimator.predict(hands.data)

@@ -9,15 +9,18 @@ import pytest
 import torch
 from torchvision import models
 
+from skhand.estimators.cross_modal_vae.network import CrossModalVAE
 from skhand.exceptions import InputError
 from skhand.nn import (
     BACKBONES,
-    CrossModalVAE,
     ImageDecoder,
     ImageEncoder,
     ImageTrunk,
     VectorDecoder,
     VectorEncoder,
+    draw_latent,
+    draw_noise,
+    masked_mse,
 )
 
 
@@ -96,6 +99,31 @@ def test_one_latent_sample_a_row_with_the_posteriors_mean_and_spread():
     z, mean, _ = module(torch.zeros(40_000, 1), "a", "b")
     assert z.mean(dim=0) == pytest.approx(mean[0].numpy(), abs=0.01)
     assert z.std(dim=0).numpy() == pytest.approx([0.5, 0.5], abs=0.01)
+
+
+def test_noise_comes_from_the_generator_that_is_given_and_from_torchs_own_else():
+    like = torch.zeros(3, 4)
+    first, again = (draw_noise(like, torch.Generator().manual_seed(7)) for _ in range(2))
+    assert torch.equal(first, again)
+    before = torch.get_rng_state()
+    z = draw_latent(like, like, torch.Generator().manual_seed(7))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.testing.assert_close(z, first)  # mean 0 and deviation 1
+    torch.manual_seed(7)
+    torch.testing.assert_close(draw_latent(like, like), first)
+
+
+def test_unknown_coordinates_have_no_part_in_the_loss_nor_a_gradient():
+    output = torch.randn(4, 6, requires_grad=True)
+    target = torch.randn(4, 6)
+    target[1], target[2, 3] = torch.nan, torch.nan
+    loss = masked_mse(output, target)
+    known = ~torch.isnan(target)
+    expected = ((output - target)[known] ** 2).mean()
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert (output.grad[~known] == 0).all()
+    assert masked_mse(output, torch.full((4, 6), torch.nan)) == 0
 
 
 def imagenet(monkeypatch):

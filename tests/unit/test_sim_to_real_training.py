@@ -9,30 +9,20 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from trainings import AtEpoch, assert_same_weights, interrupt, weights
 
 from skhand import concat_frames
 from skhand.datasets import make_hands
-from skhand.estimators import SimToRealRegressor, _sim_to_real_settings, _sim_to_real_training
+from skhand.estimators import SimToRealRegressor
 from skhand.exceptions import TrainingWarning
-from skhand.metrics import get_scorer, mean_epe
-from skhand.model_selection import LabelledKFold
-from skhand.training import PairBatches
+from skhand.metrics import mean_epe
+from skhand.training import Batches
 
 N, SIZE = 12, 16
 STAGES = ("pose", "depth", "posterior")
 STEPS = {"pose": 7, "depth": 5, "posterior": 6}  # in epochs of 3: 3 3 1, 3 2, 3 3
 EPOCHS = [*["pose"] * 3, *["depth"] * 2, *["posterior"] * 2]
-
-
-@pytest.fixture
-def short_epochs(monkeypatch):
-    """Epochs of three steps in place of a thousand."""
-    for module in (_sim_to_real_settings, _sim_to_real_training):
-        monkeypatch.setattr(module, "EPOCH_STEPS", 3)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +37,8 @@ def hands():
 
 def small(**options):
     settings = {
-        "width": 1, "max_iter": STEPS, "lr": 2e-3, "batch_size": 4, "given": ("root",), "augment": None,
-        "random_state": 0,
+        "width": 1, "max_iter": STEPS, "epoch_steps": 3, "lr": 2e-3, "batch_size": 4, "given": ("root",),
+        "augment": None, "random_state": 0,
     }  # fmt: skip
     return SimToRealRegressor(**{**settings, **options})
 
@@ -67,34 +57,39 @@ class Watches(Callback):
 
     def on_batch_begin(self, net, batch, **kwargs):
         self.rates.append(net.optimizer_.param_groups[0]["lr"])
-        self.batches[-1].append([len(next(iter(columns.values()))) for _, columns in batch])
+        self.batches[-1].append([len(next(iter(columns.values()))) for columns in batch.values()])
 
 
 # ---------------------------------------------------------------- steps and epochs
 
 
-def test_an_epoch_is_a_thousand_steps_and_the_last_one_fewer():
-    assert _sim_to_real_settings.epoch_lengths(2500) == [1000, 1000, 500]
-    assert _sim_to_real_settings.epoch_lengths(2000) == [1000, 1000]
-    assert _sim_to_real_settings.epoch_lengths(1) == [1]
+@pytest.mark.parametrize(("n_steps", "lengths"), [(7, [3, 3, 1]), (6, [3, 3]), (1, [1])])
+def test_an_epoch_is_of_so_many_steps_and_the_last_one_fewer(hands, n_steps, lengths):
+    watch = Watches()
+    estimator = small(stages=("pose",), max_iter=n_steps, callbacks=[watch]).fit(*hands)
+    assert [len(batches) for batches in watch.batches] == lengths
+    assert estimator.n_steps_["pose"] == n_steps and estimator.n_iter_ == len(lengths)
+    assert SimToRealRegressor().epoch_steps == 1000
 
 
-def test_batches_of_given_lengths_run_on_through_their_shuffles():
+def test_batches_run_on_through_their_shuffles_and_begin_anywhere():
     columns = {"id": np.arange(5)}
-    rng = np.random.default_rng(0)
-    batches = PairBatches(
-        columns, [np.arange(5), np.arange(3, 4)], [{"id"}, {"id"}], 2, rng, torch.device("cpu"),
-        steps=[3, 7], smallest=1,
+    batches = Batches(
+        lambda _: columns, {"all": np.arange(5), "one": np.arange(3, 4)}, {"all": {"id"}, "one": {"id"}}, 2,
+        [0], torch.device("cpu"), smallest=1,
     )  # fmt: skip
-    epochs = [list(batches) for _ in range(3)]
-    assert [len(epoch) for epoch in epochs] == [3, 7, 7] and len(batches) == 7
-    seen = np.concatenate([step[0][1]["id"] for epoch in epochs for step in epoch])
+    steps = list(batches.iterate(0, 17))
+    assert len(steps) == 17 and len(batches) == 3
+    seen = np.concatenate([step["all"]["id"] for step in steps])
     for start in range(0, 30, 5):  # every permutation is finished before the next begins
         assert set(seen[start : start + 5].tolist()) == set(range(5))
-    assert {tuple(step[1][1]["id"].tolist()) for epoch in epochs for step in epoch} == {(3,)}
+    assert {tuple(step["one"]["id"].tolist()) for step in steps} == {(3,)}
+    for start in (3, 10):
+        later = [step["all"]["id"].tolist() for step in batches.iterate(start, 17)]
+        assert later == [step["all"]["id"].tolist() for step in steps[start:]]
 
 
-def test_each_stage_runs_its_own_steps_rates_and_batches(short_epochs, hands):
+def test_each_stage_runs_its_own_steps_rates_and_batches(hands):
     X, y = hands
     watch = Watches()
     rates = {"pose": 1e-3, "depth": 2e-3, "posterior": 3e-3}
@@ -112,7 +107,7 @@ def test_each_stage_runs_its_own_steps_rates_and_batches(short_epochs, hands):
     assert watch.moments[4] == {3.0}
 
 
-def test_history_has_nan_for_other_stages_terms_and_adds_up(short_epochs, hands):
+def test_history_has_nan_for_other_stages_terms_and_adds_up(hands):
     history = small().fit(*hands).history_
     terms = {
         "pose": ["pose", "pose_kl"],
@@ -138,7 +133,7 @@ def test_history_has_nan_for_other_stages_terms_and_adds_up(short_epochs, hands)
 
 
 @pytest.mark.parametrize("n_epochs", [1, 3, 4, 6])
-def test_an_interrupted_fit_is_usable_and_resumes_at_its_stage(short_epochs, hands, n_epochs):
+def test_an_interrupted_fit_is_usable_and_resumes_at_its_stage(hands, n_epochs):
     X, y = hands
     options = {"warm_start": True, "lr_schedule": "cosine"}
     estimator = small(**options, callbacks=[AtEpoch(n_epochs, interrupt)])
@@ -160,7 +155,7 @@ def test_an_interrupted_fit_is_usable_and_resumes_at_its_stage(short_epochs, han
     assert watch.moments == whole.moments[n_epochs:]
 
 
-def test_an_interrupt_within_an_epoch_repeats_it_and_counts_it_once(short_epochs, hands):
+def test_an_interrupt_within_an_epoch_repeats_it_and_counts_it_once(hands):
     class InDepth(Callback):
         def on_batch_begin(self, net, **kwargs):
             if estimator.stage_ == "depth" and len(net.history) == 2:
@@ -174,7 +169,7 @@ def test_an_interrupt_within_an_epoch_repeats_it_and_counts_it_once(short_epochs
     assert estimator.n_steps_ == STEPS and estimator.history_["stage"] == EPOCHS
 
 
-def test_stages_can_be_added_with_another_supervision_and_the_last_repeated(short_epochs, hands):
+def test_stages_can_be_added_with_another_supervision_and_the_last_repeated(hands):
     X, y = hands
     first = small(stages=STAGES[:2], warm_start=True).fit(X, y)
     shared = weights(first)
@@ -192,7 +187,7 @@ def test_stages_can_be_added_with_another_supervision_and_the_last_repeated(shor
     assert_same_weights(weights(cold), weights(small().fit(X, y)))
 
 
-def test_partial_fit_is_at_most_an_epoch_and_at_most_a_pass(short_epochs, hands):
+def test_partial_fit_is_at_most_an_epoch_and_at_most_a_pass(hands):
     X, y = hands
     estimator = small(batch_size=12)  # a pass through 15 labelled rows is two steps, one through 12 one
     for _ in range(14):
@@ -210,7 +205,7 @@ def test_partial_fit_is_at_most_an_epoch_and_at_most_a_pass(short_epochs, hands)
     assert small(max_iter=1).fit(X, y).partial_fit(*later).n_steps_["posterior"] == 2
 
 
-def test_after_a_finished_descent_partial_fit_goes_on_with_the_whole_rate(short_epochs, hands):
+def test_after_a_finished_descent_partial_fit_goes_on_with_the_whole_rate(hands):
     watch = Watches()
     estimator = small(lr_schedule="cosine").fit(*hands)
     for _ in range(3):
@@ -226,7 +221,7 @@ def test_after_a_finished_descent_partial_fit_goes_on_with_the_whole_rate(short_
     np.testing.assert_allclose(within.rates, [1e-3 * (1 + np.cos(np.pi * step / 7)) for step in range(6)])
 
 
-def test_nothing_goes_back_to_a_stage_before_the_one_begun_last(short_epochs, hands):
+def test_nothing_goes_back_to_a_stage_before_the_one_begun_last(hands):
     estimator = small(max_iter=1)
     for _ in range(2):
         estimator.partial_fit(*hands)
@@ -238,24 +233,21 @@ def test_nothing_goes_back_to_a_stage_before_the_one_begun_last(short_epochs, ha
     assert estimator.n_steps_ == {"pose": 1, "depth": 3, "posterior": 3}
 
 
-def test_every_stages_optimiser_is_kept(short_epochs, hands):
-    """Each has the steps of its own stage, and moments of the networks that it moves."""
-    fitted = small().fit(*hands)
+@pytest.mark.parametrize(("n_stages", "moved"), [(1, 2), (2, 8), (3, 3)])
+def test_the_optimiser_of_the_last_stage_is_kept(hands, n_stages, moved):
+    """It has the steps of its own stage, and moments of the networks that it moves."""
+    fitted = small(stages=STAGES[:n_stages]).fit(*hands)
+    own = fitted._optimizer_state["state"]
     for estimator in (fitted, pickle.loads(pickle.dumps(fitted)), copy.copy(fitted)):
-        states = {**estimator._past_optimizers, estimator.stage_: estimator._optimizer_state}
-        assert list(states) == list(STAGES)
-        for stage, moved in zip(STAGES, (2, 8, 3), strict=True):
-            moments = states[stage]["state"]
-            assert {float(moment["step"]) for moment in moments.values()} == {float(STEPS[stage])}
-            names = [name for name, _ in estimator.module_.named_parameters()]
-            assert len({names[i].split(".")[0] for i in moments}) == moved, stage
-    for stage, state in fitted._past_optimizers.items():
-        copied = pickle.loads(pickle.dumps(fitted))._past_optimizers[stage]["state"]
-        for i, moment in state["state"].items():
-            assert torch.equal(copied[i]["exp_avg_sq"], moment["exp_avg_sq"])
+        moments = estimator._optimizer_state["state"]
+        assert {float(moment["step"]) for moment in moments.values()} == {float(STEPS[estimator.stage_])}
+        names = [name for name, _ in estimator.module_.named_parameters()]
+        assert len({names[i].split(".")[0] for i in moments}) == moved
+        for i, moment in own.items():
+            assert torch.equal(moments[i]["exp_avg_sq"], moment["exp_avg_sq"])
 
 
-def test_before_the_posterior_is_trained_its_answers_are_warned_of(short_epochs, hands):
+def test_before_the_posterior_is_trained_its_answers_are_warned_of(hands):
     X, y = hands
     with warnings.catch_warnings():
         warnings.simplefilter("error", TrainingWarning)  # what needs no posterior needs no warning
@@ -279,7 +271,7 @@ def test_before_the_posterior_is_trained_its_answers_are_warned_of(short_epochs,
     assert (estimator.posterior_variance_ != 1).all()
 
 
-def test_early_stopping_looks_at_real_rows_where_they_have_labels(short_epochs, hands):
+def test_early_stopping_looks_at_real_rows_where_they_have_labels(hands):
     class Watched(SimToRealRegressor):
         def _error(self, columns, rows):
             self.seen = columns["domain"][rows].tolist(), rows.tolist()
@@ -295,7 +287,7 @@ def test_early_stopping_looks_at_real_rows_where_they_have_labels(short_epochs, 
         assert np.isfinite(partly[rows]).all()
 
 
-def test_early_stopping_is_of_the_posterior_alone_and_brings_the_best_weights_back(short_epochs, hands):
+def test_early_stopping_is_of_the_posterior_alone_and_brings_the_best_weights_back(hands):
     X, y = hands
     seen = []
 
@@ -314,7 +306,7 @@ def test_early_stopping_is_of_the_posterior_alone_and_brings_the_best_weights_ba
     assert_same_weights(weights(estimator), seen[last[np.argmin(errors[last])]])
 
 
-def test_validation_rows_have_their_own_domains(short_epochs, hands):
+def test_validation_rows_have_their_own_domains(hands):
     X, y = hands
     estimator = small().fit(X, y, X_val=X[: N + 3], y_val=y[: N + 3])
     error = mean_epe(y[: N + 3], estimator.predict(X[: N + 3]), align="root")
@@ -322,121 +314,3 @@ def test_validation_rows_have_their_own_domains(short_epochs, hands):
     as_real = X[: N + 3].replace(domain="real")
     other = small().fit(X, y, X_val=as_real, y_val=y[: N + 3])
     assert other.history_["valid_epe"][-1] != estimator.history_["valid_epe"][-1]
-
-
-# ---------------------------------------------------------------- seeds, searches, warnings
-
-
-def test_a_search_with_few_labels_has_some_of_each_domain_in_every_fold_and_scores_real_rows(
-    short_epochs, hands
-):
-    X, y = hands  # the three real labels are in neighbouring rows
-    labelled = np.isfinite(y).all(axis=(1, 2))
-    cv, seen = LabelledKFold(3), []
-    for train, test in cv.split(X, y):
-        for rows in (train, test):
-            assert set(X.domain[rows][labelled[rows]]) == {"synthetic", "real"}
-
-    def real_rows(estimator, X, y):
-        real = X.domain != "synthetic"
-        seen.append(int(np.isfinite(y[real]).all(axis=(1, 2)).sum()))
-        return get_scorer("neg_epe")(estimator, X[real], y[real])
-
-    search = GridSearchCV(
-        small(max_iter=2), {"supervision": ["all", "real"], "latent_dim": [3]},
-        cv=cv, scoring=real_rows, error_score="raise",
-    ).fit(X, y)  # fmt: skip
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all() and seen == [1] * 6
-    assert search.best_estimator_.transform(X).shape == (2 * N, 3)
-
-
-def test_a_weight_of_zero_and_one_that_does_nothing(short_epochs, hands):
-    steps = {"pose": 6, "depth": 12, "posterior": 12}
-    with pytest.warns(TrainingWarning, match="map_weight=1e-08: the term 'map' never reached 0.001 of the"):
-        small(max_iter=steps, map_weight=1e-8, feature_weight=1.0).fit(*hands)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        small(max_iter=steps, feature_weight=0.0).fit(*hands)
-    assert not [w for w in caught if "feature_weight" in str(w.message)]
-
-
-def test_bfloat16_trains_as_float32_does(hands):
-    losses = {}
-    for precision in ("float32", "bfloat16"):
-        history = small(precision=precision, lr=1e-4, max_iter=1, batch_size=1).fit(*hands).history_
-        losses[precision] = np.array(history["train_loss"])
-    assert (losses["bfloat16"] != losses["float32"]).all()
-    np.testing.assert_allclose(losses["bfloat16"], losses["float32"], rtol=0.05)  # 8 bits, the same draws
-
-
-def test_augmentation_turns_pictures_and_poses_together(hands):
-    X, y = hands
-    seen = []
-
-    class Sees(Callback):
-        def on_train_begin(self, net, **kwargs):
-            seen.append((net.task.augment["rotate"], net.task.augment["depth"]))
-
-    estimator = small(augment="auto", max_iter=2, callbacks=[Sees()]).fit(X, y)
-    assert seen == [(180.0, 10.0)] * 3  # the paper's, in every stage
-    assert np.isfinite(estimator.history_["train_loss"]).all()
-
-
-def learned(n, n_labelled, **options):
-    """Fit n hands a domain, real ones partly labelled; return the estimator and its error on new hands.
-
-    Errors are relative to those of the mean training pose.
-    """
-    settings = {"image_size": SIZE, "images": ("depth",), "rotation": 45.0, "side": "right"}
-    synthetic = make_hands(n, random_state=0, **settings)
-    real = make_hands(n, domain="real", random_state=1, **settings)
-    X = concat_frames([synthetic.data, real.data])
-    y = np.concatenate([synthetic.target, real.target])
-    y[n + n_labelled :] = np.nan
-    estimator = small(width=4, **options).fit(X, y)
-    mean = np.nanmean(y - X.root[:, None], axis=0)
-    shares = []
-    for domain in ("synthetic", "real"):
-        new = make_hands(150, domain=domain, random_state=2, **settings)
-        untrained = mean_epe(new.target, np.broadcast_to(mean, new.target.shape), align="root")
-        shares.append(mean_epe(new.target, estimator.predict(new.data), align="root") / untrained)
-    return estimator, shares, new.data, (X, y)
-
-
-RATES = {"pose": 3e-3, "depth": 1e-3, "posterior": 2e-3}
-
-
-def test_new_hands_of_both_domains_are_predicted_better_than_by_the_mean_pose():
-    shares = learned(
-        800, 300, stages=("pose", "posterior"), max_iter={"pose": 600, "posterior": 300}, lr=RATES,
-        batch_size={"pose": 128, "posterior": 16},
-    )[1]  # fmt: skip
-    assert shares[0] < 0.88 and shares[1] < 0.95
-
-
-@pytest.mark.slow
-def test_all_stages_together_learn_poses_and_pictures():
-    steps = {"pose": 1000, "depth": 150, "posterior": 500}
-    sizes = {"pose": 128, "depth": 4, "posterior": 16}
-    estimator, shares, new, data = learned(1500, 400, max_iter=steps, lr=RATES, batch_size=sizes)
-    assert shares[0] < 0.88 and shares[1] < 0.92
-    untrained = clone(estimator).set_params(max_iter=1).fit(*data)
-
-    def cycle(estimator):
-        """Mean difference (mm) of real pictures to what comes back from the synthetic domain."""
-        there = new.replace(depth=estimator.translate(new, "synthetic"), domain="synthetic")
-        back = estimator.translate(there, "real")
-        depth = np.asarray(new.depth)
-        far = depth.max() + 150
-        return np.abs(np.where(back > 0, back, far) - np.where(depth > 0, depth, far)).mean()
-
-    assert cycle(estimator) < 0.8 * cycle(untrained)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_all_stages_run_on_a_gpu(hands):
-    estimator = small().fit(*hands)
-    assert estimator.device_.type == "cuda"
-    assert np.isfinite(estimator.history_["train_loss"]).all()
-    assert np.isfinite(estimator.translate(hands[0], "real")).all()

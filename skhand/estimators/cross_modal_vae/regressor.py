@@ -260,14 +260,6 @@ class CrossModalVAERegressor(PairedPoseEstimator):
     def _architecture(self) -> dict[str, Any]:
         return {"latent_dim": self.latent_dim, **vars(self._layers())}
 
-    def _fitted_and_wanted(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        fitted, wanted = super()._fitted_and_wanted()
-        known = self.source == "auto" and self.pairs is None
-        return (
-            {**fitted, "pairs": self.pairs_},
-            {**wanted, "pairs": self._pairs(self.source_ if known else self.source)},
-        )
-
     def _build_module(self, pretrained: bool) -> CrossModalVAE:
         layers = self._fitted_layers(pretrained)
         return build_networks(self.pairs_, self.shapes_, self.architecture_["latent_dim"], layers)

@@ -68,8 +68,9 @@ def soft_argmax(maps: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
     """
     scores = maps.float() * beta.float()[:, None, None]
     heatmaps = scores.flatten(2).softmax(dim=2).view_as(scores)
-    grid = pixel_grid(maps)
-    return heatmaps, torch.einsum("nkhw,chw->nkc", heatmaps, grid)
+    (u, _), (_, v) = pixel_grid(maps[..., :1, :]), pixel_grid(maps[..., :1])  # one row, and one column
+    places = [(heatmaps.sum(dim=2) * u[0]).sum(dim=2), (heatmaps.sum(dim=3) * v[:, 0]).sum(dim=2)]
+    return heatmaps, torch.stack(places, dim=2)
 
 
 def latent_pose(maps: Tensor, beta: Tensor) -> Maps25D:

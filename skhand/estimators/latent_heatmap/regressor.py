@@ -30,12 +30,11 @@ from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import bone_length, mean_bone_lengths
 from skhand.nn import BACKBONES
 from skhand.skeleton import BONES, JOINTS, root_position
-from skhand.training import MODALITIES, CodecSettings, Stage, count_operations, fetch, one_hot_side
+from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_side
 
 __all__ = ["LatentHeatmapRegressor"]
 
 _COUNTS = ("max_epochs", "batch_size", "width", "n_stages")
-_CPU_ROWS = 4  # rows of one chunk of pictures on a CPU
 _MAPS = ("heatmap", "width", "n_stages", "fast", "backbone")
 
 
@@ -528,10 +527,8 @@ class LatentHeatmapRegressor(PoseEstimator):
     def _finish(self, data: TrainingData) -> None:
         """Nothing follows from the trained weights."""
 
-    def _count_operations(self, columns: dict[str, Any]) -> float:
-        """Return the floating-point operations of a row's prediction."""
-        one = np.zeros(1, dtype=int)
-        return count_operations(lambda: self._points(columns, one)) / self._chunk_rows
+    def _predict_rows(self, columns: dict[str, Any], rows: np.ndarray) -> Any:
+        return self._points(columns, rows)
 
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
         """Median over rows of the joints' mean error relative to the root, mm.
@@ -552,10 +549,6 @@ class LatentHeatmapRegressor(PoseEstimator):
 
     # ------------------------------------------------------------------ prediction
 
-    @property
-    def _chunk_rows(self) -> int:
-        return _CPU_ROWS if self.device_.type == "cpu" else int(self.batch_size)
-
     def _apply(
         self, columns: dict[str, Any], rows: np.ndarray, function: Callable[..., Any]
     ) -> list[np.ndarray]:
@@ -567,7 +560,7 @@ class LatentHeatmapRegressor(PoseEstimator):
             answers, features = self.module_(self.codecs_["rgb"].encode(batch), one_hot_side(batch))
             return function(answers[-1], features)
 
-        return self._in_chunks(rows, self._chunk_rows, read)
+        return self._in_chunks(rows, read, True)
 
     def _points(self, columns: dict[str, Any], rows: np.ndarray, spread: bool = False) -> list[np.ndarray]:
         """2.5D poses (n, 21, 3) and, with ``spread``, the covariance (n, 21, 3, 3) of their maps, float64."""

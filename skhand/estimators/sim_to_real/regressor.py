@@ -13,7 +13,7 @@ from skhand._validation import check_number, check_option, warn_user
 from skhand.estimators._base import Run
 from skhand.estimators._data import TrainingData
 from skhand.estimators._inputs import check_given
-from skhand.estimators._latent import CPU_ROWS, choose_rows
+from skhand.estimators._latent import choose_rows
 from skhand.estimators._paired import PairedPoseEstimator
 from skhand.estimators.sim_to_real.data import DomainReader
 from skhand.estimators.sim_to_real.network import DOMAINS, SimToRealNet
@@ -35,12 +35,11 @@ from skhand.estimators.sim_to_real.steps import (
 )
 from skhand.estimators.sim_to_real.terms import SignedCodec, code_pose, other_domain
 from skhand.exceptions import InputError, TrainingWarning
-from skhand.training import MODALITIES, Stage, count_operations, fetch
+from skhand.training import Stage, fetch
 
 __all__ = ["SimToRealRegressor"]
 
 _ADAM = {"betas": (0.5, 0.999), "weight_decay": 1e-4}
-_GPU_ROWS = 64  # rows of one chunk
 
 
 class SimToRealRegressor(PairedPoseEstimator):
@@ -458,7 +457,7 @@ class SimToRealRegressor(PairedPoseEstimator):
             maps = self._maps(codec.encode(batch), source, batch)
             return (codec.decode(self.module_.generate(maps, to), batch),)
 
-        return self._in_chunks(np.arange(len(columns[source])), self._chunk_rows(source), translated)[0]
+        return self._in_chunks(np.arange(len(columns[source])), translated, True)[0]
 
     def _require_depth(self, what: str) -> None:
         if not self.n_steps_["depth"]:
@@ -466,7 +465,7 @@ class SimToRealRegressor(PairedPoseEstimator):
 
     # ------------------------------------------------------------------ parameters
 
-    _progress = (*PairedPoseEstimator._progress, "n_steps_", "front_")
+    _progress = (*PairedPoseEstimator._progress, "n_steps_", "front_", "_n_before")
     _paper_augment = AUGMENT
     _reader_type = DomainReader
     _main_term = "the main term"
@@ -619,10 +618,6 @@ class SimToRealRegressor(PairedPoseEstimator):
             return self.module_.map_pose(code_pose(self.module_, x)[0])
         return _by_domain(batch["domain"], DOMAINS, lambda domain: self.module_.encode(x, domain))
 
-    def _chunk_rows(self, modality: str) -> int:
-        is_image = modality != "pose3d"
-        return CPU_ROWS[is_image] if self.device_.type == "cpu" else _GPU_ROWS
-
     def _finish(self, data: TrainingData) -> None:
         """Measure how far the posterior is from (some of) the training rows' poses; the prior stays."""
         if not self.n_steps_["posterior"]:
@@ -638,9 +633,7 @@ class SimToRealRegressor(PairedPoseEstimator):
 
         Encoders and generators, which the stage "depth" trains, do some forty times the posterior's work.
         """
-        one = np.zeros(1, dtype=int)
-        count = count_operations(lambda: self._encode(columns, one, self.source_, self._posterior))
-        return (40 if "depth" in self.stages_ else 1) * count / self._chunk_rows(self.source_)
+        return (40 if "depth" in self.stages_ else 1) * super()._count_operations(columns)
 
     # ------------------------------------------------------------------ stages
 
@@ -652,6 +645,7 @@ class SimToRealRegressor(PairedPoseEstimator):
 
     def _stages_ahead(self, one_epoch: bool) -> list[tuple[Any, int, int]]:
         """Return what a call trains: stages, epochs of each, and how many steps of it were done before."""
+        self._n_before = self.n_steps_
         steps = self._spread("max_iter")
         ahead = STAGES.ahead(self.stages_, self.stage_, self._finished, steps, self.n_steps_)
         if one_epoch:
@@ -659,7 +653,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         return [(stage, -(-n_steps // self.epoch_steps), done) for stage, n_steps, done in ahead]
 
     def _enter_stage(self, name: str, n_epochs: int, n_done: int, run: Run) -> Stage:
-        self.stage_, self._n_before = name, n_done
+        self.stage_ = name
         objective = self._objective(name, run)
         whole, rate, size = (self._spread(setting)[name] for setting in ("max_iter", "lr", "batch_size"))
         left = whole - n_done
@@ -681,7 +675,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         )
 
     def _note_steps(self, name: str | None, n_steps: int) -> None:
-        self.n_steps_ = {**self.n_steps_, str(name): self._n_before + n_steps}
+        self.n_steps_ = {**self.n_steps_, str(name): self._n_before[str(name)] + n_steps}
 
     def _objective(self, name: str, run: Run) -> SimToRealObjective:
         """Return what a stage minimises."""

@@ -127,10 +127,12 @@ class PoseObjective(SimToRealObjective):
 
     Parameters
     ----------
-    source, weights, preset, **settings
-        As in `SimToRealObjective`; there are no ``pictures`` and no ``labelled``.
+    *arguments : tuple
+        Source, weights and preset, as in `SimToRealObjective`.
     rows : ndarray of int
         Rows with a pose.
+    **settings : dict
+        Those of `Objective`; there are no ``pictures`` and no ``labelled``.
     """
 
     def __init__(self, *arguments: Any, rows: np.ndarray, **settings: Any):

@@ -92,7 +92,7 @@ class Layers:
 class Codec(Protocol):
     """Between a column's own units and what a network reads and writes.
 
-    Parameters
+    Attributes
     ----------
     columns : tuple of str
         Columns that encoding reads.
@@ -115,7 +115,7 @@ class Modality:
 
     A module of this package that defines ``MODALITY``, an instance of a subclass, adds one.
 
-    Parameters
+    Attributes
     ----------
     name : str
         Name of the column.
@@ -190,7 +190,7 @@ class Modality:
 class Picture(Modality):
     """Base of the modalities that are pictures.
 
-    Parameters
+    Attributes
     ----------
     channels : int
         Channels that networks read and write.

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from skhand.estimators.cross_modal_vae.steps import AUGMENT as SPURR
+from skhand.estimators.sim_to_real.steps import AUGMENT as ABDI
 from skhand.exceptions import InputError
 from skhand.geometry import bone_lengths
-from skhand.training import ABDI, PAPER, DepthCodec, augment_batch, check_augment
+from skhand.training import MODALITIES, augment_batch, check_augment
+from skhand.training.modalities.depth import DepthCodec
 
 SIZE = (72, 96)  # height, width: not square
 CAMERA = np.array([[150.0, 0, 41.0], [0, 120.0, 44.0], [0, 0, 1]])  # fx != fy, off the centre
@@ -186,6 +189,45 @@ def test_unknown_joints_stay_unknown_and_harm_no_other(rng):
     np.testing.assert_allclose(moved["pose3d"][2, 0], whole["pose3d"][2, 0], rtol=1e-6)
 
 
+def test_a_mask_moves_with_its_depth_picture_and_stays_bool(rng):
+    depth = torch.from_numpy(rng.choice([0.0, 500.0], (16, *SIZE)).astype(np.float32))
+    moved = augmented({"depth": depth, "mask": depth > 0}, {**ALL, "rotate": 180.0})
+    assert moved["mask"].dtype == bool
+    np.testing.assert_array_equal(moved["mask"], moved["depth"] > 0)
+    outside = augmented({"mask": torch.ones(64, *SIZE, dtype=torch.bool)}, {"rotate": 45.0})["mask"]
+    assert not outside[:, 0, 0].all()  # where the picture does not reach there is no hand
+
+
+def test_the_same_generator_moves_a_batch_the_same_way_and_no_other_is_touched(rng):
+    batch = marked_batch(rng, n=8)
+    batch["depth"], settings = (
+        torch.full((8, *SIZE), 500.0),
+        check_augment({**ALL, "colour": 0.5, "depth": 9.0}),
+    )
+    before = torch.get_rng_state()
+    first, again = (augment_batch(batch, settings, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    other = augment_batch(batch, settings, torch.Generator().manual_seed(4))
+    for name in first:
+        assert torch.equal(first[name], again[name])
+    assert not torch.equal(first["pose3d"], other["pose3d"])
+
+
+@pytest.mark.parametrize("name", ["rgb", "depth", "mask", "keypoints2d", "pose3d", "table"])
+def test_every_modality_stands_still_without_motion(rng, name):
+    rows = {
+        "rgb": rng.integers(0, 256, (3, 8, 6, 3), dtype=np.uint8), "depth": rng.uniform(400, 500, (3, 8, 6)),
+        "mask": rng.integers(0, 2, (3, 8, 6)).astype(bool), "keypoints2d": rng.uniform(0, 6, (3, 21, 2)),
+        "pose3d": rng.normal(0, 50, (3, 21, 3)), "table": rng.normal(size=(3, 5)),
+    }  # fmt: skip
+    assert set(rows) == set(MODALITIES)
+    off = {"rotate": 0.0, "shift": 0.0, "zoom": 0.0, "flip": None, "colour": 0.0, "depth": 0.0}
+    moved = augment_batch({name: torch.from_numpy(rows[name])}, off)
+    assert set(moved) == {name}
+    wanted = rows[name] / 255.0 if name == "rgb" else rows[name]
+    np.testing.assert_allclose(moved[name], wanted, rtol=1e-6, atol=1e-5)
+
+
 def test_colour_stays_in_range_and_changes_no_geometry(rng):
     batch = marked_batch(rng, n=32)
     moved = augmented(batch, {"colour": 1.0})
@@ -234,18 +276,21 @@ def test_a_depth_shift_leaves_absolute_depth_alone(rng):
 
 
 def test_the_settings_of_abdi_are_ten_millimetres_of_a_300_mm_cube():
-    assert check_augment("paper", ABDI) == ABDI
-    assert check_augment({"rotate": 180.0, "shift": 1 / 30, "depth": 10.0}) == ABDI
+    off = {"zoom": 0.0, "flip": None, "colour": 0.0}
+    assert check_augment("paper", ABDI) == {**off, **ABDI}
+    assert check_augment({"rotate": 180.0, "shift": 1 / 30, "depth": 10.0}) == {**off, **ABDI}
     edges = np.linspace(-150, 150, 129)  # of the 128 pixels, mm
     assert ABDI["shift"] * 128 * np.diff(edges).mean() == pytest.approx(10.0)
 
 
 def test_settings_are_completed_and_nothing_is_none():
-    assert check_augment("paper") == PAPER
+    assert check_augment("paper", SPURR) == {"zoom": 0.0, "colour": 0.0, "depth": 0.0, **SPURR}
     assert check_augment({"rotate": 10.0})["shift"] == 0
     assert check_augment(None) is None
     assert check_augment({"rotate": 0}) is None
-    assert PAPER["rotate"] == 45.0
+    assert SPURR["rotate"] == 45.0
+    with pytest.raises(InputError, match="augment"):
+        check_augment("paper")  # of no paper
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""SimToRealRegressor in use: searches, idle terms, precision, augmentation, and how well it learns."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from trainings import assert_same_weights, weights
+
+from skhand import concat_frames
+from skhand.datasets import make_hands
+from skhand.estimators import SimToRealRegressor
+from skhand.exceptions import TrainingWarning
+from skhand.metrics import get_scorer, mean_epe
+from skhand.model_selection import LabelledKFold
+
+N, SIZE = 12, 16
+STEPS = {"pose": 7, "depth": 5, "posterior": 6}
+
+
+@pytest.fixture(scope="module")
+def hands():
+    """Frames of both domains, and poses that are NaN for three quarters of the real ones."""
+    settings = {"image_size": SIZE, "images": ("depth",), "random_state": 0}
+    synthetic, real = make_hands(N, **settings), make_hands(N, domain="real", **settings)
+    y = np.concatenate([synthetic.target, real.target])
+    y[N + N // 4 :] = np.nan
+    return concat_frames([synthetic.data, real.data]), y
+
+
+def small(**options):
+    settings = {
+        "width": 1, "max_iter": STEPS, "epoch_steps": 3, "lr": 2e-3, "batch_size": 4, "given": ("root",),
+        "augment": None, "random_state": 0,
+    }  # fmt: skip
+    return SimToRealRegressor(**{**settings, **options})
+
+
+def test_a_search_with_few_labels_has_some_of_each_domain_in_every_fold_and_scores_real_rows(hands):
+    X, y = hands  # the three real labels are in neighbouring rows
+    labelled = np.isfinite(y).all(axis=(1, 2))
+    cv, seen = LabelledKFold(3), []
+    for train, test in cv.split(X, y):
+        for rows in (train, test):
+            assert set(X.domain[rows][labelled[rows]]) == {"synthetic", "real"}
+
+    def real_rows(estimator, X, y):
+        real = X.domain != "synthetic"
+        seen.append(int(np.isfinite(y[real]).all(axis=(1, 2)).sum()))
+        return get_scorer("neg_epe")(estimator, X[real], y[real])
+
+    search = GridSearchCV(
+        small(max_iter=2), {"supervision": ["all", "real"], "latent_dim": [3]},
+        cv=cv, scoring=real_rows, error_score="raise",
+    ).fit(X, y)  # fmt: skip
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all() and seen == [1] * 6
+    assert search.best_estimator_.transform(X).shape == (2 * N, 3)
+
+
+def test_a_weight_of_zero_and_one_that_does_nothing(hands):
+    steps = {"pose": 6, "depth": 12, "posterior": 12}
+    with pytest.warns(TrainingWarning, match="map_weight=1e-08: the term 'map' never reached 0.001 of the"):
+        small(max_iter=steps, map_weight=1e-8, feature_weight=1.0).fit(*hands)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        small(max_iter=steps, feature_weight=0.0).fit(*hands)
+    assert not [w for w in caught if "feature_weight" in str(w.message)]
+
+
+def test_bfloat16_trains_as_float32_does(hands):
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        history = small(precision=precision, lr=1e-4, max_iter=1, batch_size=1).fit(*hands).history_
+        losses[precision] = np.array(history["train_loss"])
+    assert (losses["bfloat16"] != losses["float32"]).all()
+    np.testing.assert_allclose(losses["bfloat16"], losses["float32"], rtol=0.05)  # 8 bits, the same draws
+
+
+def test_augmentation_is_the_papers_in_every_stage(hands):
+    X, y = hands
+    settings = {"max_iter": 2, "batch_size": 8}
+    estimator = small(augment="auto", **settings).fit(X, y)
+    augment = {"rotate": 180.0, "shift": 10.0 / 300.0, "depth": 10.0}
+    spelled = small(augment=augment, **settings).fit(X, y)
+    assert_same_weights(weights(estimator), weights(spelled))
+    losses, without = (
+        np.array(each.history_["train_loss"]) for each in (estimator, small(**settings).fit(X, y))
+    )
+    assert np.isfinite(losses).all() and len(losses) == 3 and (losses != without).all()
+
+
+def learned(n, n_labelled, **options):
+    """Fit n hands a domain, real ones partly labelled; return the estimator and its error on new hands.
+
+    Errors are relative to those of the mean training pose.
+    """
+    settings = {"image_size": SIZE, "images": ("depth",), "rotation": 45.0, "side": "right"}
+    synthetic = make_hands(n, random_state=0, **settings)
+    real = make_hands(n, domain="real", random_state=1, **settings)
+    X = concat_frames([synthetic.data, real.data])
+    y = np.concatenate([synthetic.target, real.target])
+    y[n + n_labelled :] = np.nan
+    estimator = small(width=4, epoch_steps=1000, **options).fit(X, y)
+    mean = np.nanmean(y - X.root[:, None], axis=0)
+    shares = []
+    for domain in ("synthetic", "real"):
+        new = make_hands(150, domain=domain, random_state=2, **settings)
+        untrained = mean_epe(new.target, np.broadcast_to(mean, new.target.shape), align="root")
+        shares.append(mean_epe(new.target, estimator.predict(new.data), align="root") / untrained)
+    return estimator, shares, new.data, (X, y)
+
+
+RATES = {"pose": 3e-3, "depth": 1e-3, "posterior": 2e-3}
+
+
+def test_new_hands_of_both_domains_are_predicted_better_than_by_the_mean_pose():
+    shares = learned(
+        800, 300, stages=("pose", "posterior"), max_iter={"pose": 600, "posterior": 300}, lr=RATES,
+        batch_size={"pose": 128, "posterior": 16},
+    )[1]  # fmt: skip
+    assert shares[0] < 0.88 and shares[1] < 0.95
+
+
+@pytest.mark.slow
+def test_all_stages_together_learn_poses_and_pictures():
+    steps = {"pose": 1000, "depth": 150, "posterior": 500}
+    sizes = {"pose": 128, "depth": 4, "posterior": 16}
+    estimator, shares, new, data = learned(1500, 400, max_iter=steps, lr=RATES, batch_size=sizes)
+    assert shares[0] < 0.88 and shares[1] < 0.92
+    untrained = clone(estimator).set_params(max_iter=1).fit(*data)
+
+    def cycle(estimator):
+        """Mean difference (mm) of real pictures to what comes back from the synthetic domain."""
+        there = new.replace(depth=estimator.translate(new, "synthetic"), domain="synthetic")
+        back = estimator.translate(there, "real")
+        depth = np.asarray(new.depth)
+        far = depth.max() + 150
+        return np.abs(np.where(back > 0, back, far) - np.where(depth > 0, depth, far)).mean()
+
+    assert cycle(estimator) < 0.8 * cycle(untrained)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_all_stages_run_on_a_gpu(hands):
+    estimator = small().fit(*hands)
+    assert estimator.device_.type == "cuda"
+    assert np.isfinite(estimator.history_["train_loss"]).all()
+    assert np.isfinite(estimator.translate(hands[0], "real")).all()
