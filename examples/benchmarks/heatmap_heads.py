@@ -41,7 +41,7 @@ ROWS = {
     "direct + 2D": {"heatmap": "direct"},
     "latent + 2D": {"heatmap": "latent"},
     "latent + 2D, fast": {"heatmap": "latent", "fast": True},
-    "latent + 2D, two stages": {"heatmap": "latent", "n_stages": 2},
+    "latent + 2D, two stages": {"heatmap": "latent", "n_stacks": 2},
     "latent, as many steps": {"heatmap": "latent"},
 }
 # Table 1, Dexter+Object: mean 2D error (px) and mean 3D error (mm); "+ 2D" are its third block

@@ -35,6 +35,7 @@ from skhand.training import (
     evaluating,
     fingerprint,
     one_thread,
+    read_ahead,
     resolve_device,
     resolve_precision,
     rows_apart,
@@ -43,7 +44,7 @@ from skhand.training import (
 )
 
 _WEAK = 1e-3  # a term whose gradient is below this share of the main term's does nothing
-_CPU_ROWS, _GPU_ROWS = {True: 16, False: 32}, 64  # rows of one chunk: of pictures, of vectors
+_CPU_ROWS, _GPU_ROWS = {True: 16, False: 256}, 64  # rows of one chunk: of pictures, of vectors
 _SMALL = 2e10  # floating-point operations of a training step that a second core does not speed up
 _NO_MATTER = ("callbacks", "checkpoint", "device", "n_jobs", "verbose", "warm_start")
 
@@ -97,7 +98,7 @@ class PoseEstimator(
         Return new networks of ``architecture_``.
     ``_enter_stage(name, n_epochs, n_done, run)``
         Return the `Stage`, and set what the estimator is in it.
-    ``_finish(data)``
+    ``_conclude(data)``
         Set what is learned of the data after training.
     ``_error(columns, rows)``, ``_error_name``
         Validation error of the present weights, and its name in the history.
@@ -225,21 +226,20 @@ class PoseEstimator(
             self._described, self._split_seed = data.described, run.seed[0]
             self._finished: list[str | None] = []
             self._optimizer_state: Any = None
-            self.n_iter_, self.history_ = 0, {}
+            self.n_iter_, self.history_, self._n_averaged = 0, {}, 0
         self._settle(data, goes_on)
         if self.early_stopping and not run.one_epoch and data.validation is None:
             run = replace(run, data=self._set_aside(data))
         self._start(run)
         if goes_on:  # copies: the fitted ones stay as they are until it succeeds
-            live, start, n_averaged = copy.deepcopy(self._live), self.module_, self._n_averaged
+            live, start = copy.deepcopy(self._live), copy.deepcopy(self.module_)
         else:
             with building(run.seed[0]):
                 live = start = self._build_module(getattr(self, "pretrained", False))
-            n_averaged = 0
         live = live.to(run.device, memory_format=self._memory_format)
         self._average: Average | None = None
         if self.averaging is not None:
-            self._average = Average(start.to(run.device), self.averaging, n_averaged)
+            self._average = Average(start.to(run.device), self.averaging, self._n_averaged)
         self._live, self.module_ = live, live if self._average is None else self._average.module
         self.n_parameters_ = sum(weight.numel() for weight in live.parameters())
         self.device_ = run.device
@@ -282,9 +282,9 @@ class PoseEstimator(
         self._n_averaged = 0 if self._average is None else self._average.n_steps
         self._average = None
         try:
-            self._finish(run.data)
+            self._conclude(run.data)
         except KeyboardInterrupt as interrupt:
-            self._finish(run.data)
+            self._conclude(run.data)
             ended_by = ended_by or interrupt
         self.interrupted_ = ended_by is not None
         if isinstance(ended_by, KeyboardInterrupt):
@@ -499,23 +499,26 @@ class PoseEstimator(
     # ------------------------------------------------------------------ inference
 
     def _in_chunks(
-        self, rows: np.ndarray, function: Callable[[np.ndarray], Any], is_image: bool
+        self,
+        rows: np.ndarray,
+        read: Callable[[np.ndarray], Any],
+        function: Callable[[Any], Any],
+        is_image: bool,
     ) -> list[np.ndarray]:
-        """Call a function on chunks of rows, and join its arrays.
+        """Call a function on what is read of chunks of rows, one chunk ahead, and join its arrays.
 
-        A row's answer does not depend on the rows that are computed with it: on a processor the rows of
-        pictures are computed apart (see `skhand.training.rows_apart`); elsewhere, and for vectors, chunks are
-        padded to one size.
+        A row's answer does not depend on the rows that are computed with it: on a processor, in float32,
+        rows are computed apart (see `skhand.training.rows_apart`); elsewhere chunks are padded to one size.
         """
         dtype = resolve_precision(self.predict_precision, self.device_)
-        apart = is_image and self.device_.type == "cpu" and dtype == torch.float32
+        apart = self.device_.type == "cpu" and dtype == torch.float32
         size, parts = self._chunk_size(is_image), []
         alike = rows_apart() if apart else autocast(self.device_, dtype)
         with torch.inference_mode(), evaluating(self.module_), alike:
-            for start in range(0, len(rows), size):
-                part = rows[start : start + size]
-                padded = part if apart else np.pad(part, (0, size - len(part)), mode="edge")
-                parts.append([_to_array(array[: len(part)]) for array in function(padded)])
+            chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+            padded = [part if apart else np.pad(part, (0, size - len(part)), mode="edge") for part in chunks]
+            for part, batch in zip(chunks, read_ahead(read, padded), strict=True):
+                parts.append([_to_array(array[: len(part)]) for array in function(batch)])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     def _chunk_size(self, is_image: bool) -> int:

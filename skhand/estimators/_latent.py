@@ -332,14 +332,16 @@ class LatentSpaceMixin(_Base):
         codec = self.codecs_[source]
         names = [*codec.columns, *self._encoder_columns()]
 
-        def encode(part: np.ndarray) -> Any:
-            batch = fetch(columns, names, part, self.device_)
+        def read(part: np.ndarray) -> Any:
+            return fetch(columns, names, part, self.device_)
+
+        def encode(batch: Any) -> Any:
             return posterior(codec.encode(batch), source, batch)
 
-        mean, log_var = self._in_chunks(rows, encode, is_picture(source))
+        mean, log_var = self._in_chunks(rows, read, encode, is_picture(source))
         return mean, log_var
 
-    def _finish(self, data: TrainingData) -> None:
+    def _conclude(self, data: TrainingData) -> None:
         """Set mean and covariance of the source's latent samples over (some of) the training rows."""
         some = choose_rows(data.usable(self.pairs_[0]))
         mean, log_var = self._encode(data.columns, some, self.source_)
@@ -353,12 +355,14 @@ class LatentSpaceMixin(_Base):
         codec = self.codecs_[target]
         names = codec.decodes
 
-        def decode(part: np.ndarray) -> Any:
-            latent = torch.from_numpy(Z[part]).to(self.device_)
-            batch = fetch(columns, names, rows[part], self.device_)
-            return (codec.decode(self._output(latent, target), batch),)
+        def read(part: np.ndarray) -> Any:
+            return torch.from_numpy(Z[part]).to(self.device_), fetch(columns, names, rows[part], self.device_)
 
-        return self._in_chunks(np.arange(len(Z)), decode, is_picture(target))[0]
+        def decode(batch: Any) -> Any:
+            latent, known = batch
+            return (codec.decode(self._output(latent, target), known),)
+
+        return self._in_chunks(np.arange(len(Z)), read, decode, is_picture(target))[0]
 
     def _decode_each(self, Z: np.ndarray, target: str | Sequence[str] | None) -> Any:
         if target is None or isinstance(target, str):

@@ -1,8 +1,8 @@
-"""Loop, batches, augmentation, modalities and checkpoints: all that knows skorch, and nothing that knows a paper."""
+"""The loop, batches, augmentation, modalities and checkpoints, none of which knows a paper."""
 
 from skhand.training._augment import augment_batch, check_augment
 from skhand.training._averaging import Average
-from skhand.training._batches import Batches, fetch
+from skhand.training._batches import Batches, fetch, read_ahead
 from skhand.training._best import BestWeights
 from skhand.training._checkpoints import Checkpoint, fingerprint
 from skhand.training._loop import Loop, Stage, check_callbacks
@@ -62,6 +62,7 @@ __all__ = [
     "gradient_ratio",
     "one_hot_side",
     "one_thread",
+    "read_ahead",
     "resolve_device",
     "resolve_precision",
     "rows_apart",

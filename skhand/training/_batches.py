@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -16,7 +17,9 @@ from skhand.exceptions import InputError
 from skhand.training._runtime import one_thread
 from skhand.training.modalities import MODALITIES
 
-__all__ = ["Batches", "fetch"]
+__all__ = ["Batches", "fetch", "read_ahead"]
+
+_WORTH_A_THREAD = 2e-3  # s that reading takes
 
 Columns = Mapping[str, Any]
 
@@ -177,6 +180,23 @@ class Batches:
             finally:
                 for future in waiting:
                     future.cancel()
+
+
+def read_ahead(read: Callable[[np.ndarray], Any], parts: Sequence[np.ndarray]) -> Iterator[Any]:
+    """Yield what is read of each part; where that takes time, the next one is read while one is used."""
+    start = time.perf_counter()
+    first = read(parts[0])
+    quick = time.perf_counter() - start < _WORTH_A_THREAD
+    yield first
+    if quick or len(parts) < 3:
+        yield from map(read, parts[1:])
+        return
+    with ThreadPoolExecutor(1, "skhand-read", initializer=_use_one_core) as pool:
+        waiting = pool.submit(read, parts[1])
+        for part in parts[2:]:
+            ready, waiting = waiting, pool.submit(read, part)
+            yield ready.result()
+        yield waiting.result()
 
 
 def _use_one_core() -> None:

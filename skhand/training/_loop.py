@@ -240,9 +240,10 @@ class Loop:
                 self.module.eval()
                 if len(net.history) and "train_loss" not in net.history[-1]:  # an epoch that did not end
                     del net.history[-1]
-        net.notify("on_train_end", X=None, y=None)
-        if self.best is not None and self.best.weights is not None:
-            self._load(self.best.weights)
+            net.notify("on_train_end", X=None, y=None)
+            if self.best is not None and self.best.weights is not None:
+                self._load(self.best.weights)
+            self.interrupted = self.interrupted or interrupts.asked
         return self
 
     def _choose_step(self) -> Callable[..., dict[str, Tensor]]:
@@ -374,7 +375,7 @@ class Loop:
             self.module.load_state_dict(weights)
 
     def _load_optimizer(self, state: Mapping[str, Any]) -> None:
-        """Take up the optimiser's state, in memory as the weights are: Adam's fused step goes by the memory."""
+        """Take up the optimiser's state, laid out as the weights are: Adam's fused step relies on that."""
         self.optimizer.load_state_dict(dict(state))
         for weight, values in self.optimizer.state.items():
             for name, value in values.items():

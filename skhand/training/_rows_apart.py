@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 __all__ = ["rows_apart"]
 
-_BLOCK = 4  # rows of one matrix product
+_BLOCK = 8  # rows of one matrix product
 
 
 def rows_apart() -> contextlib.AbstractContextManager[object]:
@@ -49,8 +49,8 @@ def _convolve(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolve; one row by oneDNN, which torch takes for several rows without being told."""
-    if len(x) > 1 or x.ndim != 4 or not torch.backends.mkldnn.is_available():
+    """Convolve by oneDNN, which torch by itself takes or leaves with the number of rows and of threads."""
+    if x.ndim != 4 or not torch.backends.mkldnn.is_available():
         return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
     stride, dilation = _pair(stride), _pair(dilation)
     if isinstance(padding, str):

@@ -141,9 +141,9 @@ def test_the_spread_is_the_heatmaps_covariance():
 @pytest.mark.parametrize("loud", [1.0, 1e3])
 def test_gradients_are_finite_in_bfloat16(heatmap, loud):
     torch.manual_seed(0)
-    module = Pose25DNet(heatmap, K, (16, 16), width=8, backbone="small", n_stages=2)
+    module = Pose25DNet(heatmap, K, (16, 16), width=8, backbone="small", n_stacks=2)
     with torch.no_grad():
-        module.get_parameter("end.weight" if heatmap == "holistic" else "body.stages.1.last.weight").mul_(
+        module.get_parameter("end.weight" if heatmap == "holistic" else "body.stacks.1.last.weight").mul_(
             loud
         )
     batch = {
@@ -161,9 +161,9 @@ def test_gradients_are_finite_in_bfloat16(heatmap, loud):
 # ---------------------------------------------------------------- loss (Eq. 8)
 
 
-def one_step(batch, alpha=1.0, n_stages=1):
+def one_step(batch, alpha=1.0, n_stacks=1):
     torch.manual_seed(0)
-    module = Pose25DNet("latent", K, (16, 16), width=8, n_stages=n_stages)
+    module = Pose25DNet("latent", K, (16, 16), width=8, n_stacks=n_stacks)
     optimizer = torch.optim.SGD(module.parameters(), 0.0)
     return module, train(module, optimizer, batch, alpha)
 
@@ -174,7 +174,7 @@ def test_the_loss_stands_at_every_stage_and_alpha_weighs_the_depth():
         "keypoints2d": torch.rand(4, K, 2) * 15,
         "relative_depth": torch.randn(4, K),
     }
-    module, terms = one_step(batch, alpha=0.7, n_stages=2)
+    module, terms = one_step(batch, alpha=0.7, n_stacks=2)
     module.train()
     answers, _ = module(batch["rgb"].permute(0, 3, 1, 2) - 0.5)
     assert len(answers) == 2
@@ -342,7 +342,7 @@ def test_parameter_counts_are_those_of_the_paper():
     with torch.device("meta"):
         one, two, fast = (
             n_weights(Pose25DNet("latent", K, (128, 128), **options))
-            for options in ({}, {"n_stages": 2}, {"fast": True})
+            for options in ({}, {"n_stacks": 2}, {"fast": True})
         )
     assert one == pytest.approx(17e6, rel=0.05)
     assert two == pytest.approx(35e6, rel=0.05)

@@ -21,7 +21,13 @@ from skhand.estimators._base import PoseEstimator
 SHARED = {"given": ("root",), "precision": "float32", "random_state": 3}
 ESTIMATORS = {
     "cross_modal_vae": lambda: CrossModalVAERegressor(
-        backbone="small", variant=4, max_epochs=12, batch_size=8, averaging=0.99, early_stopping=True, **SHARED
+        backbone="small",
+        variant=4,
+        max_epochs=12,
+        batch_size=8,
+        averaging=0.99,
+        early_stopping=True,
+        **SHARED,
     ),
     "aligned_latent": lambda: AlignedLatentRegressor(
         backbone="small", max_epochs=4, batch_size=8, hidden_units=64, lr_schedule="cosine", **SHARED

@@ -139,9 +139,9 @@ def test_poses_are_decoded_from_aligned_latent_vectors_at_the_default_weight(han
 
 def test_before_alignment_predictions_come_from_the_encoders_latent_vectors(hands):
     estimator = small(stages=("disentangle",)).fit(hands.data, hands.target)
-    assert estimator.space_ == "rgb"
+    assert estimator.space_ == "source"
     np.testing.assert_array_equal(
-        estimator.transform(hands.data), estimator.transform(hands.data, space="rgb")
+        estimator.transform(hands.data), estimator.transform(hands.data, space="source")
     )
     for call in (
         lambda: estimator.transform(hands.data, space="aligned"),

@@ -73,6 +73,19 @@ def test_a_given_root_makes_rows_of_numbers_poses():
     )
 
 
+@pytest.mark.parametrize("shape", [(4, 1), (1, 4), (1, 1)])
+def test_pictures_one_pixel_wide_or_high_train_in_bfloat16(shape):
+    """torch leaves memory as it was in some gradients of a convolution with a stride over such a map."""
+    pictures, losses = RNG.uniform(size=(N, *shape, 3)), []
+    for _ in range(4):
+        used = [torch.full((size,), torch.nan) for size in (64, 864, 4608, 9216, 20000, 100000) * 3]
+        del used
+        est = small(precision="bfloat16", max_epochs=8).fit(pictures, Y)
+        losses.append(est.history_["train_loss"])
+    assert np.isfinite(losses).all()
+    assert losses == [losses[0]] * 4
+
+
 @pytest.mark.parametrize("value", [np.nan, 255.0])
 def test_a_bad_float_picture_is_found_after_indexing(value):
     pictures = RGB / 255.0

@@ -9,7 +9,6 @@ import signal
 
 import numpy as np
 import pytest
-import torch
 from skorch.callbacks import Callback
 from smallest import KINDS, Y, image_of, rows_of, smallest
 from trainings import AtEpoch, assert_same_weights, weights
@@ -149,7 +148,11 @@ def cases(calls):
 def test_an_error_leaves_a_fitted_estimator_as_it_was(kind, fault, name):
     X, callbacks, error = fault(kind)
     estimator = fitted(kind, warm_start=name == "warm start", callbacks=callbacks)
-    predicted, state, attributes = estimator.predict(rows_of(kind)), state_of(estimator), dict(vars(estimator))
+    predicted, state, attributes = (
+        estimator.predict(rows_of(kind)),
+        state_of(estimator),
+        dict(vars(estimator)),
+    )
     with pytest.raises(error):
         call(estimator, name, X, Y)
     now = vars(estimator)
@@ -220,7 +223,9 @@ def assert_usable(kind, estimator):
     if kind != "sim-to-real":  # whose samples are of the prior
         mean = estimator.transform(rows_of(kind)).mean(axis=0, dtype=np.float64)
         np.testing.assert_allclose(estimator.latent_mean_, mean, rtol=1e-12)
-    drawn = np.random.RandomState(0).multivariate_normal(estimator.latent_mean_, estimator.latent_cov_, size=5)
+    drawn = np.random.RandomState(0).multivariate_normal(
+        estimator.latent_mean_, estimator.latent_cov_, size=5
+    )
     np.testing.assert_array_equal(estimator.sample(5, random_state=0), estimator.inverse_transform(drawn))
 
 
@@ -237,8 +242,7 @@ def test_ctrl_c_in_a_first_fit_leaves_a_fitted_estimator(kind):
 @pytest.mark.parametrize("kind", ["cross-modal", "aligned", "sim-to-real"])
 def test_ctrl_c_while_the_latent_statistics_are_measured_leaves_them_measured(kind):
     pictures = Interrupting(np.asarray(getattr(rows_of(kind), image_of(kind))))
-    n_stages = len(dict.fromkeys(fitted(kind).history_.get("stage", [""])))
-    estimator = smallest(kind, callbacks=[AtTheEnd(n_stages, lambda: setattr(pictures, "waits", True))])
+    estimator = smallest(kind, callbacks=[AtTheEnd(n_stages(kind), lambda: setattr(pictures, "waits", True))])
     with pytest.warns(TrainingWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
         estimator.fit(rows_of(kind, pictures), Y)
     assert not pictures.waits
@@ -250,6 +254,21 @@ def test_ctrl_c_while_the_latent_statistics_are_measured_leaves_them_measured(ki
     np.testing.assert_array_equal(
         estimator.predict(rows_of(kind), return_std=True), whole.predict(rows_of(kind), return_std=True)
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ctrl_c_after_the_last_epoch_loses_nothing(kind):
+    estimator = smallest(kind, callbacks=[AtTheEnd(n_stages(kind), lambda: ctrl_c(None))])
+    with pytest.warns(TrainingWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
+        estimator.fit(rows_of(kind), Y)
+    assert estimator.interrupted_ is True
+    assert estimator.n_iter_ == fitted(kind).n_iter_
+    assert_same_weights(weights(estimator), weights(fitted(kind)))
+    assert_usable(kind, estimator)
+
+
+def n_stages(kind):
+    return len(dict.fromkeys(fitted(kind).history_.get("stage", [""])))
 
 
 class Interrupting(Pictures):

@@ -222,7 +222,7 @@ def test_the_score_is_weighted_by_variance(fitted, hands):
 def test_more_epochs_after_other_networks_are_refused(hands):
     est = small(warm_start=True).fit(hands.data, hands.target)
     before = est.predict(hands.data)
-    changes = ({"width": 4}, {"heatmap": "direct"}, {"given": ("side",)}, {"n_stages": 2}, {"root": "wrist"})
+    changes = ({"width": 4}, {"heatmap": "direct"}, {"given": ("side",)}, {"n_stacks": 2}, {"root": "wrist"})
     for change in (*changes, {"bone": ("wrist", "middle_mcp")}):
         with pytest.raises(InputError, match=f"{next(iter(change))}: expected"):
             copy.copy(est).set_params(**change).fit(hands.data, hands.target)
@@ -255,7 +255,7 @@ BAD = {
     "alpha": (lambda X, y: (X, y), {"alpha": -1.0}, InputError, "alpha"),
     "sigma": (lambda X, y: (X, y), {"sigma": 0.0}, InputError, "sigma"),
     "width": (lambda X, y: (X, y), {"width": 0}, InputError, "width"),
-    "stages": (lambda X, y: (X, y), {"n_stages": 0}, InputError, "n_stages"),
+    "stages": (lambda X, y: (X, y), {"n_stacks": 0}, InputError, "n_stacks"),
     "bone": (lambda X, y: (X, y), {"bone": ("index_mcp", "elbow")}, InputError, "bone"),
     "root": (lambda X, y: (X, y), {"root": "elbow"}, InputError, "root"),
     "mean bones": (lambda X, y: (X, y), {"mean_bones": np.zeros(20)}, InputError, "mean_bones"),

@@ -29,7 +29,7 @@ __all__ = ["AlignedLatentRegressor"]
 
 _STAGES = Stages(("vae", "disentangle"), ("align", "finetune", "refine"), needs={"finetune": "align"})
 _WEIGHTS = ("adversarial_weight", "pose_weight", "kcs_weight", "geo_weight")
-_SPACES = ("rgb", "pose", "context", "aligned")
+_SPACES = ("source", "pose", "context", "aligned")
 
 
 class AlignedLatentRegressor(PairedPoseEstimator):
@@ -157,7 +157,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         The stage that was trained last; after an interrupt, the one that was interrupted.
     space_ : str
         The latent space that predictions are decoded from, and that `inverse_transform`, `sample` and
-        `interpolate` are about: "rgb", and "aligned" from "align" on.
+        `interpolate` are about: "source", and "aligned" from "align" on.
     history_ : dict of str to list
         One column a loss term and one entry an epoch, NaN where the stage has no such term: ``stage``,
         ``train_loss`` (the sum of the terms), ``mse``, ``kl``, ``mse_pose``, ``kl_pose``, ``adversarial``,
@@ -335,10 +335,10 @@ class AlignedLatentRegressor(PairedPoseEstimator):
             column ``pose3d``.
         source : str or None, default=None
             Modality to encode; None is that of X in ``fit``, and "pose3d" for ``space="pose"``.
-        space : {"rgb", "context", "pose", "aligned"} or None, default=None
-            The latent space; None is the one that predictions are decoded from, ``space_``. "rgb": what is
+        space : {"source", "context", "pose", "aligned"} or None, default=None
+            The latent space; None is the one that predictions are decoded from, ``space_``. "source": what is
             decoded of the source's latent vector, be the source pictures, depth, keypoints or a table.
-            "context": the rest of it. "pose": the pose encoder's. "aligned": what the mappers make of "rgb"
+            "context": the rest of it. "pose": the pose encoder's. "aligned": what the mappers make of "source"
             or, for ``source="pose3d"``, of "pose".
 
         Returns
@@ -425,7 +425,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     def _start(self, run: Run) -> None:
         super()._start(run)
         if not run.goes_on:
-            self.stage_, self.space_ = self.stages_[0], "rgb"
+            self.stage_, self.space_ = self.stages_[0], "source"
 
     def _build_module(self, pretrained: bool) -> AlignedVAE:
         made, layers = self.architecture_, self._fitted_layers(pretrained)

@@ -12,10 +12,10 @@ N_LEVELS = 6  # resolutions, the picture's own included
 
 
 class HeatmapNet(nn.Module):
-    """An encoder-decoder with skip connections, in one stage or several (Sec. 5.2 and 5.3).
+    """An encoder-decoder with skip connections, in one stack or several (Sec. 5.2 and 5.3).
 
-    All stages read the features of one initial convolution; each after the first also reads the maps of the
-    one before it. A stage halves the picture five times, with a 3 x 3 convolution at each size and one more
+    All stacks read the features of one initial convolution; each after the first also reads the maps of the
+    one before it. A stack halves the picture five times, with a 3 x 3 convolution at each size and one more
     at the smallest, and doubles it again, with a 3 x 3 convolution over what comes from below and the skip
     connection. Three 7 x 7 convolutions at the picture's size end it.
 
@@ -24,10 +24,10 @@ class HeatmapNet(nn.Module):
     in_channels : int
         Channels of the pictures.
     out_channels : int
-        Maps of each stage.
+        Maps of each stack.
     width : int, default=256
         Channels of every convolution.
-    n_stages : int, default=1
+    n_stacks : int, default=1
         How many encoder-decoders.
     fast : bool, default=False
         Whether the encoder-decoder has half the channels, and the last three convolutions are 1 x 1, 3 x 3
@@ -35,19 +35,19 @@ class HeatmapNet(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, width: int = 256, n_stages: int = 1, fast: bool = False
+        self, in_channels: int, out_channels: int, *, width: int = 256, n_stacks: int = 1, fast: bool = False
     ):
         super().__init__()
         base = max(1, width // 2) if fast else width
         self.n_features = base
         self.start = _layer(in_channels, base)
-        self.stages = nn.ModuleList(
-            HeatmapStage(base + (out_channels if stage else 0), base, width, out_channels, fast)
-            for stage in range(n_stages)
+        self.stacks = nn.ModuleList(
+            EncoderDecoder(base + (out_channels if stack else 0), base, width, out_channels, fast)
+            for stack in range(n_stacks)
         )
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Maps of each stage and the last stage's features.
+        """Maps of each stack and the last stack's features.
 
         Parameters
         ----------
@@ -58,22 +58,22 @@ class HeatmapNet(nn.Module):
         -------
         maps : list of Tensor of shape (n, out_channels, height, width)
         features : Tensor of shape (n, n_features)
-            The smallest map of the last stage, averaged over its places.
+            The smallest map of the last stack, averaged over its places.
         """
         start = self.start(images)
         answers: list[Tensor] = []
-        for stage in self.stages:
-            maps, deepest = stage(torch.cat([start, *answers[-1:]], dim=1))
+        for stack in self.stacks:
+            maps, deepest = stack(torch.cat([start, *answers[-1:]], dim=1))
             answers.append(maps)
         return answers, deepest.mean(dim=(2, 3))
 
     @property
     def last(self) -> nn.Module:
         """The last layer."""
-        return self.stages[-1].get_submodule("last")
+        return self.stacks[-1].get_submodule("last")
 
 
-class HeatmapStage(nn.Module):
+class EncoderDecoder(nn.Module):
     """One encoder-decoder and its head: 3 x 3 convolutions, and 7 x 7 ones at the end."""
 
     def __init__(self, in_channels: int, base: int, width: int, out_channels: int, fast: bool):

@@ -25,7 +25,7 @@ HEATMAPS = ("latent", "direct", "holistic")
 
 
 class Maps25D(NamedTuple):
-    """A stage's answer.
+    """A stack's answer.
 
     Parameters
     ----------
@@ -184,8 +184,8 @@ class Pose25DNet(nn.Module):
     backbone : str, default="resnet50"
         Trunk of the holistic head; see `ImageTrunk`.
     beta : float, default=1.0
-        Start of the latent head's learnable factors, one a joint and stage.
-    width, n_stages, fast : int, int, bool, default=256, 1, False
+        Start of the latent head's learnable factors, one a joint and stack.
+    width, n_stacks, fast : int, int, bool, default=256, 1, False
         As in `HeatmapNet`.
     side : bool, default=False
         Whether the hand's side enters, as two constant channels of the picture.
@@ -206,7 +206,7 @@ class Pose25DNet(nn.Module):
         backbone: str = "resnet50",
         beta: float = 1.0,
         width: int = 256,
-        n_stages: int = 1,
+        n_stacks: int = 1,
         fast: bool = False,
         side: bool = False,
     ):
@@ -218,9 +218,9 @@ class Pose25DNet(nn.Module):
             self.body = ImageTrunk(backbone, in_channels, image_size)
             self.end = nn.Linear(self.body.n_features, 3 * n_joints)
         else:
-            self.body = HeatmapNet(in_channels, 2 * n_joints, width=width, n_stages=n_stages, fast=fast)
+            self.body = HeatmapNet(in_channels, 2 * n_joints, width=width, n_stacks=n_stacks, fast=fast)
         if heatmap == "latent":
-            self.beta = nn.Parameter(torch.full((n_stages, n_joints), float(beta)))
+            self.beta = nn.Parameter(torch.full((n_stacks, n_joints), float(beta)))
         self.n_features = self.body.n_features
 
     @property
@@ -230,7 +230,7 @@ class Pose25DNet(nn.Module):
         return layer.get_parameter("weight")
 
     def forward(self, images: Tensor, side: Tensor | None = None) -> tuple[list[Maps25D], Tensor]:
-        """The answer of each stage, and the features.
+        """The answer of each stack, and the features.
 
         Parameters
         ----------
@@ -242,7 +242,7 @@ class Pose25DNet(nn.Module):
         Returns
         -------
         answers : list of Maps25D
-            One a stage.
+            One a stack.
         features : Tensor of shape (n, n_features), float32
         """
         if side is not None:

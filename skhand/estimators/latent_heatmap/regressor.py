@@ -34,8 +34,8 @@ from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_sid
 
 __all__ = ["LatentHeatmapRegressor"]
 
-_COUNTS = ("max_epochs", "batch_size", "width", "n_stages")
-_MAPS = ("heatmap", "width", "n_stages", "fast", "backbone")
+_COUNTS = ("max_epochs", "batch_size", "width", "n_stacks")
+_MAPS = ("heatmap", "width", "n_stacks", "fast", "backbone")
 
 
 class LatentHeatmapRegressor(PoseEstimator):
@@ -53,9 +53,9 @@ class LatentHeatmapRegressor(PoseEstimator):
         product with the depth map (Sec. 4.2). "direct": Gaussian target maps, argmax (Sec. 4.1).
         "holistic": the 2.5D pose regressed by a ResNet.
     width : int, default=256
-        Channels of every convolution of the encoder-decoder. A holistic head has none; ``n_stages`` and
+        Channels of every convolution of the encoder-decoder. A holistic head has none; ``n_stacks`` and
         ``fast`` do nothing there either.
-    n_stages : int, default=1
+    n_stacks : int, default=1
         Encoder-decoders one after the other, each with the loss at its end; the paper compares with others
         with 2.
     fast : bool, default=False
@@ -142,7 +142,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     n_parameters_ : int
         Number of its weights.
     history_ : dict of str to list
-        One entry an epoch: ``train_loss``, ``xy`` and ``depth`` (weighted, summed over the stages),
+        One entry an epoch: ``train_loss``, ``xy`` and ``depth`` (weighted, summed over the stacks),
         ``depth_gradient`` (norm of the depth's gradient at the last layer over that of the places', in the
         epoch's first batch), ``seconds``, and with validation data ``valid_epe``: the median over rows of the
         joints' mean error relative to the root, mm. The root's depth magnifies the error of one bone, so that
@@ -175,13 +175,13 @@ class LatentHeatmapRegressor(PoseEstimator):
 
     Notes
     -----
-    The paper's networks (17 M and 35 M weights with one and two stages) have 16 991 039 and 34 071 422 here.
+    The paper's networks (17 M and 35 M weights with one and two stacks) have 16 991 039 and 34 071 422 here.
     The fast one has 3 147 967, 5.4 times fewer; the paper's has 3.8 times fewer. A head that is wide enough
     for 3.8 costs more than the speed that the paper reports allows.
 
     The paper's appendix is not at hand. Choices: six resolutions with one 3 x 3 convolution each on the way
     down and up, one more at the smallest, batch normalisation, skip connections that are concatenated and
-    bilinear doubling; later stages read the maps of the one before as they are; losses are mean absolute
+    bilinear doubling; later stacks read the maps of the one before as they are; losses are mean absolute
     errors in widths of the picture and in bones (better than squared ones), and squared ones for Gaussian
     maps; ``alpha``, ``beta`` and ``sigma`` (chosen with the loss on held-out subjects of generated hands of
     32 px); Adam, ``lr`` and the augmentation (not searched). Of the 21 joints the wrist stands for the palm
@@ -209,7 +209,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         *,
         heatmap: str = "latent",
         width: int = 256,
-        n_stages: int = 1,
+        n_stacks: int = 1,
         fast: bool = False,
         backbone: str = "resnet50",
         alpha: float = 0.3,
@@ -243,7 +243,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     ):
         self.heatmap = heatmap
         self.width = width
-        self.n_stages = n_stages
+        self.n_stacks = n_stacks
         self.fast = fast
         self.backbone = backbone
         self.alpha = alpha
@@ -348,7 +348,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         return self._place(self._points(columns, np.arange(len(columns["rgb"])))[0], columns)
 
     def predict_heatmaps(self, X: Any) -> Heatmaps:
-        """Return the 2.5D heatmaps of the last stage.
+        """Return the 2.5D heatmaps of the last stack.
 
         Parameters
         ----------
@@ -524,7 +524,7 @@ class LatentHeatmapRegressor(PoseEstimator):
             descent=(n_epochs, 0) if falls else None,
         )
 
-    def _finish(self, data: TrainingData) -> None:
+    def _conclude(self, data: TrainingData) -> None:
         """Nothing follows from the trained weights."""
 
     def _predict_rows(self, columns: dict[str, Any], rows: np.ndarray) -> Any:
@@ -556,11 +556,13 @@ class LatentHeatmapRegressor(PoseEstimator):
         names = ["rgb", *(["side"] if "side" in self.given_ else [])]
 
         def read(part: np.ndarray) -> Any:
-            batch = fetch(columns, names, part, self.device_)
+            return fetch(columns, names, part, self.device_)
+
+        def compute(batch: Any) -> Any:
             answers, features = self.module_(self.codecs_["rgb"].encode(batch), one_hot_side(batch))
             return function(answers[-1], features)
 
-        return self._in_chunks(rows, read, True)
+        return self._in_chunks(rows, read, compute, True)
 
     def _points(self, columns: dict[str, Any], rows: np.ndarray, spread: bool = False) -> list[np.ndarray]:
         """2.5D poses (n, 21, 3) and, with ``spread``, the covariance (n, 21, 3, 3) of their maps, float64."""

@@ -1,4 +1,4 @@
-"""What LatentHeatmapRegressor minimises: Eq. 8 of Iqbal et al. 2018, at every stage."""
+"""What LatentHeatmapRegressor minimises: Eq. 8 of Iqbal et al. 2018, at every stack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AUGMENT: dict[str, Any] = {"rotate": 45.0, "shift": 0.1, "zoom": 0.2, "flip": No
 
 
 class HeatmapObjective(Objective):
-    """The loss of 2.5D poses: ``L_xy + alpha L_Z``, summed over the stages.
+    """The loss of 2.5D poses: ``L_xy + alpha L_Z``, summed over the stacks.
 
     L_xy is over the joints whose place in the picture is known, L_Z over those whose depth is, so that rows
     with keypoints only train the first. Latent and holistic heads: mean absolute errors, in widths of the

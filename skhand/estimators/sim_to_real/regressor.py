@@ -452,12 +452,14 @@ class SimToRealRegressor(PairedPoseEstimator):
         codec = self.codecs_[source]
         names = [*codec.columns, *self._encoder_columns()]
 
-        def translated(rows: np.ndarray) -> tuple[torch.Tensor]:
-            batch = fetch(columns, names, rows, self.device_)
+        def read(rows: np.ndarray) -> dict[str, torch.Tensor]:
+            return fetch(columns, names, rows, self.device_)
+
+        def translate(batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor]:
             maps = self._maps(codec.encode(batch), source, batch)
             return (codec.decode(self.module_.generate(maps, to), batch),)
 
-        return self._in_chunks(np.arange(len(columns[source])), translated, True)[0]
+        return self._in_chunks(np.arange(len(columns[source])), read, translate, True)[0]
 
     def _require_depth(self, what: str) -> None:
         if not self.n_steps_["depth"]:
@@ -618,7 +620,7 @@ class SimToRealRegressor(PairedPoseEstimator):
             return self.module_.map_pose(code_pose(self.module_, x)[0])
         return _by_domain(batch["domain"], DOMAINS, lambda domain: self.module_.encode(x, domain))
 
-    def _finish(self, data: TrainingData) -> None:
+    def _conclude(self, data: TrainingData) -> None:
         """Measure how far the posterior is from (some of) the training rows' poses; the prior stays."""
         if not self.n_steps_["posterior"]:
             return
