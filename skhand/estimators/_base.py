@@ -316,6 +316,7 @@ class PoseEstimator(
             average=self._average,
             columns_of=run.data.columns_of,
             n_workers=self.n_jobs,
+            n_epochs_before=self.n_iter_,
             seed=[*run.seed, self._stage_names().index(name)],
             device=run.device,
             optimizer_state=copy.deepcopy(self._optimizer_state) if n_done else None,

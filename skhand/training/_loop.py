@@ -125,8 +125,10 @@ class Loop:
         training stops when it returns True.
     save : callable or None
         ``save(state)`` writes a checkpoint.
-    save_every : float, s
+    save_every : float, default=120.0, s
         Time between two checkpoints within an epoch.
+    n_epochs_before : int, default=0
+        Epochs that were trained before this run, whose passes endless data have behind them.
     state : mapping or None
         From a checkpoint of this stage.
 
@@ -154,14 +156,18 @@ class Loop:
         after_epoch: Callable[[list[dict[str, Any]], int], bool],
         save: Callable[[dict[str, Any]], object] | None,
         save_every: float = 120.0,
+        n_epochs_before: int = 0,
         state: Mapping[str, Any] | None = None,
     ):
         self.stage, self.module, self.average, self.best = stage, module, average, best
         self.seed, self.device, self.after_epoch = list(seed), device, after_epoch
         self.save, self.save_every, self.saved_at = save, save_every, time.monotonic()
         names = {stream: stage.objective.columns(stream) for stream in stage.streams}
+        self.n_epochs_before = n_epochs_before
         self.batches = Batches(
-            columns_of,
+            lambda number: columns_of(
+                2 * self.n_epochs_before + number
+            ),  # an epoch begins two passes at most
             stage.streams,
             names,
             stage.batch_size,
@@ -416,6 +422,7 @@ class Loop:
             self.average.resume(state["average"])
         self._load_optimizer(state["optimizer"])
         self.step_number, self.seconds = state["step"], state["seconds"]
+        self.n_epochs_before -= self.step_number // self.epoch_length  # it counts those of this run too
         self.totals = {name: value.to(self.device) for name, value in state["totals"].items()}
         self.first_loss, self.good, self.stopped = state["first_loss"], state["good"], state["stopped"]
         if self.best is not None:

@@ -133,3 +133,30 @@ def test_fit_needs_no_y(endless):
 
 def test_it_says_what_it_is(endless):
     assert repr(endless).startswith(f"EndlessHands, in each epoch {N} hands: rgb (20, 20, 3) uint8")
+
+
+class Poses(Callback):
+    """Collects the poses of every batch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_batch_end(self, net, batch, **_):
+        self.seen += [stream["pose3d"].numpy().copy() for stream in batch.values() if "pose3d" in stream]
+
+
+@pytest.mark.parametrize("several_calls", [False, True])
+def test_a_training_on_endless_hands_never_sees_a_row_twice(several_calls):
+    hands = make_hands(24, image_size=16, lazy=True, endless=True, random_state=0)
+    watch = Poses()
+    estimator = AlignedLatentRegressor(
+        backbone="small", batch_size=10, max_epochs=2, augment=None, hidden_units=8, callbacks=[watch]
+    )
+    if several_calls:
+        for _ in range(4):
+            estimator.partial_fit(hands.data)
+    else:
+        estimator.fit(hands.data)
+    rows = np.concatenate(watch.seen).reshape(-1, 63)
+    assert len(rows) == (4 if several_calls else 8) * 30  # three batches of ten an epoch
+    assert len(np.unique(rows, axis=0)) == len(rows)

@@ -336,7 +336,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         source : str or None, default=None
             Modality to encode; None is that of X in ``fit``, and "pose3d" for ``space="pose"``.
         space : {"source", "context", "pose", "aligned"} or None, default=None
-            The latent space; None is the one that predictions are decoded from, ``space_``. "source": what is
+            The latent space; None is that which predictions are decoded from, ``space_``. "source": what is
             decoded of the source's latent vector, be the source pictures, depth, keypoints or a table.
             "context": the rest of it. "pose": the pose encoder's. "aligned": what the mappers make of "source"
             or, for ``source="pose3d"``, of "pose".
