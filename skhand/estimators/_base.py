@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from skhand._validation import check_number, check_option, warn_user
 from skhand.estimators._data import DataDescription, DataReader, TrainingData
 from skhand.estimators._inputs import check_given
+from skhand.estimators._pickled import PickledNetworks
 from skhand.estimators._recorder import EpochRecorder
 from skhand.exceptions import DivergenceError, InputError, TrainingWarning
 from skhand.training import (
@@ -25,6 +26,7 @@ from skhand.training import (
     Average,
     BestWeights,
     Checkpoint,
+    Interrupts,
     Loop,
     Stage,
     autocast,
@@ -32,6 +34,7 @@ from skhand.training import (
     check_augment,
     check_callbacks,
     count_operations,
+    defer_interrupts,
     evaluating,
     fingerprint,
     one_thread,
@@ -39,8 +42,6 @@ from skhand.training import (
     resolve_device,
     resolve_precision,
     rows_apart,
-    to_numpy,
-    to_tensors,
 )
 
 _WEAK = 1e-3  # a term whose gradient is below this share of the main term's does nothing
@@ -82,7 +83,12 @@ class Run:
 
 
 class PoseEstimator(
-    CallbackSupportMixin, RegressorMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    PickledNetworks,
+    CallbackSupportMixin,
+    RegressorMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """Base of all estimators: ``fit``, ``partial_fit``, batched inference, pickling.
 
@@ -197,7 +203,7 @@ class PoseEstimator(
         dtype = resolve_precision(self.precision, device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         with contextlib.ExitStack() as stack:
-            stack.enter_context(unchanged_by_errors(self))
+            stack.enter_context(self._unchanged_by_errors())
             data = self._reader(goes_on).read(X, y, X_val, y_val)
             checkpoint, saved = None, {}
             if self.checkpoint is not None and not one_epoch:
@@ -206,14 +212,27 @@ class PoseEstimator(
                 saved = checkpoint.load()
             seed = saved.get("seed", seed)
             augment = self._resolve_augment(augment, data.described)
+            interrupts = stack.enter_context(defer_interrupts())
             key = (seed, self.n_iter_) if goes_on else (seed,)
             run = self._begin(Run(data, key, device, dtype, augment, goes_on, one_epoch, checkpoint))
-            ended_by = self._complete(run, self._train(run, EpochRecorder(self, X, y), saved))
+            ended_by = self._train(run, EpochRecorder(self, X, y), saved)
+            ended_by = self._complete(run, ended_by, interrupts)
         if ended_by is not None:
             raise ended_by
         if not one_epoch and self.n_iter_ >= 10:
             self._warn_if_weak()
         return self
+
+    @contextlib.contextmanager
+    def _unchanged_by_errors(self) -> Iterator[None]:
+        """Leave the estimator as it was when the block raises: what was fitted is replaced, never changed."""
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
     def _begin(self, run: Run) -> Run:
         """Set what describes the data, set validation rows aside, and make the networks."""
@@ -277,15 +296,19 @@ class PoseEstimator(
                     break
         return None
 
-    def _complete(self, run: Run, ended_by: BaseException | None) -> BaseException | None:
+    def _complete(
+        self, run: Run, ended_by: BaseException | None, interrupts: Interrupts
+    ) -> BaseException | None:
         """Set the attributes that follow from the trained weights, also if Ctrl-C comes in between."""
         self._n_averaged = 0 if self._average is None else self._average.n_steps
         self._average = None
         try:
             self._conclude(run.data)
-        except KeyboardInterrupt as interrupt:
+        except KeyboardInterrupt as interrupt:  # where it could not wait, as in a notebook's own handler
             self._conclude(run.data)
             ended_by = ended_by or interrupt
+        if interrupts.asked:
+            ended_by = ended_by or KeyboardInterrupt()
         self.interrupted_ = ended_by is not None
         if isinstance(ended_by, KeyboardInterrupt):
             warn_user(
@@ -532,52 +555,6 @@ class PoseEstimator(
         rows = np.zeros(n_rows, dtype=int)
         return count_operations(lambda: self._predict_rows(columns, rows)) / n_rows
 
-    # ------------------------------------------------------------------ copies and pickles
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "module_" in vars(self)
-
-    def __copy__(self) -> Any:
-        shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
-        shallow.__dict__.update(self.__dict__)
-        return shallow
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "module_" not in state:
-            return state
-        average, optimizer = state.pop("_average", None), state.pop("_optimizer", None)
-        if average is not None:  # in the middle of a fit
-            state["_n_averaged"] = average.n_steps
-        if optimizer is not None:
-            state["_optimizer_state"] = optimizer.state_dict()
-        live = state.pop("_live")
-        state["_live_weights"] = None if live is state["module_"] else to_numpy(live.state_dict())
-        state["module_"] = to_numpy(state["module_"].state_dict())
-        state["_optimizer_state"] = to_numpy(state["_optimizer_state"])
-        del state["device_"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        weights, live_weights = state.get("module_"), state.pop("_live_weights", None)
-        super().__setstate__(state)
-        if weights is None:
-            return
-        try:
-            self.device_ = resolve_device(self.device)
-        except InputError:  # fitted on a device that this machine does not have
-            self.device_ = resolve_device("auto")
-        self.module_ = self._rebuild(weights)
-        self._live = self.module_ if live_weights is None else self._rebuild(live_weights)
-        self._optimizer_state, self._average = to_tensors(self._optimizer_state), None
-
-    def _rebuild(self, weights: dict[str, np.ndarray]) -> Any:
-        """Return networks with these weights."""
-        with building(0), torch.device("meta"):  # without a random draw
-            module = self._build_module(pretrained=False)
-        module.load_state_dict(to_tensors(weights), assign=True)
-        return module.to(self.device_, memory_format=self._memory_format).eval()
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -588,15 +565,3 @@ class PoseEstimator(
 def _to_array(values: torch.Tensor) -> np.ndarray:
     """Return a tensor as an array; numpy has no bfloat16."""
     return (values.float() if values.dtype == torch.bfloat16 else values).cpu().numpy()
-
-
-@contextlib.contextmanager
-def unchanged_by_errors(estimator: Any) -> Iterator[None]:
-    """Leave an estimator as it was when the block raises: what was fitted is replaced, never changed."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from sklearn import get_config
 from sklearn.base import TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
@@ -294,6 +295,22 @@ class LatentSpaceMixin(_Base):
     def _read_rows(self, X: Any, source: str, target: str) -> dict[str, Any]:
         """Check X against what was fitted; return its columns."""
         return self._reader(True).read_rows(X, source, target)
+
+    def _require_plain_output(self, space: str) -> None:
+        """Check that no table is asked for, whose columns would bear the names of the default space.
+
+        Raises
+        ------
+        InputError
+            If `set_output` or scikit-learn's configuration asks for one.
+        """
+        own = vars(self).get("_sklearn_output_config", {}).get("transform")
+        output = own or get_config()["transform_output"]
+        if output != "default":
+            raise InputError(
+                f"space: expected None where set_output asks for a table ({output!r}): only the space of "
+                f"predictions has names for its columns; got {space!r}."
+            )
 
     def _check_modality(self, name: str | None, argument: str, known: Any, default: str) -> str:
         return default if name is None else check_option(name, argument, sorted(known))

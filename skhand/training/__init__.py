@@ -20,9 +20,11 @@ from skhand.training._objective import (
 from skhand.training._replay import ReplayedStep
 from skhand.training._rows_apart import rows_apart
 from skhand.training._runtime import (
+    Interrupts,
     autocast,
     building,
     count_operations,
+    defer_interrupts,
     evaluating,
     one_thread,
     resolve_device,
@@ -40,6 +42,7 @@ __all__ = [
     "Checkpoint",
     "CodecSettings",
     "Coded",
+    "Interrupts",
     "Layers",
     "Loop",
     "Modality",
@@ -54,6 +57,7 @@ __all__ = [
     "check_augment",
     "check_callbacks",
     "count_operations",
+    "defer_interrupts",
     "detached",
     "encoder_input",
     "evaluating",

@@ -125,8 +125,8 @@ class Loop:
         training stops when it returns True.
     save : callable or None
         ``save(state)`` writes a checkpoint.
-    save_every : float, default=120.0, s
-        Time between two checkpoints within an epoch.
+    save_every : float, default=120.0
+        Time between two checkpoints within an epoch, s.
     n_epochs_before : int, default=0
         Epochs that were trained before this run, whose passes endless data have behind them.
     state : mapping or None

@@ -18,6 +18,7 @@ from skhand._device import resolve_device
 from skhand._validation import check_option
 
 __all__ = [
+    "Interrupts",
     "autocast",
     "building",
     "constant",
@@ -143,14 +144,15 @@ class Interrupts:
 def defer_interrupts() -> Iterator[Interrupts]:
     """Let Ctrl-C wait in this block until it is asked for, so that it never cuts a training step in two.
 
-    A second Ctrl-C interrupts at once. Where Python would not call a handler (in another thread), or the
-    program has its own, nothing changes.
+    A second Ctrl-C interrupts at once. A block within a block shares its interrupts. Where Python would not
+    call a handler (in another thread), or the program has its own, nothing changes.
     """
+    present = signal.getsignal(signal.SIGINT)
+    if isinstance(getattr(present, "__self__", None), Interrupts):
+        yield present.__self__  # type: ignore[union-attr]
+        return
     interrupts = Interrupts()
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
+    if threading.current_thread() is not threading.main_thread() or present is not signal.default_int_handler:
         yield interrupts
         return
     signal.signal(signal.SIGINT, interrupts.handle)

@@ -98,7 +98,7 @@ def test_each_space_is_what_its_network_says(estimator, hands):
         pose = module.encoders["pose3d"](codecs["pose3d"].encode(batch))
         expected = {
             "context": mean[:, :4],
-            "rgb": mean[:, 4:],
+            "source": mean[:, 4:],
             "pose": pose[0],
             "aligned": module.mappers["keypoints2d"](mean[:, 4:], log_var[:, 4:])[0],
         }
@@ -201,6 +201,6 @@ def test_a_walk_starts_and_ends_at_its_ends(estimator, hands):
 
 
 def test_an_unfitted_estimator_says_so(hands):
-    for space in (None, "rgb"):
+    for space in (None, "source"):
         with pytest.raises(NotFittedError):
             small().transform(hands.data, space=space)

@@ -291,7 +291,7 @@ def test_a_copy_predicts_the_same_bits_and_trains_on(hands):
     before = fitted.predict(hands.data)
     twin = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_array_equal(twin.predict(hands.data), before)
-    for space in ("rgb", "context", "aligned"):
+    for space in ("source", "context", "aligned"):
         np.testing.assert_array_equal(
             twin.transform(hands.data, space=space), fitted.transform(hands.data, space=space)
         )

@@ -8,10 +8,11 @@ import tracemalloc
 import numpy as np
 import pytest
 from sklearn.utils import _safe_indexing
+from skorch.callbacks import Callback
 
 from skhand import HandFrames, concat_frames
 from skhand.datasets import EndlessHands, make_hands
-from skhand.estimators import CrossModalVAERegressor
+from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
 from skhand.exceptions import InputError
 from skhand.preprocessing import HandCropper
 

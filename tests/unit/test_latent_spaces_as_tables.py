@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from skhand.datasets import make_hands
 from skhand.estimators import AlignedLatentRegressor, SimToRealRegressor
+from skhand.exceptions import InputError
 
 pandas = pytest.importorskip("pandas")
 
@@ -32,7 +33,7 @@ def columns_of(prefix, n):
     return [f"{prefix}{i}" for i in range(n)]
 
 
-@pytest.mark.parametrize(("space", "n_columns"), [("context", 3), ("rgb", 4), ("pose", 4)])
+@pytest.mark.parametrize(("space", "n_columns"), [("context", 3), ("source", 4), ("pose", 4)])
 def test_another_space_is_an_array(aligned, hands, space, n_columns):
     X = hands.data if space != "pose" else hands.target
     Z = aligned.transform(X, space=space)
@@ -40,6 +41,11 @@ def test_another_space_is_an_array(aligned, hands, space, n_columns):
     assert Z.shape == (24, n_columns)
     again = pickle.loads(pickle.dumps(aligned)).set_output(transform="default").transform(X, None, space)
     np.testing.assert_array_equal(again, Z, strict=True)
+    asking = pickle.loads(pickle.dumps(aligned)).set_output(transform="pandas")
+    with pytest.raises(InputError, match="^space: expected None where set_output asks for a table"):
+        asking.transform(X, space=space)
+    with config_context(transform_output="pandas"), pytest.raises(InputError, match="^space: "):
+        aligned.transform(X, space=space)
 
 
 def test_the_space_of_predictions_has_the_estimators_columns(aligned, hands):

@@ -10,8 +10,9 @@ import pytest
 from skhand._validation import check_number
 from skhand.datasets import load_mpii_nzsl, make_hands
 from skhand.exceptions import InputError
-from skhand.geometry import recover_scale, warp_images
+from skhand.geometry import recover_scale
 from skhand.metrics import PROTOCOLS, evaluate_predictions, pck, pckh
+from skhand.preprocessing import warp_images
 
 
 @pytest.mark.parametrize("value", [0, 2.5, 10**400, np.float32(3), np.int64(4), Fraction(1, 3)])
@@ -51,7 +52,7 @@ HANDS = np.arange(2 * 63.0).reshape(2, 21, 3)
             "mean_bones",
         ),
         (lambda tmp_path: recover_scale(HANDS, np.full(20, np.inf)), "mean_bones"),
-        (lambda tmp_path: warp_images(np.zeros((4, 4)), np.diag([np.inf, 1, 1]), 4), "affine"),
+        (lambda tmp_path: warp_images(np.zeros((1, 4, 4)), np.diag([np.inf, 1, 1]), 4), "affine"),
         (lambda tmp_path: type(PROTOCOLS["nyu14"])("a", "b", "c", ("wrist",), (), pck=(np.inf,)), "pck"),
         (lambda tmp_path: make_hands(1, gestures={"fist": np.inf}), r"gestures\['fist'\]"),
         (lambda tmp_path: load_mpii_nzsl(tmp_path, margin=np.inf), "margin"),

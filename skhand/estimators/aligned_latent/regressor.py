@@ -336,10 +336,10 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         source : str or None, default=None
             Modality to encode; None is that of X in ``fit``, and "pose3d" for ``space="pose"``.
         space : {"source", "context", "pose", "aligned"} or None, default=None
-            The latent space; None is that which predictions are decoded from, ``space_``. "source": what is
-            decoded of the source's latent vector, be the source pictures, depth, keypoints or a table.
-            "context": the rest of it. "pose": the pose encoder's. "aligned": what the mappers make of "source"
-            or, for ``source="pose3d"``, of "pose".
+            The latent space; None is the one that predictions are decoded from, ``space_``. "source": what
+            is decoded of the source's latent vector, be the source pictures, depth, keypoints or a table.
+            "context": the rest of it. "pose": the pose encoder's. "aligned": what the mappers make of
+            "source" or, for ``source="pose3d"``, of "pose".
 
         Returns
         -------
@@ -362,6 +362,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
             raise InputError("space: 'context' needs the stage 'disentangle' with decoded='pose'.")
         if space == "aligned":
             return super().transform(X, source)
+        if space != self.space_:
+            self._require_plain_output(space)
         modality = "pose3d" if space == "pose" else self.source_
         if source not in (None, modality):
             raise InputError(f"source: expected {modality!r} for space={space!r}, got {source!r}.")

@@ -407,6 +407,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         check_option(space, "space", ("pose", "depth"))
         if space == "pose":
             return super().transform(X, source)
+        self._require_plain_output(space)
         self._require_depth("space: 'depth'")
         source, _, columns = self._read(X, source, None)
 

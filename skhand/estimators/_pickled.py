@@ -1,0 +1,78 @@
+"""Copies and pickles: weights as numpy arrays, which load on any device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+
+from skhand.exceptions import InputError
+from skhand.training import building, resolve_device, to_numpy, to_tensors
+
+__all__ = ["PickledNetworks"]
+
+
+class PickledNetworks(BaseEstimator):
+    """Base of estimators whose networks are pickled as arrays, also in the middle of a fit.
+
+    They have ``module_``, ``_live`` (the weights in training, where ``module_`` is their average),
+    ``_optimizer_state``, ``device_`` and the method ``_build_module``.
+    """
+
+    device: str
+    device_: torch.device
+    module_: Any
+    _live: Any
+    _optimizer_state: Any
+    _average: Any
+    _memory_format: torch.memory_format
+
+    def _build_module(self, pretrained: bool) -> Any:
+        """Return new networks of the fitted architecture."""
+        raise NotImplementedError
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "module_" in vars(self)
+
+    def __copy__(self) -> Any:
+        shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
+        shallow.__dict__.update(self.__dict__)
+        return shallow
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "module_" not in state:
+            return state
+        average, optimizer = state.pop("_average", None), state.pop("_optimizer", None)
+        if average is not None:  # in the middle of a fit
+            state["_n_averaged"] = average.n_steps
+        if optimizer is not None:
+            state["_optimizer_state"] = optimizer.state_dict()
+        live = state.pop("_live")
+        state["_live_weights"] = None if live is state["module_"] else to_numpy(live.state_dict())
+        state["module_"] = to_numpy(state["module_"].state_dict())
+        state["_optimizer_state"] = to_numpy(state["_optimizer_state"])
+        del state["device_"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        weights, live_weights = state.get("module_"), state.pop("_live_weights", None)
+        super().__setstate__(state)
+        if weights is None:
+            return
+        try:
+            self.device_ = resolve_device(self.device)
+        except InputError:  # fitted on a device that this machine does not have
+            self.device_ = resolve_device("auto")
+        self.module_ = self._rebuild(weights)
+        self._live = self.module_ if live_weights is None else self._rebuild(live_weights)
+        self._optimizer_state, self._average = to_tensors(self._optimizer_state), None
+
+    def _rebuild(self, weights: dict[str, np.ndarray]) -> Any:
+        """Return networks with these weights."""
+        with building(0), torch.device("meta"):  # without a random draw
+            module = self._build_module(pretrained=False)
+        module.load_state_dict(to_tensors(weights), assign=True)
+        return module.to(self.device_, memory_format=self._memory_format).eval()
