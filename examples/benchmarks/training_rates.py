@@ -212,8 +212,8 @@ def main(argv: list[str] | None = None) -> dict[str, Any]:
 
     note("crop", measure_crop(args.repeats))
     note("loop", measure_loop(args.rows, args.epochs, args.repeats))
-    lazy = make_hands(4 * args.rows, image_size=SIZE, random_state=0, lazy=True, images=("rgb",))
-    note("lazy", {p: measure_reading(lazy.data, lazy.target, args.repeats, p) for p in DTYPES})
+    lazy = make_hands(8 * args.rows, image_size=SIZE, random_state=0, lazy=True, images=("rgb",))
+    note("lazy", {p: measure_reading(lazy.data, lazy.target, 1, p) for p in DTYPES})
     with tempfile.TemporaryDirectory() as folder:
         X, y = write_photographs(Path(folder), args.files)
         note("files", {"bfloat16": measure_reading(X, y, 1, "bfloat16")})

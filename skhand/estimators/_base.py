@@ -96,25 +96,23 @@ class PoseEstimator(
 
     ``_pairs(source)``
         The pairs of modalities to train.
-    ``_settle(data, goes_on)``
-        Validate parameters that depend on the data.
     ``_start(run)``
         Set what is learned of the data before training, such as codecs, and ``architecture_``.
+    ``_architecture()``
+        What the parameters say of the networks, by name.
     ``_build_module(pretrained)``
         Return new networks of ``architecture_``.
     ``_enter_stage(name, n_epochs, n_done, run)``
         Return the `Stage`, and set what the estimator is in it.
-    ``_conclude(data)``
-        Set what is learned of the data after training.
     ``_error(columns, rows)``, ``_error_name``
         Validation error of the present weights, and its name in the history.
     ``_predict_rows(columns, rows)``
         Run the network that predicts; its operations decide how many cores train.
-    ``_weights_of_terms()``
-        For each term its column of gradient ratios, its parameter, that one's value, and its name.
+
+    Of those below it may want its own `_settle`, `_conclude`, `_weights_of_terms` and the methods of stages.
     """
 
-    #: attributes that grow in the course of a fit, beside the weights; a checkpoint keeps them
+    #: attributes, besides the weights, that grow in the course of a fit; a checkpoint keeps them
     _progress: ClassVar[tuple[str, ...]] = ("history_", "n_iter_", "_finished")
     _paper_augment: ClassVar[dict[str, Any]]
     _reader_type: ClassVar[type[DataReader]] = DataReader
@@ -409,6 +407,16 @@ class PoseEstimator(
 
         return lambda position: partial(save, position)
 
+    def _settle(self, data: TrainingData, goes_on: bool) -> None:
+        """Validate parameters that depend on the data."""
+
+    def _conclude(self, data: TrainingData) -> None:
+        """Set what follows from the trained weights."""
+
+    def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:
+        """Return for each term its column of gradient ratios, its parameter, the value, and its name."""
+        return []
+
     def _note_steps(self, name: str | None, n_steps: int) -> None:
         """Take note of how many steps of a stage this call has trained, after every epoch."""
 
@@ -481,7 +489,7 @@ class PoseEstimator(
         return data.set_aside(data.usable(self.pairs_[0]), self.validation_fraction, self._split_seed)
 
     def _require_same_architecture(self) -> None:
-        """Refuse to go on with networks that the parameters no longer describe.
+        """Check that the parameters still describe the fitted networks.
 
         Raises
         ------

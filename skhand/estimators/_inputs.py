@@ -111,7 +111,7 @@ def read_input(
 
 
 def _check_maps(columns: dict[str, Any]) -> None:
-    """Refuse a ``rotation`` or ``affine`` that leads nowhere back."""
+    """Check that ``rotation`` and ``affine`` can be undone."""
     if "rotation" in columns:
         product = columns["rotation"] @ np.swapaxes(columns["rotation"], -1, -2)
         if not (np.abs(product - np.eye(3)) < 1e-4).all():

@@ -332,7 +332,7 @@ class LatentSpaceMixin(_Base):
         return self.module_.encoders[modality](x, one_hot_side(batch))
 
     def _encoder_columns(self) -> list[str]:
-        """Columns that encoders read beside their own modality's."""
+        """Return the columns that encoders read besides their own modality's."""
         return ["side"] if "side" in self.given_ else []
 
     def _predict_rows(self, columns: dict[str, Any], rows: np.ndarray) -> Any:

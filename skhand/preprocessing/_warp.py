@@ -106,8 +106,8 @@ def warp_images(
         raise InputError(
             f"affine: expected one matrix a picture of {describe(images)}, got {describe(affine)}."
         )
-    if not (np.abs(np.linalg.det(matrices)) > 1e-12).all():
-        raise InputError("affine: expected matrices that can be inverted, got a singular one or NaN.")
+    if not (np.isfinite(matrices).all() and (np.abs(np.linalg.det(matrices)) > 1e-12).all()):
+        raise InputError("affine: expected finite matrices that can be inverted, got others.")
     each = np.array(np.broadcast_to(matrices, (len(images), 3, 3)))
     warp = Warp(each, new_size, order)
     return change_column(images, warp, (*new_size, *shape[3:]), images.dtype, lazy=False)

@@ -26,7 +26,7 @@ Batch = dict[str, Tensor]
 
 
 class StepContext(NamedTuple):
-    """What a training step has beside its batches.
+    """What a training step has besides its batches.
 
     Parameters
     ----------

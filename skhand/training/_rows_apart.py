@@ -10,10 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 __all__ = ["rows_apart"]
 
 _BLOCK = 8  # rows of one matrix product
+_SMALL_ROW = 20480  # numbers of a row below which torch by itself does without oneDNN
+_LARGE_WEIGHT = 2**18  # numbers of a weight that takes long to be ordered anew
+_PACKED: Any = WeakTensorKeyDictionary()  # weights, as long as they live: their state, and them packed
 
 
 def rows_apart() -> contextlib.AbstractContextManager[object]:
@@ -58,7 +62,36 @@ def _convolve(
             0 if padding == "valid" else d * (k - 1) // 2
             for d, k in zip(dilation, weight.shape[2:], strict=True)
         ]
-    return torch.mkldnn_convolution(x, weight, bias, _pair(padding), stride, dilation, groups)
+    options = (_pair(padding), stride, dilation, groups)
+    is_slow = len(x) == 1 and x.numel() <= _SMALL_ROW and weight.numel() >= _LARGE_WEIGHT
+    packed = _pack(x, weight, options) if is_slow else None
+    if packed is None:
+        return torch.mkldnn_convolution(x, weight, bias, *options)
+    return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *options, "none", [], "")
+
+
+def _pack(x: Tensor, weight: Tensor, options: tuple[Any, ...]) -> Tensor | None:
+    """Return a convolution's weights in the order in memory that oneDNN computes with, kept for the next row.
+
+    To order them anew takes longer than the convolution of one small row. None where torch cannot, or where
+    the bits would not be those of a batch: they are for 3 x 3 kernels whose channels come last in memory.
+    """
+    if weight.shape[2:] != (3, 3) or not weight.is_contiguous(memory_format=torch.channels_last):
+        return None
+    numbers = (
+        torch.as_strided(weight, (16,), (max(1, weight.numel() // 16),)) if weight.numel() > 16 else weight
+    )
+    state = (weight._version, tuple(numbers.flatten().tolist()), tuple(x.shape), str(options))
+    known = _PACKED.get(weight)
+    if known is not None and known[0] == state:
+        return known[1]
+    try:
+        reorder = torch.ops.mkldnn._reorder_convolution_weight
+        packed = reorder(weight, *options, list(x.shape))
+    except (AttributeError, NotImplementedError, RuntimeError):
+        packed = None
+    _PACKED[weight] = (state, packed)
+    return packed
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -52,9 +52,6 @@ class DirectRegressor(PairedPoseEstimator):
     def _pairs(self, source):
         return [(source, "pose3d")]
 
-    def _settle(self, data, goes_on):
-        """No parameter depends on the data."""
-
     def _architecture(self):
         return {"latent_dim": self.latent_dim, **vars(self._layers())}
 
@@ -79,6 +76,3 @@ class DirectRegressor(PairedPoseEstimator):
         falls = self.lr_schedule == "cosine" and not run.one_epoch
         descent = (n_epochs, 0) if falls else None
         return Stage(objective, objective.streams, self.lr, self.batch_size, n_epochs, descent=descent)
-
-    def _weights_of_terms(self):
-        return []

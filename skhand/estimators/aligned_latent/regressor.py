@@ -64,7 +64,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         an MSE that is the mean over batch and coordinates of the standardised target.
     adversarial_weight : float, default=1e-4
         Weight of the adversarial term of X's encoder in "disentangle". Eq. 4 adds the term as it is, with
-        the weight 1. From 1e-3 on, beside an MSE of the standardised target, the latent vectors of pictures
+        the weight 1. From 1e-3 on, next to an MSE of the standardised target, the latent vectors of pictures
         moved on faster than batch normalisation's running statistics followed.
     pose_weight : float, default=0.01
         Weight w of the poses' own loss in "align" and "finetune" (Eq. 5).
@@ -89,7 +89,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         Width and number of the layers of the pose encoder and the decoders, and of the encoder where X is no
         picture; mappers and discriminator have two layers of this width. Not published.
     given : tuple of str, default=()
-        What is given to the model beside X, any of "root" (T), "scale" (S) and "side" (H); see
+        What is given to the model in addition to X, any of "root" (T), "scale" (S) and "side" (H); see
         `CrossModalVAERegressor`. The paper gives all three.
     root : str or int, default="palm"
         The root joint: a joint's name or index, or "palm".
@@ -217,7 +217,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
 
     Choices, where the paper is silent or its print is wrong: y centred and divided by one standard deviation,
     for the MSE; poses in metres for the kinematic losses, which are divided by the square of that deviation
-    in metres, so that their weights mean what they mean beside an MSE in metres; all KL terms added; the
+    in metres, so that their weights mean what they mean next to an MSE in metres; all KL terms added; the
     encoder of X minimises the cross entropy of its pose part being taken for a pose's, the discriminator
     Eq. 1, and the pose encoder neither; the decoder ends linear; a mapper reads mean and standard deviation
     and corrects a linear image of the mean; the shared decoder's batch normalisation takes its statistics

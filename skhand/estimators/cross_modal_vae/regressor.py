@@ -41,7 +41,7 @@ class CrossModalVAERegressor(PairedPoseEstimator):
     batch_size : int, default=64
         Rows a training step.
     variant : {1, 2, 3, 4}, default=1
-        Which pairs are trained beside source -> target: 1 none, 2 target -> target, 3 source -> source,
+        Which pairs are trained with source -> target: 1 none, 2 target -> target, 3 source -> source,
         4 both.
     pairs : list of (str, str) or None, default=None
         The pairs themselves, in their order, in place of ``variant``. The first pair's source and target
@@ -61,10 +61,10 @@ class CrossModalVAERegressor(PairedPoseEstimator):
     hidden_units, n_hidden_layers : int, default=512, 5
         Width and number of the layers of vector encoders and decoders.
     given : tuple of str, default=()
-        What is given to the model beside X, any of "root" (T), "scale" (S) and "side" (H). With "root", y is
-        learned relative to its root; predictions are root-relative, and absolute where X has a ``root``
-        column. With "scale", y is learned in units of the scale bone, and predictions are multiplied by
-        X's column ``scale``. With "side", the encoders are given the side of X's column ``side``.
+        What is given to the model in addition to X, any of "root" (T), "scale" (S) and "side" (H). With
+        "root", y is learned relative to its root; predictions are root-relative, and absolute where X has a
+        ``root`` column. With "scale", y is learned in units of the scale bone, and predictions are multiplied
+        by X's column ``scale``. With "side", the encoders are given the side of X's column ``side``.
     root : str or int, default="palm"
         The root joint: a joint's name or index, or "palm".
     flat_poses : bool, default=False

@@ -75,10 +75,11 @@ class LatentHeatmapRegressor(PoseEstimator):
     root : str or int, default="palm"
         The joint that depths are relative to: a joint's name or index, or "palm".
     given : tuple of str, default=()
-        What is given to the model beside X, any of "root" (T), "scale" (S) and "side" (H). With "root", the
-        root's depth is that of X's column ``root``, and predictions are root-relative where X has none; with
-        "scale", the bone's length follows from X's column ``scale``; keypoints, heatmaps and features need
-        neither. Neither changes what is learned. With "side", the network is given X's column ``side``.
+        What is given to the model in addition to X, any of "root" (T), "scale" (S) and "side" (H). With
+        "root", the root's depth is that of X's column ``root``, and predictions are root-relative where X has
+        none; with "scale", the bone's length follows from X's column ``scale``; keypoints, heatmaps and
+        features need neither. Neither changes what is learned. With "side", the network is given X's column
+        ``side``.
     mean_bones : array-like of shape (20,) or None, default=None
         Mean bone lengths for the scale (Eq. 7), mm, in the order of `skhand.skeleton.BONES`; None learns them
         from y.
@@ -523,9 +524,6 @@ class LatentHeatmapRegressor(PoseEstimator):
             n_epochs,
             descent=(n_epochs, 0) if falls else None,
         )
-
-    def _conclude(self, data: TrainingData) -> None:
-        """Nothing follows from the trained weights."""
 
     def _predict_rows(self, columns: dict[str, Any], rows: np.ndarray) -> Any:
         return self._points(columns, rows)

@@ -80,9 +80,9 @@ class SimToRealRegressor(PairedPoseEstimator):
     adversarial_weight : float or None, default=None
         lambda_4: cross entropies, of generators and of discriminators.
     map_weight, map_picture_weight : float or None, default=None, None
-        lambda_5 and lambda_6: mapped poses beside the latent maps of their pictures, and beside the pictures.
+        lambda_5 and lambda_6: mapped poses against the latent maps of their pictures, and against these.
     posterior_weight : float or None, default=None
-        lambda_7: latent vectors found in pictures beside those of their poses.
+        lambda_7: latent vectors found in pictures against those of their poses.
     feature_weight, posterior_feature_weight : float or None, default=None, None
         lambda_8 in the stages "depth" and "posterior": the feature matching.
     max_iter : int, dict of str to int or None, default=None
@@ -97,7 +97,7 @@ class SimToRealRegressor(PairedPoseEstimator):
     source : {"auto", "depth", "rgb"}, default="auto"
         Modality of ``X``; "auto" reads it off X and takes depth where X has both.
     given : tuple of str, default=()
-        What is given to the model beside X, any of "root" (T) and "scale" (S); see
+        What is given to the model in addition to X, any of "root" (T) and "scale" (S); see
         `CrossModalVAERegressor`. The paper gives the root: it knows the centre of the hand's cube. Depth
         pictures are then relative to their own middle, within 150 mm of it.
     root : str or int, default="palm"
@@ -177,10 +177,10 @@ class SimToRealRegressor(PairedPoseEstimator):
         ``cycle_kl``, ``adversarial``, ``map``, ``map_picture``, ``discriminator``, ``feature``,
         ``posterior``, ``posterior_feature`` (all weighted), ``seconds``, and ``valid_epe`` (mm) or
         ``valid_rmse`` with validation data. ``<term>_gradient`` is the norm of a term's gradient over that of
-        the main term's, in the epoch's first batch: at the pose's latent distribution beside ``pose``, at
-        pictures' latent maps beside ``reconstruction``, at mapped latent maps beside ``map_picture`` (for
-        ``map``), at the generators' shared block beside ``reconstruction`` (for ``map_picture``), and at the
-        discriminators' shared layers beside ``discriminator`` or ``posterior`` (for the feature matching).
+        the main term's, in the epoch's first batch: at the pose's latent distribution against ``pose``, at
+        pictures' latent maps against ``reconstruction``, at mapped latent maps against ``map_picture`` (for
+        ``map``), at the generators' shared block against ``reconstruction`` (for ``map_picture``), and at the
+        discriminators' shared layers against ``discriminator`` or ``posterior`` (for the feature matching).
     domains_ : tuple of str
         Domains that the training rows came from.
     front_ : dict of str to str
@@ -719,7 +719,7 @@ def _by_domain(
 ) -> torch.Tensor:
     """Call a function for each domain's name on all rows and take each row's own answer.
 
-    All rows go through each, so that a row's answer does not depend on the rows beside it.
+    All rows go through each, so that a row's answer does not depend on the other rows.
     """
     wanted = dict.fromkeys(name for i, name in enumerate(names) if bool((domain == i).any()))
     answers = {name: function(name) for name in wanted}

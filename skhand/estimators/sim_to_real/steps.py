@@ -270,7 +270,7 @@ class DepthObjective(SimToRealObjective):
         return {"map": sum_terms(latent), "map_picture": sum_terms(picture)} if latent else {}
 
     def _ratios(self, module: SimToRealNet, terms: Mapping[str, Tensor], made: Made) -> dict[str, Tensor]:
-        """Gradients beside those of the main terms: of the reconstruction, and of mapped pictures."""
+        """Measure gradients against those of the main terms: the reconstruction, and mapped pictures."""
         means = tuple(made.means.values())
         names = ("kl", "adversarial", "cycle", "cycle_kl")
         ratios = {

@@ -74,8 +74,8 @@ def depth_divergence(mean: Tensor, n_values: int, preset: str) -> Tensor:
     """KL term of pictures' latent maps with unit variance.
 
     ``1/2 ||mean||^2`` summed over a picture's latent maps and divided by the number of its values, so that it
-    and the mean absolute difference are one bound a value; a sum beside a mean would leave no latent maps but
-    0. The published code takes the mean of ``mean^2``.
+    and the mean absolute difference are one bound a value; a sum next to a mean would leave no latent maps
+    but 0. The published code takes the mean of ``mean^2``.
     """
     if preset == "paper":
         return 0.5 * mean.float().square().sum() / (len(mean) * n_values)

@@ -262,7 +262,7 @@ class Vector(Modality):
         return flat.reshape(len(flat), -1, n_dims)
 
     def check_values(self, column: Any) -> None:
-        """Refuse infinity; NaN is unknown."""
+        """Check that no number is infinite; NaN is unknown."""
         if np.isinf(column).any():
             raise InputError(f"X: expected finite {self.name}, got infinity.")
 
@@ -276,7 +276,7 @@ def scan(column: Any, first_of_lazy: int = 16) -> Sequence[np.ndarray]:
 
 
 def check_float_pictures(column: Any, name: str) -> None:
-    """Refuse NaN and infinity in pictures of floats, and dtypes that are no pictures.
+    """Check that pictures are of finite floats.
 
     Raises
     ------

@@ -101,7 +101,7 @@ class Depth(Picture):
         return super().as_rows(X)
 
     def check_values(self, column: Any) -> None:
-        """Refuse NaN and depths below 0; of files the first few are read."""
+        """Check that depths are 0 or more and no NaN; of files the first few are read."""
         if np.dtype(column.dtype).kind in "ui":
             return
         check_float_pictures(column, self.name)

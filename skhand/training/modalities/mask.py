@@ -44,7 +44,7 @@ class Mask(Picture):
         return len(shape) == 3 and np.dtype(dtype).kind == "b"
 
     def check_values(self, column: Any) -> None:
-        """Refuse all but truth values."""
+        """Check that these are truth values."""
         if np.dtype(column.dtype).kind != "b":
             raise InputError(f"X: expected mask as bool, got dtype {np.dtype(column.dtype)}.")
 
