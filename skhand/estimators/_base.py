@@ -563,6 +563,14 @@ class PoseEstimator(
         rows = np.zeros(n_rows, dtype=int)
         return count_operations(lambda: self._predict_rows(columns, rows)) / n_rows
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return "module_" in vars(self)
+
+    def __copy__(self) -> Any:
+        shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
+        shallow.__dict__.update(self.__dict__)
+        return shallow
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True

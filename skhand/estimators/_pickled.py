@@ -33,14 +33,6 @@ class PickledNetworks(BaseEstimator):
         """Return new networks of the fitted architecture."""
         raise NotImplementedError
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return "module_" in vars(self)
-
-    def __copy__(self) -> Any:
-        shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
-        shallow.__dict__.update(self.__dict__)
-        return shallow
-
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "module_" not in state:

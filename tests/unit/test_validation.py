@@ -52,7 +52,7 @@ HANDS = np.arange(2 * 63.0).reshape(2, 21, 3)
             "mean_bones",
         ),
         (lambda tmp_path: recover_scale(HANDS, np.full(20, np.inf)), "mean_bones"),
-        (lambda tmp_path: warp_images(np.zeros((1, 4, 4)), np.diag([np.inf, 1, 1]), 4), "affine"),
+        (lambda tmp_path: warp_images(np.zeros((1, 4, 4, 1)), np.diag([np.inf, 1, 1]), 4), "affine"),
         (lambda tmp_path: type(PROTOCOLS["nyu14"])("a", "b", "c", ("wrist",), (), pck=(np.inf,)), "pck"),
         (lambda tmp_path: make_hands(1, gestures={"fist": np.inf}), r"gestures\['fist'\]"),
         (lambda tmp_path: load_mpii_nzsl(tmp_path, margin=np.inf), "margin"),
