@@ -267,13 +267,13 @@ class PoseEstimator(
         if saved:
             self._resume(saved)
         ahead = saved.get("ahead") or self._stages_ahead(run.one_epoch)
-        state, first = saved.get("loop"), saved.get("position", 0)
+        state, first = saved.get("loop") if saved.get("in_stage") else None, saved.get("position", 0)
         n_before = self.n_iter_
         with recorder.watching(sum(n_epochs for _, n_epochs, _ in ahead[first:])):
             for position, (name, n_epochs, n_done) in enumerate(ahead[first:], first):
                 stage = self._enter_stage(name, n_epochs, n_done, run)
-                save = self._saver(run, ahead)
-                loop = self._make_loop(stage, n_done, run, recorder, save(position), state)
+                save = partial(self._save, run, ahead, position)
+                loop = self._make_loop(stage, n_done, run, recorder, save, state)
                 try:
                     with self._limit_threads(stage, run):
                         loop.run()
@@ -289,7 +289,8 @@ class PoseEstimator(
                 if not (run.one_epoch or recorder.stopped):
                     self._finished = [*self._finished, name]
                 state = None
-                save(len(ahead) if recorder.stopped else position + 1)(loop.state())
+                position = len(ahead) if recorder.stopped else position + 1
+                self._save(run, ahead, position, loop.state(), in_stage=False)
                 if recorder.stopped:
                     break
         return None
@@ -395,17 +396,33 @@ class PoseEstimator(
             known["X_val"] = [fingerprint(columns[data.described.source_]), fingerprint(rows)]
         return known
 
-    def _saver(self, run: Run, ahead: Any) -> Callable[[int], Callable[[Any], None]]:
-        """Return what writes a checkpoint, given how many of the stages ahead have ended."""
+    def _save(self, run: Run, ahead: Any, position: int, loop: Any, in_stage: bool = True) -> None:
+        """Write a checkpoint, where one is kept: in a stage, or between two.
 
-        def save(position: int, loop: Any) -> None:
-            if run.checkpoint is not None:
-                print_of = {name: fingerprint(codec) for name, codec in vars(self).get("codecs_", {}).items()}
-                state = {"seed": run.seed[0], "ahead": ahead, "position": position, "loop": loop}
-                progress = {name: getattr(self, name) for name in self._progress}
-                run.checkpoint.save({**state, "progress": progress, "codecs": print_of})
-
-        return lambda position: partial(save, position)
+        Parameters
+        ----------
+        run, ahead : Run, list
+            The call, and the stages that it trains.
+        position : int
+            How many of them have ended.
+        loop : dict
+            State of the loop.
+        in_stage : bool, default=True
+            Whether the loop goes on with this state; otherwise it only has the weights.
+        """
+        if run.checkpoint is None:
+            return
+        run.checkpoint.save(
+            {
+                "seed": run.seed[0],
+                "ahead": ahead,
+                "position": position,
+                "in_stage": in_stage,
+                "loop": loop,
+                "progress": {name: getattr(self, name) for name in self._progress},
+                "codecs": {name: fingerprint(codec) for name, codec in vars(self).get("codecs_", {}).items()},
+            }
+        )
 
     def _settle(self, data: TrainingData, goes_on: bool) -> None:
         """Validate parameters that depend on the data."""

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from skorch.callbacks import Callback
+from smallest import Y, rows_of, smallest
+from trainings import assert_same_weights, weights
 
 SCRIPT = Path(__file__).with_name("killed_fit.py")
 NAMES = ("cross_modal_vae", "aligned_latent", "latent_heatmap", "sim_to_real")
@@ -63,3 +67,29 @@ def test_a_fit_that_was_killed_twice_equals_an_unbroken_one(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_fit_that_was_killed_twenty_times_equals_an_unbroken_one(name, tmp_path):
     assert check_killed(name, tmp_path, 20) >= 10  # the last ones may find it finished
+
+
+class FailAtStage(Callback):
+    """Raise when the stage of this number begins."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def on_train_begin(self, net, **_):
+        self.number -= 1
+        if self.number == 0:
+            raise OSError("the machine goes down")
+
+
+@pytest.mark.parametrize("kind", ["aligned", "sim-to-real"])
+@pytest.mark.parametrize("number", [2, 3])
+def test_a_fit_that_ends_between_two_stages_goes_on_with_the_next(kind, number, tmp_path):
+    checkpoint = tmp_path / "run.checkpoint"
+    X, unbroken = rows_of(kind), smallest(kind, precision="float32").fit(rows_of(kind), Y)
+    estimator = smallest(kind, precision="float32", checkpoint=checkpoint)
+    with pytest.raises(OSError, match="goes down"):
+        clone(estimator).set_params(callbacks=[FailAtStage(number)]).fit(X, Y)
+    estimator.fit(X, Y)
+    assert estimator.history_["stage"] == unbroken.history_["stage"]
+    assert_same_weights(weights(estimator), weights(unbroken))
+    np.testing.assert_array_equal(estimator.predict(X), unbroken.predict(X))
