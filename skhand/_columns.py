@@ -241,7 +241,7 @@ def _read_leaves(leaves: list[tuple[Any, np.ndarray]]) -> list[np.ndarray]:
 def _read_rows(column: Any, rows: np.ndarray) -> np.ndarray:
     """Return the rows (k,) of a column as an array (k, ...)."""
     if len(rows) == 1:  # rows of other sizes than their neighbours' can be read alone
-        return np.asarray(column[int(rows[0])])[None]
+        return np.array(column[int(rows[0])])[None]  # a copy, as of several rows
     return np.asarray(column[rows])
 
 

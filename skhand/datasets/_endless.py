@@ -76,14 +76,13 @@ class EndlessHands(HandFrames):
         What makes the rows.
     images : tuple of {"rgb", "depth", "mask"}
         The picture columns.
-    n_samples : int
-        Hands an epoch.
+    columns : dict of str to ndarray
+        The other columns of epoch 0, as many rows as an epoch has.
     """
 
-    def __init__(self, source: HandSource, images: tuple[str, ...], n_samples: int):
-        super().__init__(
-            **lazy_pictures(source, images, n_samples), **place_hands(source, np.arange(n_samples))[1]
-        )
+    def __init__(self, source: HandSource, images: tuple[str, ...], columns: dict[str, Any]):
+        n_samples = len(columns["pose3d"])
+        super().__init__(**lazy_pictures(source, images, n_samples), **columns)
         self._source, self._images, self._period = source, images, n_samples
         self._places = np.arange(n_samples)  # in its epoch, of each row of _columns
         self._replaced: dict[str, str | None] = {}

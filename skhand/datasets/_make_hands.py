@@ -232,13 +232,13 @@ def make_hands(
     seed = int(check_random_state(random_state).randint(0, 2**31 - 1))
     source = HandSource(seed, settings)
     poses, columns = place_hands(source, np.arange(n_samples))
-    joints = columns.pop("pose3d")
+    joints, plain = columns["pose3d"], {name: each for name, each in columns.items() if name != "pose3d"}
     if endless:
-        data: HandFrames = EndlessHands(source, images, int(n_samples))
+        data: HandFrames = EndlessHands(source, images, columns)
     elif lazy:
-        data = HandFrames(**lazy_pictures(source, images, int(n_samples)), **columns)
+        data = HandFrames(**lazy_pictures(source, images, int(n_samples)), **plain)
     else:
-        data = HandFrames(**source.make(np.arange(n_samples), images), **columns)
+        data = HandFrames(**source.make(np.arange(n_samples), images), **plain)
     if return_X_y:
         return data, joints
     return Bunch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -113,7 +113,7 @@ class PoseEstimator(
     """
 
     #: attributes, besides the weights, that grow in the course of a fit; a checkpoint keeps them
-    _progress: ClassVar[tuple[str, ...]] = ("history_", "n_iter_", "_finished")
+    _progress: ClassVar[tuple[str, ...]] = ("history_", "n_iter_", "_finished", "_n_passes")
     _paper_augment: ClassVar[dict[str, Any]]
     _reader_type: ClassVar[type[DataReader]] = DataReader
     _memory_format = torch.channels_last
@@ -208,12 +208,15 @@ class PoseEstimator(
                 checkpoint = Checkpoint(self.checkpoint, self._identify(data, seed))
                 stack.enter_context(checkpoint.locked())
                 saved = checkpoint.load()
-            seed = saved.get("seed", seed)
+                if goes_on and saved and saved["position"] == len(saved["ahead"]):
+                    saved = {}  # of a call that has ended, on which this one goes on
             augment = self._resolve_augment(augment, data.described)
             interrupts = stack.enter_context(defer_interrupts())
-            key = (seed, self.n_iter_) if goes_on else (seed,)
+            key = tuple(saved.get("seed", (seed, self.n_iter_) if goes_on else (seed,)))
+            n_before = self.n_iter_ if goes_on else 0
             run = self._begin(Run(data, key, device, dtype, augment, goes_on, one_epoch, checkpoint))
-            ended_by = self._train(run, EpochRecorder(self, X, y), saved)
+            interrupts.raise_if_asked()
+            ended_by = self._train(run, EpochRecorder(self, X, y), saved, n_before)
             ended_by = self._complete(run, ended_by, interrupts)
         if ended_by is not None:
             raise ended_by
@@ -243,36 +246,44 @@ class PoseEstimator(
             self._described, self._split_seed = data.described, run.seed[0]
             self._finished: list[str | None] = []
             self._optimizer_state: Any = None
-            self.n_iter_, self.history_, self._n_averaged = 0, {}, 0
+            self.n_iter_, self.history_, self._n_averaged, self._n_passes = 0, {}, 0, 0
         self._settle(data, goes_on)
         if self.early_stopping and not run.one_epoch and data.validation is None:
             run = replace(run, data=self._set_aside(data))
         self._start(run)
         if goes_on:  # copies: the fitted ones stay as they are until it succeeds
-            live, start = copy.deepcopy(self._live), copy.deepcopy(self.module_)
+            live, start = copy.deepcopy(self._live), self.module_
         else:
             with building(run.seed[0]):
                 live = start = self._build_module(getattr(self, "pretrained", False))
-        live = live.to(run.device, memory_format=self._memory_format)
+        live = live.to(run.device, memory_format=self._memory_format).eval()
         self._average: Average | None = None
         if self.averaging is not None:
-            self._average = Average(start.to(run.device), self.averaging, self._n_averaged)
+            self._average = Average(start, self.averaging, self._n_averaged)
+            averaged: Any = self._average.module
+            averaged.to(run.device, memory_format=self._memory_format)
         self._live, self.module_ = live, live if self._average is None else self._average.module
         self.n_parameters_ = sum(weight.numel() for weight in live.parameters())
         self.device_ = run.device
         return run
 
-    def _train(self, run: Run, recorder: EpochRecorder, saved: dict[str, Any]) -> BaseException | None:
-        """Train one stage after the other; return what ended the training before its time, or None."""
+    def _train(
+        self, run: Run, recorder: EpochRecorder, saved: dict[str, Any], n_before: int
+    ) -> BaseException | None:
+        """Train one stage after the other; return what ended the training before its time, or None.
+
+        ``n_before`` counts the epochs before this call, to whose weights a training that diverges goes back.
+        """
         if saved:
             self._resume(saved)
         ahead = saved.get("ahead") or self._stages_ahead(run.one_epoch)
         state, first = saved.get("loop") if saved.get("in_stage") else None, saved.get("position", 0)
-        n_before = self.n_iter_
+        recorder.stopped = saved.get("stopped", False)
         with recorder.watching(sum(n_epochs for _, n_epochs, _ in ahead[first:])):
             for position, (name, n_epochs, n_done) in enumerate(ahead[first:], first):
+                before = {key: self.__dict__[key] for key in self._progress if key in self.__dict__}
                 stage = self._enter_stage(name, n_epochs, n_done, run)
-                save = partial(self._save, run, ahead, position)
+                save = partial(self._save, run, recorder, ahead, position)
                 loop = self._make_loop(stage, n_done, run, recorder, save, state)
                 try:
                     with self._limit_threads(stage, run):
@@ -281,16 +292,20 @@ class PoseEstimator(
                     if self.n_iter_ == n_before:
                         raise
                     self._optimizer_state, self._optimizer = None, None  # its moments are no numbers either
+                    if not len(loop.net.history) and state is None:  # the stage has trained nothing
+                        self.__dict__.update(before)
                     return error
-                recorder.record(loop.net.history)
+                recorder.record(list(loop.net.history))
                 self._optimizer_state, self._optimizer = copy.deepcopy(loop.optimizer.state_dict()), None
                 if loop.interrupted:
+                    self._n_passes += loop.count_passes()
                     return KeyboardInterrupt()
                 if not (run.one_epoch or recorder.stopped):
                     self._finished = [*self._finished, name]
+                self._n_passes += loop.count_passes()
                 state = None
                 position = len(ahead) if recorder.stopped else position + 1
-                self._save(run, ahead, position, loop.state(), in_stage=False)
+                self._save(run, recorder, ahead, position, loop.state(), in_stage=False)
                 if recorder.stopped:
                     break
         return None
@@ -338,7 +353,7 @@ class PoseEstimator(
             average=self._average,
             columns_of=run.data.columns_of,
             n_workers=self.n_jobs,
-            n_epochs_before=self.n_iter_,
+            n_passes_before=self._n_passes,
             seed=[*run.seed, self._stage_names().index(name)],
             device=run.device,
             optimizer_state=copy.deepcopy(self._optimizer_state) if n_done else None,
@@ -393,15 +408,25 @@ class PoseEstimator(
             known["y" if name == "pose3d" else f"X's column {name}"] = fingerprint(column)
         if data.validation is not None:
             columns, rows = data.validation
-            known["X_val"] = [fingerprint(columns[data.described.source_]), fingerprint(rows)]
+            known["rows of X_val and y_val"] = fingerprint(rows)
+            for name, column in columns.items():
+                known["y_val" if name == "pose3d" else f"X_val's column {name}"] = fingerprint(column)
         return known
 
-    def _save(self, run: Run, ahead: Any, position: int, loop: Any, in_stage: bool = True) -> None:
+    def _save(
+        self,
+        run: Run,
+        recorder: EpochRecorder,
+        ahead: Any,
+        position: int,
+        loop: Any,
+        in_stage: bool = True,
+    ) -> None:
         """Write a checkpoint, where one is kept: in a stage, or between two.
 
         Parameters
         ----------
-        run, ahead : Run, list
+        run, recorder, ahead : Run, EpochRecorder, list
             The call, and the stages that it trains.
         position : int
             How many of them have ended.
@@ -414,7 +439,8 @@ class PoseEstimator(
             return
         run.checkpoint.save(
             {
-                "seed": run.seed[0],
+                "seed": run.seed,
+                "stopped": recorder.stopped,
                 "ahead": ahead,
                 "position": position,
                 "in_stage": in_stage,
@@ -565,9 +591,9 @@ class PoseEstimator(
         alike = rows_apart() if apart else autocast(self.device_, dtype)
         with torch.inference_mode(), evaluating(self.module_), alike:
             chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
-            padded = [part if apart else np.pad(part, (0, size - len(part)), mode="edge") for part in chunks]
-            for part, batch in zip(chunks, read_ahead(read, padded), strict=True):
-                parts.append([_to_array(array[: len(part)]) for array in function(batch)])
+            for part, batch in zip(chunks, read_ahead(read, chunks), strict=True):
+                padded = batch if apart else _pad(batch, size - len(part))
+                parts.append([_to_array(array[: len(part)]) for array in function(padded)])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     def _chunk_size(self, is_image: bool) -> int:
@@ -593,6 +619,15 @@ class PoseEstimator(
         tags.target_tags.multi_output = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _pad(batch: Any, n_rows: int) -> Any:
+    """Repeat the last row of tensors, or of tuples and dicts of them, so many times."""
+    if isinstance(batch, Mapping):
+        return {name: _pad(each, n_rows) for name, each in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(_pad(each, n_rows) for each in batch)
+    return torch.cat([batch, batch[-1:].expand(n_rows, *batch.shape[1:])]) if n_rows else batch
 
 
 def _to_array(values: torch.Tensor) -> np.ndarray:

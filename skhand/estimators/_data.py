@@ -106,10 +106,9 @@ class TrainingData:
     rows: np.ndarray
     validation: tuple[Columns, np.ndarray] | None = None
 
-    def usable(self, pair: tuple[str, str], rows: np.ndarray | None = None) -> np.ndarray:
+    def usable(self, pair: tuple[str, str]) -> np.ndarray:
         """Return the training rows that have both modalities of a pair."""
-        rows = self.rows if rows is None else rows
-        return rows[find_usable_rows(self.columns, rows, pair, self.described.rooted)]
+        return self.rows[find_usable_rows(self.columns, self.rows, pair, self.described.rooted)]
 
     def require(self, pair: tuple[str, str]) -> np.ndarray:
         """Return the training rows that have both modalities of a pair.
@@ -131,7 +130,7 @@ class TrainingData:
 
 
 class EndlessColumns:
-    """The columns of each pass through endless data, read when a pass begins and kept for the next.
+    """The columns of each pass through endless data, read when a pass begins; the last four are kept.
 
     Parameters
     ----------
@@ -150,8 +149,8 @@ class EndlessColumns:
         """Return the columns of one pass."""
         with self.lock:
             if number not in self.kept:
-                near = {k: columns for k, columns in self.kept.items() if abs(k - number) <= 1}
-                self.kept = {**near, number: self.read(self.X.at_epoch(number))}
+                last = dict(list(self.kept.items())[-3:])
+                self.kept = {**last, number: self.read(self.X.at_epoch(number))}
             return self.kept[number]
 
 

@@ -74,7 +74,7 @@ class PairedPoseEstimator(LatentSpaceMixin, PoseEstimator):
             name: MODALITIES[name].fit_codec(data.columns, data.rows, settings) for name in modalities
         }
         scaled = "scale" in self.given_
-        self.scale_mean_ = float(np.nanmean(data.columns["scale"])) if scaled else 1.0
+        self.scale_mean_ = float(np.nanmean(np.asarray(data.columns["scale"])[data.rows])) if scaled else 1.0
         self.architecture_ = self._architecture()
         self.latent_mean_ = np.zeros(self._n_latent())  # the prior, until the training rows have spoken
         self.latent_cov_ = np.eye(self._n_latent())

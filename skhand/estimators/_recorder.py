@@ -50,8 +50,7 @@ class EpochRecorder:
     def begin(self, stage: str | None) -> Callable[[Rows, int], bool]:
         """Begin a stage; return what is to be called after each of its epochs."""
         self.stage = stage
-        self.past = {name: list(values) for name, values in self.estimator.history_.items()}
-        self.n_past = self.estimator.n_iter_
+        self.n_past, self.n_final = self.estimator.n_iter_, 0  # epochs before, and those that nobody changes
         return self.after_epoch
 
     def after_epoch(self, rows: Rows, n_steps: int) -> bool:
@@ -67,9 +66,12 @@ class EpochRecorder:
         return self.stopped
 
     def record(self, rows: Rows) -> None:
-        """Write the epochs of this stage behind those before it."""
+        """Write the epochs of this stage behind those before it; callbacks may still add to the last one."""
+        n_known = self.n_past + self.n_final
+        past = {name: values[:n_known] for name, values in self.estimator.history_.items()}
         self.estimator.n_iter_ = self.n_past + len(rows)
-        self.estimator.history_ = _join(self.past, self.n_past, rows, self.stage)
+        self.estimator.history_ = _join(past, n_known, rows[self.n_final :], self.stage)
+        self.n_final = max(self.n_final, len(rows) - 1)
 
     def _end(self, part: Any) -> Any:
         """Tell the callbacks that a part has ended; they get weights that no longer change."""

@@ -104,6 +104,9 @@ class Batches:
         n_workers: int | None = None,
     ):
         self.columns_of, self.streams, self.device, self.seed = columns_of, dict(streams), device, list(seed)
+        for name, rows in self.streams.items():
+            if len(rows) == 0:
+                raise InputError(f"X: expected rows for the stream {name!r} of this training, got none.")
         self.names = {stream: sorted(names[stream]) for stream in self.streams}
         self.sizes = {name: max(smallest, min(batch_size, len(rows))) for name, rows in self.streams.items()}
         if n_workers is None:
@@ -121,6 +124,10 @@ class Batches:
     def __len__(self) -> int:
         """Steps of one pass through the longest stream."""
         return max(-(-len(rows) // self.sizes[name]) for name, rows in self.streams.items())
+
+    def count_passes(self, n_steps: int) -> int:
+        """Return how many passes so many steps begin, of the stream that begins most."""
+        return max(-(-n_steps * self.sizes[name] // len(rows)) for name, rows in self.streams.items())
 
     def rows(self, step: int) -> dict[str, list[tuple[int, np.ndarray]]]:
         """Return for each stream the rows that a step reads, by the pass that they belong to."""

@@ -127,8 +127,8 @@ class Loop:
         ``save(state)`` writes a checkpoint.
     save_every : float, default=120.0
         Time between two checkpoints within an epoch, s.
-    n_epochs_before : int, default=0
-        Epochs that were trained before this run, whose passes endless data have behind them.
+    n_passes_before : int, default=0
+        Passes through the rows that trainings before this run have begun: endless data go on with the next.
     state : mapping or None
         From a checkpoint of this stage.
 
@@ -156,18 +156,15 @@ class Loop:
         after_epoch: Callable[[list[dict[str, Any]], int], bool],
         save: Callable[[dict[str, Any]], object] | None,
         save_every: float = 120.0,
-        n_epochs_before: int = 0,
+        n_passes_before: int = 0,
         state: Mapping[str, Any] | None = None,
     ):
         self.stage, self.module, self.average, self.best = stage, module, average, best
         self.seed, self.device, self.after_epoch = list(seed), device, after_epoch
         self.save, self.save_every, self.saved_at = save, save_every, time.monotonic()
         names = {stream: stage.objective.columns(stream) for stream in stage.streams}
-        self.n_epochs_before = n_epochs_before
         self.batches = Batches(
-            lambda number: columns_of(
-                2 * self.n_epochs_before + number
-            ),  # an epoch begins two passes at most
+            lambda number: columns_of(n_passes_before + number),
             stage.streams,
             names,
             stage.batch_size,
@@ -291,15 +288,15 @@ class Loop:
             known = self.totals.get(name)
             self.totals[name] = value.clone() if known is None else known + value
         if self.device.type == "cpu" or self.step_number % _LOOK == _LOOK - 1 or self.step_number == 0:
-            self._check(terms)
+            self._check(terms, self.step_number)
         if self.average is not None:
             self.average.update(self.module)
         self.step_number += 1
         self.inside_step = False
         self.net.notify("on_batch_end", batch=read, training=True)
 
-    def _check(self, terms: Mapping[str, Tensor]) -> None:
-        """Stop where a term is no longer a finite number, or the loss has grown without bound.
+    def _check(self, terms: Mapping[str, Tensor], number: int) -> None:
+        """Stop where a term of a step is no longer a finite number, or the loss has grown without bound.
 
         Raises
         ------
@@ -315,7 +312,7 @@ class Loop:
                 return
             worst = max(values, key=lambda name: values[name])
         where = f" of the stage {self.stage.name!r}" if self.stage.name else ""
-        epoch, batch = divmod(self.step_number, self.epoch_length)
+        epoch, batch = divmod(number, self.epoch_length)
         raise DivergenceError(
             f"lr={self.stage.lr:g}: the loss term {worst!r} became {values[worst]:g} in epoch {epoch + 1}, "
             f"batch {batch + 1}{where}; expected a finite number below {_GROWTH:g} times the first loss "
@@ -338,7 +335,7 @@ class Loop:
         }
         loss = sum(value for name, value in means.items() if "_gradient" not in name)
         if not math.isfinite(loss):  # on a GPU, which is not looked at after every step
-            self._check({name: torch.tensor(value) for name, value in means.items()})
+            self._check({name: torch.tensor(value) for name, value in means.items()}, self.step_number - 1)
         seconds = time.perf_counter() - self.started
         for name, number in {"train_loss": loss, **means, "seconds": seconds}.items():
             history.record(name, number)
@@ -350,6 +347,7 @@ class Loop:
         if self.after_epoch(list(history), self.step_number):
             self.stopped = True
         self._notify_epoch_end()
+        history[-1]["batches"].clear()  # skorch keeps one entry a step
         self._save()
 
     def _notify_epoch_end(self) -> None:
@@ -365,6 +363,10 @@ class Loop:
                 raise
             self.stopped = True
         self.stopped = self.stopped or bool(getattr(self.net, "stop_", False))
+
+    def count_passes(self) -> int:
+        """Return how many passes through the rows have been begun."""
+        return self.batches.count_passes(self.step_number)
 
     # ------------------------------------------------------------------ weights and checkpoints
 
@@ -422,7 +424,6 @@ class Loop:
             self.average.resume(state["average"])
         self._load_optimizer(state["optimizer"])
         self.step_number, self.seconds = state["step"], state["seconds"]
-        self.n_epochs_before -= self.step_number // self.epoch_length  # it counts those of this run too
         self.totals = {name: value.to(self.device) for name, value in state["totals"].items()}
         self.first_loss, self.good, self.stopped = state["first_loss"], state["good"], state["stopped"]
         if self.best is not None:

@@ -39,7 +39,7 @@ class StepContext(NamedTuple):
     on_gradients : callable or None
         Called before each step of the optimiser.
     number : int
-        Number of the step in its stage.
+        Number of the step in this run of its stage.
     """
 
     optimizer: torch.optim.Optimizer

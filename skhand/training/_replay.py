@@ -13,7 +13,7 @@ from skhand.training._objective import StepContext
 
 __all__ = ["ReplayedStep"]
 
-Batches = dict[str, dict[str, Tensor]]
+Streams = dict[str, dict[str, Tensor]]
 
 WARM_UP = 3  # steps before the recording: libraries are loaded and the optimiser's state is made
 
@@ -46,7 +46,7 @@ class ReplayedStep:
         self.recorded: Any = None
         self.n_before = 0
 
-    def __call__(self, module: nn.Module, batches: Batches, context: StepContext) -> dict[str, Tensor]:
+    def __call__(self, module: nn.Module, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; the parameters are those of `Objective.step`.
 
         Returns
@@ -65,7 +65,7 @@ class ReplayedStep:
         outside.wait_stream(self.stream)
         return terms
 
-    def _replay(self, batches: Batches, context: StepContext) -> dict[str, Tensor]:
+    def _replay(self, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         groups = context.optimizer.param_groups
         if not self.rates:
             self.rates = [torch.zeros((), device=self.device, dtype=torch.float32) for _ in groups]
@@ -81,7 +81,7 @@ class ReplayedStep:
         self.graph.replay()
         return self.terms
 
-    def _record(self, batches: Batches, context: StepContext) -> None:
+    def _record(self, batches: Streams, context: StepContext) -> None:
         self.graph = torch.cuda.CUDAGraph()
         if context.generator is not None:
             self.graph.register_generator_state(context.generator)
@@ -104,7 +104,7 @@ class ReplayedStep:
             for group, values in zip(groups, before, strict=True):
                 group.update(lr=values["lr"], capturable=values["capturable"])
 
-    def _fixed(self, batches: Batches, context: StepContext) -> Any:
+    def _fixed(self, batches: Streams, context: StepContext) -> Any:
         """Return what a recording holds for good."""
         shapes = {
             stream: {name: (x.shape, x.dtype) for name, x in batch.items()}

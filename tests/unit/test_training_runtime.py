@@ -18,6 +18,7 @@ from skhand.training import (
     resolve_device,
     resolve_precision,
 )
+from skhand.training._rows_apart import rows_apart
 from skhand.training._runtime import defer_interrupts
 
 CPU = torch.device("cpu")
@@ -250,3 +251,12 @@ def test_another_thread_changes_no_handler():
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
+
+
+def test_operations_of_convolutions_are_counted_also_where_rows_are_computed_apart():
+    layer, x = torch.nn.Conv2d(4, 6, 3, padding=1), torch.zeros(2, 4, 8, 8)
+    wanted = 2 * (2 * 6 * 8 * 8) * (4 * 3 * 3)
+    with torch.inference_mode():
+        assert count_operations(lambda: layer(x)) == wanted
+        with rows_apart():
+            assert count_operations(lambda: layer(x)) == wanted

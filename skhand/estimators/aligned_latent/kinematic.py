@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skhand.nn import known_difference, masked_l1
 from skhand.skeleton import BONES
+from skhand.training import constant
 
 __all__ = ["geo_loss", "joint_line_distances", "kcs_loss", "kinematic_chain"]
 
@@ -71,7 +72,7 @@ def joint_line_distances(joints: Tensor) -> Tensor:
     points = joints.double().permute(1, 2, 0)
     squares = (points[:, None] - points[None]).square().sum(dim=2).flatten(0, 1)  # one row a pair of joints
     base, left, right = (
-        squares.index_select(0, torch.from_numpy(side).to(joints.device)) for side in _sides(n_joints)
+        squares.index_select(0, constant(side, torch.long, joints.device)) for side in _sides(n_joints)
     )
     heron = 4 * base * left - (base + left - right).square()
     size = base + left + right

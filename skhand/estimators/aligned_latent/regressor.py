@@ -117,7 +117,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     checkpoint : str, path or None, default=None
         File to write the state of the training to, after every epoch and every two minutes within long ones.
         The same call of ``fit`` goes on from it, also after it was killed: on a processor in float32 with the
-        result of an unbroken run, bit by bit. A file of other parameters or data is refused.
+        result of an unbroken run, bit by bit, unless ``callbacks`` have a state of their own. A file of other
+        parameters or data is refused.
     averaging : float or None, default=None
         Decay of an exponential average of the weights, for example 0.999, which is then validated and
         predicts; None uses the trained weights themselves.
@@ -379,6 +380,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
 
     # ------------------------------------------------------------------ parameters
 
+    _progress = (*PairedPoseEstimator._progress, "stage_", "space_")
     _paper_augment = AUGMENT
     stages_: tuple[str, ...]
 

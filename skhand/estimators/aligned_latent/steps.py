@@ -38,7 +38,7 @@ AUGMENT: dict[str, Any] = {"rotate": 45.0, "flip": "vertical"}
 """Stergioulas et al. 2021, Sec. 4.2: rotation within +-45 degrees, vertical flips; the hand's centre
 stays."""
 
-Batches = Mapping[str, dict[str, Tensor]]
+Streams = Mapping[str, dict[str, Tensor]]
 
 
 class AlignedObjective(Objective):
@@ -71,7 +71,7 @@ class AlignedObjective(Objective):
         if not np.array_equal(rows, pose_rows):
             self.streams["pose"], self.modalities["pose"] = pose_rows, {"pose3d"}
 
-    def read_pairs(self, batches: Batches, context: StepContext) -> tuple[Coded, Coded]:
+    def read_pairs(self, batches: Streams, context: StepContext) -> tuple[Coded, Coded]:
         """Return the batches of source -> target and of pose -> pose."""
         coded = self.read(batches, context.generator)
         return coded["source"], coded.get("pose", coded["source"])
@@ -120,7 +120,7 @@ class AutoencoderObjective(AlignedObjective):
         super().__init__(source, rows, pose_rows, beta, **settings)
         self.adversarial_weight = adversarial_weight
 
-    def step(self, module: AlignedVAE, batches: Batches, context: StepContext) -> dict[str, Tensor]:
+    def step(self, module: AlignedVAE, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; see `Objective.step`."""
         cross, own = self.read_pairs(batches, context)
         with autocast(own.inputs["pose3d"].device, self.dtype):
@@ -141,7 +141,7 @@ class AutoencoderObjective(AlignedObjective):
         ratios.update(more_ratios)
         z_pose = z[:, -z_true.shape[1] :]
         if module.discriminator is not None:
-            fooled = cross_entropy(module.discriminator, z_pose, 1.0, self.dtype)
+            fooled = latent_cross_entropy(module.discriminator, z_pose, 1.0, self.dtype)
             terms["adversarial"] = self.adversarial_weight * fooled
             if context.measure:
                 ratios["adversarial_gradient"] = gradient_ratio(terms["adversarial"], terms["mse"], posterior)
@@ -149,14 +149,16 @@ class AutoencoderObjective(AlignedObjective):
         take_step(context, sum_terms(terms), parts)
         if module.discriminator is not None:
             terms["discriminator"] = 0.5 * (
-                cross_entropy(module.discriminator, z_pose.detach(), 0.0, self.dtype)
-                + cross_entropy(module.discriminator, z_true.detach(), 1.0, self.dtype)
+                latent_cross_entropy(module.discriminator, z_pose.detach(), 0.0, self.dtype)
+                + latent_cross_entropy(module.discriminator, z_true.detach(), 1.0, self.dtype)
             )
             take_step(context, terms["discriminator"], [module.discriminator])
         return detached(terms, ratios)
 
 
-def cross_entropy(discriminator: nn.Module, latent: Tensor, label: float, dtype: torch.dtype) -> Tensor:
+def latent_cross_entropy(
+    discriminator: nn.Module, latent: Tensor, label: float, dtype: torch.dtype
+) -> Tensor:
     """Binary cross entropy of the discriminator's answer and a label."""
     with autocast(latent.device, dtype):
         log_odds = discriminator(latent)
@@ -196,7 +198,7 @@ class AlignObjective(AlignedObjective):
         super().__init__(source, rows, pose_rows, beta, **settings)
         self.pose_weight, self.finetune = pose_weight, finetune
 
-    def step(self, module: AlignedVAE, batches: Batches, context: StepContext) -> dict[str, Tensor]:
+    def step(self, module: AlignedVAE, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; see `Objective.step`."""
         cross, own = self.read_pairs(batches, context)
         with autocast(own.inputs["pose3d"].device, self.dtype):
@@ -268,7 +270,7 @@ class RefineObjective(AlignedObjective):
         }
         self.aligned, self.turn = aligned, turn
 
-    def step(self, module: AlignedVAE, batches: Batches, context: StepContext) -> dict[str, Tensor]:
+    def step(self, module: AlignedVAE, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; see `Objective.step`."""
         coded, _ = self.read_pairs(batches, context)
         wanted = coded.inputs["pose3d"]

@@ -89,7 +89,8 @@ class CrossModalVAERegressor(PairedPoseEstimator):
     checkpoint : str, path or None, default=None
         File to write the state of the training to, after every epoch and every two minutes within long ones.
         The same call of ``fit`` goes on from it, also after it was killed: on a processor in float32 with the
-        result of an unbroken run, bit by bit. A file of other parameters or data is refused.
+        result of an unbroken run, bit by bit, unless ``callbacks`` have a state of their own. A file of other
+        parameters or data is refused.
     averaging : float or None, default=None
         Decay of an exponential average of the weights, for example 0.999, which is then validated and
         predicts; None uses the trained weights themselves.

@@ -146,7 +146,7 @@ def root_depth_prior(columns: dict[str, Any], root: str | int, bone: tuple[str, 
     return float(np.nanmedian(decoded.root_depth)), int(decoded.ambiguous.sum())
 
 
-def place_hands(
+def recover_poses(
     points: np.ndarray,
     camera: np.ndarray,
     mean_bones: np.ndarray,

@@ -17,8 +17,8 @@ from skhand.estimators.latent_heatmap.data import HeatmapReader
 from skhand.estimators.latent_heatmap.labels import (
     Heatmaps,
     Pose25DPrediction,
-    place_hands,
     propagated_std,
+    recover_poses,
     require_camera,
     root_depth_prior,
     root_distance,
@@ -111,7 +111,8 @@ class LatentHeatmapRegressor(PoseEstimator):
     checkpoint : str, path or None, default=None
         File to write the state of the training to, after every epoch and every two minutes within long ones.
         The same call of ``fit`` goes on from it, also after it was killed: on a processor in float32 with the
-        result of an unbroken run, bit by bit. A file of other parameters or data is refused.
+        result of an unbroken run, bit by bit, unless ``callbacks`` have a state of their own. A file of other
+        parameters or data is refused.
     averaging : float or None, default=None
         Decay of an exponential average of the weights, for example 0.999, which is then validated and
         predicts; None uses the trained weights themselves.
@@ -587,7 +588,7 @@ class LatentHeatmapRegressor(PoseEstimator):
                 raise SideInformationError(
                     "X: given 'root' needs positions (mm) before the camera in the column root."
                 )
-        return place_hands(
+        return recover_poses(
             points,
             require_camera(columns),
             self.mean_bones_,

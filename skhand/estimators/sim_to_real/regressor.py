@@ -130,7 +130,8 @@ class SimToRealRegressor(PairedPoseEstimator):
     checkpoint : str, path or None, default=None
         File to write the state of the training to, after every epoch and every two minutes within long ones.
         The same call of ``fit`` goes on from it, also after it was killed: on a processor in float32 with the
-        result of an unbroken run, bit by bit. A file of other parameters or data is refused.
+        result of an unbroken run, bit by bit, unless ``callbacks`` have a state of their own. A file of other
+        parameters or data is refused.
     averaging : float or None, default=None
         Decay of an exponential average of the weights, for example 0.999, which is then validated and
         predicts; None uses the trained weights themselves.
@@ -468,7 +469,7 @@ class SimToRealRegressor(PairedPoseEstimator):
 
     # ------------------------------------------------------------------ parameters
 
-    _progress = (*PairedPoseEstimator._progress, "n_steps_", "front_", "_n_before")
+    _progress = (*PairedPoseEstimator._progress, "stage_", "n_steps_", "front_", "_n_before")
     _paper_augment = AUGMENT
     _reader_type = DomainReader
     _main_term = "the main term"
@@ -547,7 +548,8 @@ class SimToRealRegressor(PairedPoseEstimator):
             stages = STAGES.check(self.stages)
         if goes_on:
             STAGES.require_begun(stages, [*self.history_.get("stage", []), self.stage_])
-        if "depth" in stages and not both and (not goes_on or "depth" not in self._finished):
+        trained = goes_on and "depth" in self._finished and stages[-1] != "depth"
+        if "depth" in stages and not (both or trained):
             raise InputError(
                 f"stages: 'depth' needs rows of both domains, got only {self.domains_}. X's column domain, "
                 "or the parameter domain, says where rows are from."

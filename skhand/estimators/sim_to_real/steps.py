@@ -47,7 +47,7 @@ AUGMENT: dict[str, Any] = {"rotate": 180.0, "shift": 10.0 / 300.0, "depth": 10.0
 """Abdi et al. 2018, Sec. 5: rotation within +-180 degrees and a translation of 10 mm, in the picture and
 along the optical axis. The shift is 10 mm of a cube of 300 mm that fills the picture."""
 
-Batches = Mapping[str, dict[str, Tensor]]
+Streams = Mapping[str, dict[str, Tensor]]
 Rows = Mapping[str, np.ndarray]
 
 CODE_MATCHED = 4  # rows of a batch on which the published code matches features in the last stage
@@ -103,7 +103,7 @@ class SimToRealObjective(Objective):
             self.modalities[stream] = {source, "pose3d"}
 
     def read_domains(
-        self, batches: Batches, context: StepContext
+        self, batches: Streams, context: StepContext
     ) -> tuple[dict[str, Coded], dict[str, Coded]]:
         """Return the batches of pictures and of labelled pictures, by domain."""
         coded = self.read(batches, context.generator)
@@ -139,7 +139,7 @@ class PoseObjective(SimToRealObjective):
         super().__init__(*arguments, **settings)
         self.streams, self.modalities = {"pose": rows}, {"pose": {"pose3d"}}
 
-    def step(self, module: SimToRealNet, batches: Batches, context: StepContext) -> dict[str, Tensor]:
+    def step(self, module: SimToRealNet, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; see `Objective.step`."""
         (coded,) = self.read(batches, context.generator).values()
         wanted = coded.inputs["pose3d"]
@@ -170,7 +170,7 @@ class DepthObjective(SimToRealObjective):
         As in `SimToRealObjective`; ``pictures`` are both domains.
     """
 
-    def step(self, module: SimToRealNet, batches: Batches, context: StepContext) -> dict[str, Tensor]:
+    def step(self, module: SimToRealNet, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; see `Objective.step`."""
         coded, labelled = self.read_domains(batches, context)
         x = {domain: batch.inputs[self.source] for domain, batch in coded.items()}
@@ -299,7 +299,7 @@ class PosteriorObjective(SimToRealObjective):
         As in `SimToRealObjective`; ``pictures`` are both domains, or none.
     """
 
-    def step(self, module: SimToRealNet, batches: Batches, context: StepContext) -> dict[str, Tensor]:
+    def step(self, module: SimToRealNet, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; see `Objective.step`."""
         coded, labelled = self.read_domains(batches, context)
         device = next(iter(labelled.values())).inputs["pose3d"].device

@@ -21,7 +21,7 @@ from skhand.training.modalities._record import (
 
 __all__ = ["MODALITY", "DepthCodec"]
 
-_CHUNK = 1024
+_MOST, _CHUNK = 1024, 64  # pictures that are read, in all and at once
 
 
 class DepthCodec:
@@ -48,14 +48,20 @@ class DepthCodec:
         self.centre, self.reach, self.relative = centre, reach, relative
 
     @classmethod
-    def fit(cls, depth: Any, relative: bool) -> DepthCodec:
-        """Read the centre and the reach off pictures (n, h, w), mm, at most 1024 of them."""
-        some = np.asarray(depth[np.linspace(0, len(depth) - 1, min(len(depth), _CHUNK)).astype(int)])
-        seen = some[some > 0]
-        if seen.size == 0:
+    def fit(cls, depth: Any, relative: bool, rows: np.ndarray | None = None) -> DepthCodec:
+        """Read the centre and the reach off at most 1024 pictures (n, h, w), mm, of these rows."""
+        rows = np.arange(len(depth)) if rows is None else rows
+        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST)).astype(int)]
+        count, total, squares = 0, 0.0, 0.0
+        for start in range(0, len(some), _CHUNK):
+            pictures = np.asarray(depth[some[start : start + _CHUNK]], dtype=np.float64)
+            seen = pictures[pictures > 0]
+            count, total = count + seen.size, total + seen.sum()
+            squares += np.square(seen).sum()
+        if count == 0:
             return cls(0.0, 150.0, relative)
-        reach = 150.0 if relative else max(150.0, 3.0 * float(seen.std()))
-        return cls(float(seen.mean()), reach, relative)
+        deviation = np.sqrt(max(0.0, squares / count - (total / count) ** 2))
+        return cls(total / count, 150.0 if relative else max(150.0, 3.0 * deviation), relative)
 
     def encode(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Pictures (n, h, w) and shifts of their centres (n,), mm, to network input (n, 1, h, w)."""
@@ -111,7 +117,7 @@ class Depth(Picture):
 
     def fit_codec(self, columns: Mapping[str, Any], rows: np.ndarray, settings: CodecSettings) -> DepthCodec:
         """Return the codec, with the mean depth of the pictures."""
-        return DepthCodec.fit(columns[self.name], relative="root" in settings.given)
+        return DepthCodec.fit(columns[self.name], "root" in settings.given, rows)
 
     def move(self, column: Tensor, motion: Motion) -> dict[str, Tensor]:
         """Warp pictures, and draw how far each row's cube moves along the optical axis, mm."""

@@ -37,7 +37,7 @@ class Mask(Picture):
     name = "mask"
     shape = ("height", "width")
     channels = 1
-    order = 15
+    order = 25
 
     def matches(self, shape: tuple[int, ...], dtype: Any) -> bool:
         """Three axes of truth values."""
