@@ -288,10 +288,13 @@ class PoseEstimator(
                 try:
                     with self._limit_threads(stage, run):
                         loop.run()
-                except DivergenceError as error:
+                except (DivergenceError, KeyboardInterrupt) as error:
                     if self.n_iter_ == n_before:
                         raise
-                    self._optimizer_state, self._optimizer = None, None  # its moments are no numbers either
+                    self._optimizer_state, self._optimizer = (
+                        None,
+                        None,
+                    )  # its moments may be no numbers either
                     if not len(loop.net.history) and state is None:  # the stage has trained nothing
                         self.__dict__.update(before)
                     return error

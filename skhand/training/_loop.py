@@ -211,11 +211,14 @@ class Loop:
         DivergenceError
             If a loss is no longer a number, or has grown without bound; the weights are those of the last
             epoch that ended well.
+        KeyboardInterrupt
+            If Ctrl-C was pressed before the first step; later it only ends the run.
         """
         net, step, generator = self.net, self._choose_step(), torch.Generator(self.device)
-        net.notify("on_train_begin", X=None, y=None)
-        self.module.train()
         with defer_interrupts() as interrupts:
+            interrupts.raise_if_asked()  # before anything is trained
+            net.notify("on_train_begin", X=None, y=None)
+            self.module.train()
             batches = self.batches.iterate(self.step_number, self.n_steps)
             try:
                 while self.step_number < self.n_steps and not self.stopped:
