@@ -291,10 +291,7 @@ class PoseEstimator(
                 except (DivergenceError, KeyboardInterrupt) as error:
                     if self.n_iter_ == n_before:
                         raise
-                    self._optimizer_state, self._optimizer = (
-                        None,
-                        None,
-                    )  # its moments may be no numbers either
+                    self._optimizer_state = self._optimizer = None  # its moments may be no numbers either
                     if not len(loop.net.history) and state is None:  # the stage has trained nothing
                         self.__dict__.update(before)
                     return error
