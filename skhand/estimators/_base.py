@@ -46,7 +46,7 @@ from skhand.training import (
 
 _WEAK = 1e-3  # a term whose gradient is below this share of the main term's does nothing
 _CPU_ROWS, _GPU_ROWS = {True: 16, False: 256}, 64  # rows of one chunk: of pictures, of vectors
-_SMALL = 2e10  # floating-point operations of a training step that a second core does not speed up
+_SMALL = 1e10  # floating-point operations of a training step that are left to one core
 _NO_MATTER = ("callbacks", "checkpoint", "device", "n_jobs", "verbose", "warm_start")
 
 
