@@ -1,4 +1,4 @@
-"""How much of a machine's speed `fit` and `predict` reach: ratios, measured alternating in one run.
+"""Measure how much of a machine's speed `fit` and `predict` reach: ratios, alternating in one run.
 
 * ``loop``: a whole ``fit`` of ten epochs beside a bare loop over the same network, batches and precision.
 * ``lazy``: ``fit`` on hands that are rendered as they are needed, beside rendering alone and training alone.

@@ -1,4 +1,4 @@
-"""What every loader does after it has read its files: side information, crop, bad rows, joints, cache."""
+"""The end of every loader, after its files are read: side information, crop, bad rows, joints, cache."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BAD_ROWS = ("flag", "keep", "drop")
 
 @dataclass
 class Annotations:
-    """What a loader has read, in the data set's own joints; n rows.
+    """The rows that a loader has read, in the data set's own joints.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class _Rows:
         return convert(points, self.own, layout, palm_to_wrist=self.raw.palm_to_wrist)
 
     def _made_of(self, marked: np.ndarray, layout: Layout) -> np.ndarray:
-        """Which joints of a layout are made of marked ones, or of none at all."""
+        """Find the joints of a layout that are made of marked ones, or of none at all."""
         return np.isnan(self._to(layout, np.where(marked, np.nan, 0.0)[..., None])[..., 0])
 
     def _seen(self, layout: Layout) -> np.ndarray:
@@ -220,7 +220,7 @@ class _Rows:
         return seen & np.isfinite(self._to(layout, self.labels)).all(axis=2)
 
     def _lost(self) -> np.ndarray:
-        """Which joints of the table do not show where the hand is."""
+        """Find the joints of the table that do not show where the hand is."""
         unlabelled = self._made_of(self.bad & np.isnan(self.joints).any(axis=2), self.layout)
         if self.pixels is None or not self.behind.any():
             return unlabelled | self.behind

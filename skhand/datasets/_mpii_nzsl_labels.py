@@ -17,7 +17,7 @@ from skhand.exceptions import DataFileError
 
 @dataclass
 class Hand:
-    """What a file says of one hand; px of its picture."""
+    """The labels of one hand in a file; px of its picture."""
 
     picture: Path
     points: np.ndarray  # (21, 3): u, v, 1 where annotated

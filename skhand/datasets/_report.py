@@ -58,7 +58,7 @@ class DatasetReport:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing and every part has a published number of frames."""
+        """True if nothing is missing and every part has a published number of frames."""
         if not self.parts or self.missing:
             return False
         return all(
@@ -81,7 +81,7 @@ class DatasetReport:
 
 @dataclass(frozen=True)
 class Inspector:
-    """How a data set is recognised and counted.
+    """The way to recognise and count a data set.
 
     Parameters
     ----------

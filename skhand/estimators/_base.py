@@ -52,7 +52,7 @@ _NO_MATTER = ("callbacks", "checkpoint", "device", "n_jobs", "verbose", "warm_st
 
 @dataclass(frozen=True)
 class Run:
-    """What one call of ``fit`` or ``partial_fit`` trains with.
+    """The settings of one call of ``fit`` or ``partial_fit``.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ Columns = dict[str, Any]
 
 @dataclass(frozen=True)
 class DataDescription:
-    """What the data are that an estimator is fitted on; it becomes the fitted attributes of these names.
+    """Description of the data that an estimator is fitted on; it becomes the attributes of these names.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class DataDescription:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a fit trains and validates on.
+    """Rows and columns that a fit trains and validates on.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the estimators share whose modalities have encoders and decoders: their parameters and codecs."""
+"""Base of the estimators whose modalities have encoders and decoders: their parameters and codecs."""
 
 from __future__ import annotations
 

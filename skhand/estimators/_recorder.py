@@ -1,4 +1,4 @@
-"""What happens after every epoch: the history, a line of text, scikit-learn's callbacks."""
+"""The end of every epoch: the history, a line of text, scikit-learn's callbacks."""
 
 from __future__ import annotations
 

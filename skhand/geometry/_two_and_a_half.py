@@ -16,7 +16,7 @@ __all__ = ["Decoded25D", "Encoded25D", "decode_25d", "encode_25d"]
 
 
 class Encoded25D(NamedTuple):
-    """What `encode_25d` returns.
+    """The result of `encode_25d`.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Encoded25D(NamedTuple):
 
 
 class Decoded25D(NamedTuple):
-    """What `decode_25d` returns; counts are sums of the masks.
+    """The result of `decode_25d`; counts are sums of the masks.
 
     Parameters
     ----------

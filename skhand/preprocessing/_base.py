@@ -1,4 +1,4 @@
-"""What the transformers of tables of hands share: the columns that a new view moves, and the way back."""
+"""Base of the transformers of tables of hands: the columns that a new view moves, and the way back."""
 
 from __future__ import annotations
 

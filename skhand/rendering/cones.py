@@ -220,7 +220,7 @@ def _rest() -> _Builder:
 
 
 def _adjacent(one: tuple[int, int], two: tuple[int, int]) -> bool:
-    """Whether skin may run smoothly from one part to another."""
+    """Tell whether skin may run smoothly from one part to another."""
     if (6, 1) in (one, two):
         return one == two
     if one[0] == two[0]:

@@ -1,4 +1,4 @@
-"""How deep the parts of a hand lie in one another."""
+"""Depths to which the parts of a hand lie in one another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a camera does to a picture: blur, shake, grain and JPEG."""
+"""Effects of a camera on a picture: blur, shake, grain and JPEG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a depth camera measures of what is before it: noise, steps, shadows, holes and flying pixels.
+"""Measurements of a depth camera: noise, steps, shadows, holes and flying pixels.
 
 As in tracing.py, only exactly rounded operations touch pixels, so a picture does not depend on what is
 measured beside it. Labels do not change: a joint stays where it is, whatever the camera saw of it.

@@ -1,4 +1,4 @@
-"""What a user may choose about generated hands, and the check of it."""
+"""Settings of generated hands, and their checks."""
 
 from __future__ import annotations
 

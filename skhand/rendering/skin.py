@@ -28,7 +28,7 @@ _CLOTH = 61
 
 @dataclass
 class Look:
-    """What decides a picture's colours, one row an image.
+    """Light and skin, which decide a picture's colours, one row an image.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ _TONES = np.array(
 
 @dataclass(frozen=True)
 class Subjects:
-    """What stays the same in all pictures of a person.
+    """Traits of people, the same in all pictures of a person.
 
     Attributes
     ----------

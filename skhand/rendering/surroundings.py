@@ -1,4 +1,4 @@
-"""What stands behind a hand: shelves, rooms, desks, gardens, houses, walls, cloth, clutter and lamps.
+"""Surroundings of a hand: shelves, rooms, desks, gardens, houses, walls, cloth, clutter and lamps.
 
 Each function paints one kind of surroundings for some rows: it takes their random numbers, the side of the
 square canvas (px) and the device, and returns (n, 3, side, side) in linear light. Rows do not meet, so that a

@@ -43,7 +43,7 @@ class BestWeights:
 
     @property
     def is_over(self) -> bool:
-        """Whether the training should stop."""
+        """Patience is over."""
         return self.patience is not None and self.waited >= self.patience
 
     def start(self, module: nn.Module) -> None:

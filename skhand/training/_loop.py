@@ -31,7 +31,7 @@ _LOOK = 100  # steps between two looks at the losses on a GPU, each of which wai
 
 @dataclass
 class Stage:
-    """What one stage of a fit trains, as values.
+    """One stage of a fit, as values.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class CallbackNet(NeuralNet):
         return []
 
     def watches_gradients(self) -> bool:
-        """Whether a callback waits for the gradients of each step."""
+        """Tell whether a callback waits for the gradients of each step."""
         return any(
             type(callback).on_grad_computed is not Callback.on_grad_computed
             for _, callback in self.callbacks_

@@ -1,4 +1,4 @@
-"""What the training steps of all papers are made of: coded batches, one optimiser's step, gradient ratios."""
+"""Parts of training steps: coded batches, one optimiser's step, gradient ratios."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Batch = dict[str, Tensor]
 
 
 class StepContext(NamedTuple):
-    """What a training step has besides its batches.
+    """The surroundings of a training step, besides its batches.
 
     Parameters
     ----------

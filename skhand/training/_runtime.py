@@ -133,7 +133,7 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 
 class Interrupts:
-    """Whether Ctrl-C was pressed since the block of `defer_interrupts` began."""
+    """Remembers a Ctrl-C that came in a block of `defer_interrupts`."""
 
     def __init__(self) -> None:
         self.asked = False

@@ -101,7 +101,7 @@ def geo_loss(output: Tensor, target: Tensor) -> Tensor:
 
 @functools.lru_cache
 def _sides(n_joints: int) -> np.ndarray:
-    """Which pair of joints each side is, (3, n_joints * n_pairs): the line's, and those to its ends."""
+    """Number the pair of joints of each side, (3, n_joints * n_pairs): the line's, and those to its ends."""
     joints = range(n_joints)
     triples = [(i, j, k) for i in joints for j, k in combinations([m for m in joints if m != i], 2)]
     i, j, k = np.array(triples, dtype=np.int64).T

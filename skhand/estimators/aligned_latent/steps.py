@@ -42,7 +42,7 @@ Streams = Mapping[str, dict[str, Tensor]]
 
 
 class AlignedObjective(Objective):
-    """What the stages share.
+    """Base of the stages' objectives.
 
     MSE is the mean over the batch and the coordinates of the standardised target, KL the sum over latent
     dimensions averaged over the batch.

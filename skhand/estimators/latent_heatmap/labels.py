@@ -13,7 +13,7 @@ from skhand.skeleton import root_position
 
 
 class Pose25DPrediction(NamedTuple):
-    """What `LatentHeatmapRegressor.predict_25d` returns.
+    """The result of `LatentHeatmapRegressor.predict_25d`.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Pose25DPrediction(NamedTuple):
 
 
 class Heatmaps(NamedTuple):
-    """What `LatentHeatmapRegressor.predict_heatmaps` returns, in X's pictures' pixels.
+    """The result of `LatentHeatmapRegressor.predict_heatmaps`, in X's pictures' pixels.
 
     Parameters
     ----------

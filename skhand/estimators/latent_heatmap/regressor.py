@@ -573,7 +573,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         return [array.astype(np.float64) for array in self._apply(columns, rows, read)]
 
     def _given_columns(self, columns: dict[str, Any]) -> list[str]:
-        """What is given and there, of the columns that place a hand."""
+        """Return which of the columns that place a hand are given and there."""
         return [name for name in ("root", "scale") if name in self.given_ and name in columns]
 
     def _place(self, points: np.ndarray, columns: dict[str, Any]) -> Pose25DPrediction:

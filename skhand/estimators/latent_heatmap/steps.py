@@ -1,4 +1,4 @@
-"""What LatentHeatmapRegressor minimises: Eq. 8 of Iqbal et al. 2018, at every stack."""
+"""The loss of LatentHeatmapRegressor: Eq. 8 of Iqbal et al. 2018, at every stack."""
 
 from __future__ import annotations
 

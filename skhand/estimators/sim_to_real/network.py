@@ -159,11 +159,11 @@ class SimToRealNet(nn.Module):
         return self.posterior_end(features).flatten(1)
 
     def pose_parts(self) -> list[nn.Module]:
-        """What learns in the first stage: the autoencoder of poses."""
+        """Return the networks of the first stage: the autoencoder of poses."""
         return [self.pose_encoder, self.pose_decoder]
 
     def generator_parts(self) -> list[nn.Module]:
-        """What learns against the discriminators: encoders, generators, their shared blocks, the mapping."""
+        """Return the opponents of the discriminators: encoders, generators, shared blocks, the mapping."""
         return [self.encoders, self.shared_encoder, self.shared_generator, self.generators, self.mapping]
 
     def discriminator_parts(self) -> list[nn.Module]:

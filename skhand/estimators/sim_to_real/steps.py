@@ -55,7 +55,7 @@ _WEIGHT_OF = {"cycle": "reconstruction", "cycle_kl": "kl"}  # terms that share a
 
 
 class SimToRealObjective(Objective):
-    """What the stages share.
+    """Base of the stages' objectives.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class DepthObjective(SimToRealObjective):
         return terms, ratios
 
     def _fool(self, module: SimToRealNet, made: Made) -> Tensor:
-        """How far translated and mapped pictures are from being taken for real ones."""
+        """Compute how far translated and mapped pictures are from being taken for real ones."""
         errors = []
         for domain in DOMAINS:
             shown = [made.pictures[other_domain(domain), domain]]

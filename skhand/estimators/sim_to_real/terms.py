@@ -1,4 +1,4 @@
-"""What the stages of Abdi et al. 2018 are made of: pictures in -1..1, what generators make, loss terms."""
+"""Parts of the stages of Abdi et al. 2018: pictures in -1..1, what generators make, loss terms."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def depth_divergence(mean: Tensor, n_values: int, preset: str) -> Tensor:
 
 
 class Made(NamedTuple):
-    """What encoders, mapping and generators make of one batch.
+    """The output of encoders, mapping and generators for one batch.
 
     Parameters
     ----------

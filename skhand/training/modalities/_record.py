@@ -1,4 +1,4 @@
-"""What a modality is: one record says how its rows look, become network input, and move with the picture."""
+"""Records of modalities: how rows look, become network input, and move with the picture."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SCAN = 256
 
 
 class Motion(NamedTuple):
-    """How augmentation moves each row of a batch.
+    """The motion of each row of a batch in an augmentation.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Motion(NamedTuple):
 
 @dataclass(frozen=True)
 class CodecSettings:
-    """What codecs need to know of the estimator.
+    """Settings of an estimator that codecs depend on.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class CodecSettings:
 
 @dataclass(frozen=True)
 class Layers:
-    """How encoders and decoders are built; the names are those of the estimators' parameters."""
+    """Settings of encoders and decoders; the names are those of the estimators' parameters."""
 
     backbone: str = "resnet18"
     pretrained: bool = False
