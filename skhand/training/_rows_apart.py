@@ -14,7 +14,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 __all__ = ["rows_apart"]
 
-_BLOCK = 8  # rows of one matrix product
+_BLOCK = 4  # rows of one matrix product; of 8, the last ones are added up in another order on AVX2
 _SMALL_ROW = 20480  # numbers of a row below which torch by itself does without oneDNN
 _LARGE_WEIGHT = 2**18  # numbers of a weight that takes long to be ordered anew
 _PACKED: Any = WeakTensorKeyDictionary()  # weights, as long as they live: their state, and them packed
