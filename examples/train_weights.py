@@ -23,6 +23,7 @@ import os
 import platform
 import time
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,6 @@ from skhand import HandFrames, ImageFiles
 from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.estimators.latent_heatmap.pretrained import write_pretrained
-from skhand.geometry import affine_crop, transform_camera
 from skhand.metrics import mean_epe
 from skhand.preprocessing import HandCropper
 
@@ -201,12 +201,10 @@ def score_views(path: Path, hands: Any, device: str) -> dict[str, float]:
     sight = y[:, 0] / np.linalg.norm(y[:, 0], axis=1, keepdims=True)
     cosine = (normal * sight).sum(axis=1) / np.linalg.norm(normal, axis=1)
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    angle = np.minimum(angle, 180.0)
     edges = [0, 30, 60, 90, 120, 150, 180]
-    named = zip(edges, edges[1:], strict=False)
     return {
         f"keypoints_px_{low}_{high}": float(off[(angle >= low) & (angle < high)].mean())
-        for low, high in named
+        for low, high in pairwise(edges)
     }
 
 

@@ -1,4 +1,4 @@
-"""Hands as other renderers draw them, so that a network that learns from these pictures does not rely on ours."""
+"""Hands as other renderers draw them: a network that learns from these too does not rely on ours."""
 
 from __future__ import annotations
 

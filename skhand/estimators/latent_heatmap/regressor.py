@@ -51,9 +51,9 @@ class LatentHeatmapRegressor(PoseEstimator):
     Parameters
     ----------
     network : {"pyramid", "paper"}, default="pyramid"
-        What makes the maps. "pyramid": one of torchvision's networks and a light feature pyramid up to maps of
-        a quarter of the picture's size; 128 px suit it. "paper": the paper's encoder-decoder, whose maps have
-        the picture's size; it takes some hundred times as long.
+        What makes the maps. "pyramid": one of torchvision's networks and a light feature pyramid, up to maps
+        of a quarter of the picture's size; 128 px suit it. "paper": the paper's encoder-decoder, whose maps
+        have the picture's size; it takes some hundred times as long.
     heatmap : {"latent", "direct", "holistic"}, default="latent"
         "latent": spatial softmax with a learnable factor a joint, soft-argmax, depth as the sum over the
         product with the depth map (Sec. 4.2). "direct": Gaussian target maps, argmax (Sec. 4.1).
