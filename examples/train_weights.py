@@ -57,6 +57,8 @@ RECIPE: dict[str, Any] = {
     "jpeg": (25, 95),
     "strange": 0.3,
 }
+NEAR_VIEWS = 100
+"""In a pool, half of the hands are seen within so many degrees of the frontal view: most photographs are."""
 AUGMENT = {"rotate": 25, "shift": 0.06, "zoom": 0.15, "colour": 0.4}
 TRAIN_SEED, VALIDATION_SEED = 1, 2
 
@@ -95,10 +97,14 @@ def render_pool(folder: str, worker: int, n_workers: int, args: argparse.Namespa
     """Render shard after shard into a folder, and take the oldest away, for ever."""
     torch.set_num_threads(1)
     rows = {**RECIPE, "device": args.render_device, "random_state": TRAIN_SEED}
-    hands = make_hands(args.shard, lazy=True, endless=True, **rows).data
+    hands = [
+        make_hands(args.shard, lazy=True, endless=True, **{**rows, "rotation": views}).data
+        for views in (180, NEAR_VIEWS)
+    ]
     kept, number = max(1, args.keep // (args.shard * n_workers)), worker
     while True:
-        frames = hands.at_epoch(args.first_row // args.shard + number)
+        round_number = number // n_workers + worker  # half of the shards have the nearer views only
+        frames = hands[round_number % 2].at_epoch(args.first_row // args.shard + number)
         columns = {name: getattr(frames, name) for name in ("keypoints2d", "pose3d", "camera")}
         path = os.path.join(folder, f"{number:07d}")
         np.save(path + ".rgb.npy", np.asarray(frames.rgb))
