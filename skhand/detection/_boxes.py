@@ -1,0 +1,182 @@
+"""Between boxes and the network's maps: targets, losses, and the reading of peaks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from skhand.detection._network import STRIDE, Maps
+
+__all__ = ["Found", "Targets", "box_iou", "detection_loss", "make_targets", "read_maps"]
+
+_SPREAD, _LEAST, _MOST = 0.10, 0.7, 3.0
+_NEAR = 0.5
+
+
+class Found(NamedTuple):
+    """Hands that were found in one picture, the surest first.
+
+    Parameters
+    ----------
+    box : Tensor of shape (k, 4), px
+        x, y, width, height in the picture that the network read.
+    score : Tensor of shape (k,)
+    is_left : Tensor of shape (k,), bool
+    """
+
+    box: Tensor
+    score: Tensor
+    is_left: Tensor
+
+
+class Targets(NamedTuple):
+    """What the maps should be.
+
+    Parameters
+    ----------
+    heat : Tensor of shape (n, height, width)
+        1 at the pixel of a centre, falling off about it.
+    known : Tensor of shape (n, height, width)
+        0 where a hand is that counts neither as one nor as none.
+    weight : Tensor of shape (n, height, width)
+        How much a pixel's size, offset and side count.
+    size, offset : Tensor of shape (n, 2, height, width)
+    is_left : Tensor of shape (n, height, width), int64
+        Index of the right logit of the side: 0 left, 1 right.
+    """
+
+    heat: Tensor
+    known: Tensor
+    weight: Tensor
+    size: Tensor
+    offset: Tensor
+    is_left: Tensor
+
+
+def make_targets(boxes: Tensor, is_left: Tensor, shown: Tensor, unclear: Tensor, size: int) -> Targets:
+    """Make the maps that belong to boxes.
+
+    Parameters
+    ----------
+    boxes : Tensor of shape (n, k, 4), px
+    is_left, shown, unclear : Tensor of shape (n, k), bool
+        The box's side, whether there is a hand, and whether it shall be left out.
+    size : int, px
+        Side of the square input.
+
+    Returns
+    -------
+    targets : Targets
+    """
+    # the centre of a map's pixel p lies at STRIDE * p + (STRIDE - 1) / 2 of the picture
+    middle = (boxes[..., :2] + 0.5 * boxes[..., 2:] - 0.5 * (STRIDE - 1)) / STRIDE
+    place = torch.arange(size // STRIDE, device=boxes.device, dtype=torch.float32)
+    spread = (_SPREAD * boxes[..., 2:].clamp_min(1.0) / STRIDE).clamp(_LEAST, _MOST)
+    peak = middle.round().clamp(0, size // STRIDE - 1)
+    across, down = (
+        torch.exp(-0.5 * ((place - peak[..., k, None]) / spread[..., k, None]) ** 2) for k in range(2)
+    )
+    bells = down[..., :, None] * across[..., None, :]
+    shown_bells = bells * shown[..., None, None]
+    heat, owner = shown_bells.max(dim=1)
+    known = 1.0 - ((bells > 0.05) & unclear[..., None, None]).any(dim=1).float() * (heat < 0.05)
+    weight = torch.where(heat > _NEAR, heat, 0.0)
+
+    def spread_out(values: Tensor) -> Tensor:
+        index = owner.flatten(1)[..., None].expand(-1, -1, values.shape[-1])
+        return values.gather(1, index).unflatten(1, owner.shape[1:]).movedim(-1, 1)
+
+    sizes = (boxes[..., 2:].clamp_min(1.0) / size).log()
+    grid = torch.stack(torch.meshgrid(place, place, indexing="xy"))
+    offset = spread_out(middle) - grid
+    side = spread_out((~is_left).long()[..., None])[:, 0]
+    return Targets(heat, known, weight, spread_out(sizes), offset, side)
+
+
+def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
+    """Compute the losses: focal loss of centres, L1 of sizes and offsets, cross entropy of sides.
+
+    Parameters
+    ----------
+    maps : Maps
+    targets : Targets
+
+    Returns
+    -------
+    terms : dict of str to Tensor
+        "centre", "size", "offset" and "side", weighted, to be summed.
+    """
+    logit, heat = maps.centre[:, 0].float(), targets.heat
+    chance = logit.sigmoid()
+    peak = heat > 0.9999
+    hit = functional.logsigmoid(logit) * (1.0 - chance) ** 2
+    miss = functional.logsigmoid(-logit) * chance**2 * (1.0 - heat) ** 4
+    centre = -torch.where(peak, hit, miss * targets.known).sum() / peak.sum().clamp_min(1)
+    weight = targets.weight
+    total = weight.sum().clamp_min(1.0)
+    size = ((maps.size - targets.size).abs().sum(dim=1) * weight).sum() / total
+    offset = ((maps.offset - targets.offset).abs().sum(dim=1) * weight).sum() / total
+    side = (functional.cross_entropy(maps.side, targets.is_left, reduction="none") * weight).sum() / total
+    return {"centre": centre, "size": size, "offset": 0.5 * offset, "side": 0.3 * side}
+
+
+def box_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Compute intersection over union of boxes (k, 4) and (m, 4) of x, y, width, height: (k, m)."""
+    low = torch.maximum(one[:, None, :2], other[None, :, :2])
+    high = torch.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])
+    shared = (high - low).clamp_min(0.0).prod(dim=2)
+    union = one[:, 2:].prod(dim=1)[:, None] + other[:, 2:].prod(dim=1)[None] - shared
+    return shared / union.clamp_min(1e-9)
+
+
+def read_maps(maps: Maps, threshold: float, max_hands: int, overlap: float, input_size: int) -> list[Found]:
+    """Read hands off the maps: peaks, the surest first, without those that overlap a surer one.
+
+    Parameters
+    ----------
+    maps : Maps
+    threshold : float
+        Least score.
+    max_hands : int
+        Most hands a picture.
+    overlap : float
+        Largest intersection over union of two hands of a picture.
+    input_size : int, px
+        Longest side of the input, which sizes count in.
+
+    Returns
+    -------
+    found : list of Found
+        One a picture, on the processor.
+    """
+    chance = maps.centre.sigmoid()
+    highest = functional.max_pool2d(chance, 3, 1, 1)
+    peaks = torch.where(chance == highest, chance, 0.0).flatten(1)
+    width, k = maps.centre.shape[3], min(4 * max_hands + 4, peaks.shape[1])
+    score, index = peaks.topk(k, dim=1)
+    picked = torch.cat([maps.size, maps.offset, maps.side], dim=1).flatten(2)
+    values = picked.gather(2, index[:, None].expand(-1, 6, -1)).transpose(1, 2).cpu()
+    score, index = score.cpu(), index.cpu()
+    place = torch.stack([index % width, index // width], dim=2) + values[..., 2:4]
+    middle = place * STRIDE + 0.5 * (STRIDE - 1)
+    sides = values[..., :2].clamp(-6.0, 1.0).exp() * input_size
+    boxes, left = torch.cat([middle - 0.5 * sides, sides], dim=2), values[..., 4] > values[..., 5]
+    return [
+        _suppress(*each, threshold, max_hands, overlap) for each in zip(boxes, score, left, strict=True)
+    ]
+
+
+def _suppress(
+    box: Tensor, score: Tensor, left: Tensor, threshold: float, max_hands: int, overlap: float
+) -> Found:
+    """Leave out what is not sure enough, and what overlaps a surer box."""
+    kept: list[int] = []
+    n = int((score >= threshold).sum())
+    shared = box_iou(box[:n], box[:n]).tolist() if n > 1 else [[0.0]]
+    for i in range(n):
+        if len(kept) < max_hands and all(shared[i][j] <= overlap for j in kept):
+            kept.append(i)
+    return Found(box[kept], score[kept], left[kept])
