@@ -4,8 +4,8 @@
     python examples/train_detector.py --minutes 5 --device cuda --workers 4 --pool 6000 --out runs/detector
 
 It first renders a pool of hands and backgrounds, which it keeps in ``--out``; every step composes new scenes
-from them. Run again with the same ``--out``, it goes on where it was. Real pictures are scored for the log only:
-none trains it, and none chooses anything.
+from them. Run again with the same ``--out``, it goes on where it was. Real pictures are scored for the log
+only: none trains it, and none chooses anything.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from skhand.datasets._scenes import load_pool, render_backgrounds, render_hands
 from skhand.detection._boxes import box_iou
 from skhand.detection._network import ARCHITECTURE, DetectorNet
 from skhand.detection._training import DetectorTraining, draw_scenes, score_network
+from skhand.training import resolve_precision
 
 SIDE, GROUND, CHUNK = 192, 128, 100
 HELD_OUT = 1_000_003  # added to the seed: other people, poses and backgrounds
@@ -55,7 +56,15 @@ def render_pool(folder, seed, n_hands, n_backgrounds, workers):
     jobs = []
     for kind, n in (("hands", n_hands), ("backgrounds", n_backgrounds)):
         for first in range(0, n, CHUNK):
-            jobs.append((kind, seed, first, min(CHUNK, n - first), folder / f"{kind}_{first}_{min(CHUNK, n - first)}.npz"))
+            jobs.append(
+                (
+                    kind,
+                    seed,
+                    first,
+                    min(CHUNK, n - first),
+                    folder / f"{kind}_{first}_{min(CHUNK, n - first)}.npz",
+                )
+            )
     missing = [job for job in jobs if not job[-1].exists()]
     if missing and workers > 1:
         Parallel(n_jobs=workers, backend="loky")(delayed(render_part)(*job) for job in missing)
@@ -100,7 +109,7 @@ def read_interhand(folder):
         for name in ("data", "camera", "joint_3d")
     )
     pictures = []
-    for image, hand in zip(data["images"], data["annotations"]):
+    for image, hand in zip(data["images"], data["annotations"], strict=True):
         camera = {name: np.array(of[image["camera"]]) for name, of in cameras[str(image["capture"])].items()}
         world = np.array(joints[str(image["capture"])][str(image["frame_idx"])]["world_coord"])
         seen = (world - camera["campos"]) @ camera["camrot"].T
@@ -130,7 +139,7 @@ def score_real(network, pictures):
         some = [each for each in pictures if each[0] == name]
         found = find_hands(network, [picture for _, picture, _ in some], 0.5, 2, 0.5)
         right = false = total = 0
-        for one, (_, _, boxes) in zip(found, some):
+        for one, (_, _, boxes) in zip(found, some, strict=True):
             shared = box_iou(one.box, boxes) >= 0.5
             total, right = total + len(boxes), right + int(shared.any(dim=0).sum())
             false += int((~shared.any(dim=1)).sum())
@@ -153,8 +162,8 @@ def export(training, log, args, scores, real, pool_size, path):
     meta = {
         "name": "skhand hand detector",
         "architecture": training.architecture,
-        "preprocessing": "Longest side to 192 px by averaging, grey (127.5) added at the right and below to a "
-        "multiple of 32, (value - 127.5) / 63.75.",
+        "preprocessing": "Longest side to 192 px by averaging, grey (127.5) added at the right and below to "
+        "a multiple of 32, (value - 127.5) / 63.75.",
         "recipe": {
             "pictures": training.steps * training.batch_size,
             "batch_size": training.batch_size,
@@ -197,19 +206,21 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     pool_size = {"hands": args.pool, "backgrounds": args.pool // 2}
     arrays = render_pool(args.out / "pool", args.seed, args.pool, args.pool // 2, args.workers)
-    held_out = render_pool(
-        args.out / "held_out", args.seed + HELD_OUT, N_HELD_OUT, N_HELD_OUT, args.workers
-    )
+    held_out = render_pool(args.out / "held_out", args.seed + HELD_OUT, N_HELD_OUT, N_HELD_OUT, args.workers)
     pool = load_pool(arrays, device)
     other = load_pool(held_out, "cpu")  # on the processor, so that all machines score the same scenes
     generator = torch.Generator().manual_seed(1)
     parts = [draw_scenes(other, 50, ARCHITECTURE["input"], generator) for _ in range(N_SCENES // 50)]
     kind = type(parts[0])
-    scenes = kind(**{f: torch.cat([getattr(part, f) for part in parts]).to(device) for f in kind.__dataclass_fields__})
+    scenes = kind(
+        **{f: torch.cat([getattr(part, f) for part in parts]).to(device) for f in kind.__dataclass_fields__}
+    )
     real_folder = args.real
     if real_folder is None:
         roots = [Path(__file__).resolve().parents[2], Path("/work")]
-        real_folder = next((r / "shared/data/samples" for r in roots if (r / "shared/data/samples").exists()), None)
+        real_folder = next(
+            (r / "shared/data/samples" for r in roots if (r / "shared/data/samples").exists()), None
+        )
     real = read_real(real_folder) if real_folder is not None else []
     print(f"pool of {args.pool} hands after {time.monotonic() - begin:.0f} s on {device}", flush=True)
 
@@ -217,7 +228,7 @@ def main():
         pool,
         batch_size=args.batch_size or (256 if on_gpu else 32),
         rate=args.rate or (3e-3 if on_gpu else 2e-3),
-        half=on_gpu,
+        half=resolve_precision("auto", device) == torch.bfloat16,
         seed=args.seed,
     )
     checkpoint, elapsed, log = args.out / "checkpoint.pt", 0.0, []
@@ -261,7 +272,15 @@ def main():
     }
     for threshold, each in scores.items():
         print(threshold, {name: round(value, 4) for name, value in each.items()})
-    export(training, log, args, scores, score_real(training.average, real), pool_size, args.out / "hand_detector.safetensors")
+    export(
+        training,
+        log,
+        args,
+        scores,
+        score_real(training.average, real),
+        pool_size,
+        args.out / "hand_detector.safetensors",
+    )
     load_weights(args.out / "hand_detector.safetensors")
     print(f"wrote {args.out / 'hand_detector.safetensors'}", flush=True)
 

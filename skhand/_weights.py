@@ -39,7 +39,11 @@ def save_weights(path: str | Path, state_dict: Mapping[str, Tensor], meta: Mappi
         values = array.to(torch.float16 if array.is_floating_point() else torch.int64).contiguous().numpy()
         raw = values.tobytes()
         kind = "F16" if values.dtype == np.float16 else "I64"
-        header[name] = {"dtype": kind, "shape": list(values.shape), "data_offsets": [offset, offset + len(raw)]}
+        header[name] = {
+            "dtype": kind,
+            "shape": list(values.shape),
+            "data_offsets": [offset, offset + len(raw)],
+        }
         chunks.append(raw)
         offset += len(raw)
     text = json.dumps(header).encode()

@@ -164,9 +164,7 @@ def read_maps(maps: Maps, threshold: float, max_hands: int, overlap: float, inpu
     middle = place * STRIDE + 0.5 * (STRIDE - 1)
     sides = values[..., :2].clamp(-6.0, 1.0).exp() * input_size
     boxes, left = torch.cat([middle - 0.5 * sides, sides], dim=2), values[..., 4] > values[..., 5]
-    return [
-        _suppress(*each, threshold, max_hands, overlap) for each in zip(boxes, score, left, strict=True)
-    ]
+    return [_suppress(*each, threshold, max_hands, overlap) for each in zip(boxes, score, left, strict=True)]
 
 
 def _suppress(

@@ -34,8 +34,8 @@ def measure(
     Returns
     -------
     scores : dict of str to float
-        "recall", "precision", "false_alarms" (a picture), "iou" (mean of the hands found) and "side" (share of
-        the hands found whose side is right).
+        "recall", "precision", "false_alarms" (a picture), "iou" (mean of the hands found) and "side" (share
+        of the hands found whose side is right).
     """
     n_hands = n_right = n_false = n_sides = 0
     overlaps: list[float] = []

@@ -1,4 +1,4 @@
-"""The detector's network: maps of hands' centres, box sizes, offsets and sides at a quarter of the picture."""
+"""The detector's network: maps of hands' centres, box sizes, offsets and sides at a quarter of its input."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def normalise(pictures: Tensor) -> Tensor:
 class _Conv(nn.Module):
     """Convolution, batch normalisation and, mostly, a rectifier."""
 
-    def __init__(self, n_in: int, n_out: int, size: int = 3, step: int = 1, groups: int = 1, end: bool = True):
+    def __init__(
+        self, n_in: int, n_out: int, size: int = 3, step: int = 1, groups: int = 1, end: bool = True
+    ):
         super().__init__()
         self.conv: nn.Module = nn.Conv2d(n_in, n_out, size, step, size // 2, groups=groups, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(n_out)
@@ -107,16 +109,16 @@ class DetectorNet(nn.Module):
         Channels of the way up, to 1/8 and at 1/4.
     """
 
-    def __init__(
-        self, channels: Any, blocks: Any, expansion: int, pyramid: Any, input: int = 192
-    ):
+    def __init__(self, channels: Any, blocks: Any, expansion: int, pyramid: Any, input: int = 192):
         super().__init__()
         self.input = input
         c, (wide, slim) = list(channels), pyramid
         self.stem = _Conv(3, c[0], 3, 2)
         stages = []
         for k in range(4):
-            inner = [_Residual(c[k + 1]) if k < 2 else _Inverted(c[k + 1], expansion) for _ in range(blocks[k])]
+            inner = [
+                _Residual(c[k + 1]) if k < 2 else _Inverted(c[k + 1], expansion) for _ in range(blocks[k])
+            ]
             stages.append(nn.Sequential(_Conv(c[k], c[k + 1], 3, 2), *inner))
         self.stages = nn.ModuleList(stages)
         widths = [wide, wide, slim]
@@ -125,10 +127,9 @@ class DetectorNet(nn.Module):
         self.joins = nn.ModuleList([_Conv(widths[k], widths[min(k + 1, 2)]) for k in range(3)])
         self.maps = nn.Conv2d(slim, 7, 1)
         nn.init.normal_(self.maps.weight, std=0.01)
-        nn.init.zeros_(self.maps.bias)
-        with torch.no_grad():
-            self.maps.bias[0] = -4.0
-            self.maps.bias[1:3] = -1.3
+        # few pixels are centres, and boxes are about a quarter of the picture wide
+        start = torch.tensor([-4.0, -1.3, -1.3, 0.0, 0.0, 0.0, 0.0])
+        self.maps.bias = nn.Parameter(start)
 
     def forward(self, pictures: Tensor) -> Maps:
         """Return the maps of pictures (n, 3, height, width) as `normalise` makes them; sides divide by 32."""

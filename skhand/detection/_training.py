@@ -65,7 +65,10 @@ def score_network(
     )
     n = range(len(boxes))
     return measure(
-        found, [boxes[i][shown[i]] for i in n], [left[i][shown[i]] for i in n], [boxes[i][unclear[i]] for i in n]
+        found,
+        [boxes[i][shown[i]] for i in n],
+        [left[i][shown[i]] for i in n],
+        [boxes[i][unclear[i]] for i in n],
     )
 
 
@@ -102,7 +105,7 @@ class DetectorTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = DetectorNet(**self.architecture)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         plain = [weight for weight in self.network.parameters() if weight.ndim < 2]
         heavy = [weight for weight in self.network.parameters() if weight.ndim >= 2]
@@ -126,7 +129,9 @@ class DetectorTraining:
         """
         warm = min(1.0, (self.steps + 1) / 200)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0))))
+            group["lr"] = (
+                self.rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0))))
+            )
         with torch.no_grad():
             scenes = draw_scenes(self.pool, self.batch_size, self.network.input, self.generator)
             targets = make_targets(

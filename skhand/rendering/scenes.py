@@ -296,9 +296,7 @@ def _show_whole(canvas: Tensor, pool: HandPool, rows: Tensor, matrix: Tensor, on
         canvas[where] = _shrink(pictures, matrix[where], canvas.shape[-1])
 
 
-def _paste(
-    canvas: Tensor, pool: HandPool, rows: Tensor, matrix: Tensor, on: Tensor, tint: Tensor
-) -> Tensor:
+def _paste(canvas: Tensor, pool: HandPool, rows: Tensor, matrix: Tensor, on: Tensor, tint: Tensor) -> Tensor:
     """Cut hands out and paste them; return how much of each pixel they cover, (n, size, size)."""
     alpha = canvas.new_zeros(canvas.shape[0], *canvas.shape[2:])
     where = on.nonzero()[:, 0]
@@ -387,7 +385,7 @@ def _lay_thing(
     share: float = 0.5,
     small: bool = False,
 ) -> Tensor | None:
-    """Lay a thing anywhere: an ellipse as of a face, a bar as of an arm, a card, in any colour or the skin's."""
+    """Lay a thing anywhere: an ellipse as of a face, a bar as of an arm, a card, maybe of skin."""
     on, bare = draw.one() < share, draw.one() < 0.35
     colour = _draw_colour(draw)
     tinted = torch.cat([skin * (0.25 * draw.normal(1)).exp(), 0.15 * colour[:, 3:]], dim=1)
@@ -481,9 +479,7 @@ def _blur(picture: Tensor, draw: _Numbers) -> None:
         if len(where):
             width = (5, 1) if axis == 2 else (1, 5)
             pad = (2, 0) if axis == 2 else (0, 2)
-            picture[where] = functional.avg_pool2d(
-                picture[where], width, 1, pad, count_include_pad=False
-            )
+            picture[where] = functional.avg_pool2d(picture[where], width, 1, pad, count_include_pad=False)
 
 
 def _compress(pictures: Tensor, coarse: Tensor) -> Tensor:
@@ -498,5 +494,7 @@ def _compress(pictures: Tensor, coarse: Tensor) -> Tensor:
     step = step[:, None, None, :, None, :]
     waves = (waves / step).round_() * step
     out = pictures.clone()
-    out[..., :size, :size] = torch.einsum("ncykxl,ki,lj->ncyixj", waves, cosine, cosine).flatten(4, 5).flatten(2, 3)
+    out[..., :size, :size] = (
+        torch.einsum("ncykxl,ki,lj->ncyixj", waves, cosine, cosine).flatten(4, 5).flatten(2, 3)
+    )
     return out.clamp_(0.0, 1.0)
