@@ -310,6 +310,8 @@ class _Rows(Sequence[np.ndarray]):
 
 def _as_pictures(X: Any) -> tuple[Sequence[np.ndarray], Any]:
     """Return the pictures as a sequence of uint8 arrays (height, width, 3), and a column that holds them."""
+    if hasattr(X, "__len__") and len(X) == 0:
+        raise InputError(f"X: expected at least 1 picture, got {describe(X)}.")
     if isinstance(X, HandFrames):
         if "rgb" not in X.columns:
             raise InputError(f"X: expected a HandFrames with the column rgb, got {X.columns}.")
@@ -325,7 +327,7 @@ def _as_pictures(X: Any) -> tuple[Sequence[np.ndarray], Any]:
     if isinstance(X, str) or not isinstance(X, Sequence):
         raise InputError(f"X: expected pictures, a sequence of pictures or a HandFrames, got {describe(X)}.")
     pictures = [_as_bytes(np.asarray(picture), f"X[{i}]") for i, picture in enumerate(X)]
-    return pictures, PictureList(pictures) if pictures else np.empty((0, 1, 1, 3), np.uint8)
+    return pictures, PictureList(pictures)
 
 
 def _as_bytes(picture: np.ndarray, name: str) -> np.ndarray:

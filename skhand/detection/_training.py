@@ -154,13 +154,11 @@ class DetectorTraining:
         """Move the averaged weights and statistics towards the present ones."""
         decay = min(_DECAY, (1 + self.steps) / (10 + self.steps))
         with torch.no_grad():
-            for old, new in zip(
-                self.average.state_dict().values(), self.network.state_dict().values(), strict=True
-            ):
-                if old.is_floating_point():
-                    old.lerp_(new, 1.0 - decay)
-                else:
-                    old.copy_(new)
+            average, network = self.average.state_dict(), self.network.state_dict()
+            names = [name for name, value in average.items() if value.is_floating_point()]
+            torch._foreach_lerp_(
+                [average[name] for name in names], [network[name] for name in names], 1.0 - decay
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a training goes on from."""
