@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -152,29 +153,37 @@ def read_maps(maps: Maps, threshold: float, max_hands: int, overlap: float, inpu
     found : list of Found
         One a picture, on the processor.
     """
-    chance = maps.centre.sigmoid()
-    highest = functional.max_pool2d(chance, 3, 1, 1)
-    peaks = torch.where(chance == highest, chance, 0.0).flatten(1)
-    width, k = maps.centre.shape[3], min(4 * max_hands + 4, peaks.shape[1])
+    logits = maps.centre
+    highest = functional.max_pool2d(logits, 3, 1, 1)
+    peaks = torch.where(logits == highest, logits, -torch.inf).flatten(1)
+    width, k = logits.shape[3], min(4 * max_hands + 4, peaks.shape[1])
     score, index = peaks.topk(k, dim=1)
     picked = torch.cat([maps.size, maps.offset, maps.side], dim=1).flatten(2)
-    values = picked.gather(2, index[:, None].expand(-1, 6, -1)).transpose(1, 2).cpu()
-    score, index = score.cpu(), index.cpu()
-    place = torch.stack([index % width, index // width], dim=2) + values[..., 2:4]
-    middle = place * STRIDE + 0.5 * (STRIDE - 1)
-    sides = values[..., :2].clamp(-6.0, 1.0).exp() * input_size
-    boxes, left = torch.cat([middle - 0.5 * sides, sides], dim=2), values[..., 4] > values[..., 5]
-    return [_suppress(*each, threshold, max_hands, overlap) for each in zip(boxes, score, left, strict=True)]
+    values = picked.gather(2, index[:, None].expand(-1, 6, -1)).transpose(1, 2)
+    numbers = torch.cat([score[..., None], index[..., None].to(score.dtype), values], dim=2).cpu().numpy()
+    return [_read_peaks(each, width, threshold, max_hands, overlap, input_size) for each in numbers]
 
 
-def _suppress(
-    box: Tensor, score: Tensor, left: Tensor, threshold: float, max_hands: int, overlap: float
+def _read_peaks(
+    peaks: np.ndarray, width: int, threshold: float, max_hands: int, overlap: float, input_size: int
 ) -> Found:
-    """Leave out what is not sure enough, and what overlaps a surer box."""
+    """Turn peaks (k, 8), the highest first, into boxes; leave out the unsure, and what overlaps a surer one."""
+    score = 1.0 / (1.0 + np.exp(-peaks[:, 0].clip(-80.0)))
+    peaks = peaks[score >= threshold]
+    place = np.stack([peaks[:, 1] % width, peaks[:, 1] // width], axis=1) + peaks[:, 4:6]
+    sides = np.exp(peaks[:, 2:4].clip(-6.0, 1.0)) * input_size
+    boxes = np.concatenate([place * STRIDE + 0.5 * (STRIDE - 1) - 0.5 * sides, sides], axis=1)
     kept: list[int] = []
-    n = int((score >= threshold).sum())
-    shared = box_iou(box[:n], box[:n]).tolist() if n > 1 else [[0.0]]
-    for i in range(n):
-        if len(kept) < max_hands and all(shared[i][j] <= overlap for j in kept):
+    for i, box in enumerate(boxes.tolist()):
+        if len(kept) < max_hands and all(_share(box, boxes[j].tolist()) <= overlap for j in kept):
             kept.append(i)
-    return Found(box[kept], score[kept], left[kept])
+    left = peaks[kept, 6] > peaks[kept, 7]
+    return Found(*(torch.from_numpy(each) for each in (boxes[kept], score[kept], left)))
+
+
+def _share(one: list[float], other: list[float]) -> float:
+    """Return the intersection over union of two boxes."""
+    shared = 1.0
+    for k in (0, 1):
+        shared *= max(0.0, min(one[k] + one[k + 2], other[k] + other[k + 2]) - max(one[k], other[k]))
+    return shared / max(one[2] * one[3] + other[2] * other[3] - shared, 1e-9)

@@ -47,7 +47,7 @@ class Maps(NamedTuple):
 
 def normalise(pictures: Tensor) -> Tensor:
     """Turn uint8 pictures (n, 3, height, width) into what the network reads: about -2 to 2."""
-    return (pictures.float() - 127.5) / 63.75
+    return (pictures.float() - 127.5).mul_(1 / 63.75)
 
 
 class _Conv(nn.Module):
