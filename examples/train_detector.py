@@ -31,7 +31,6 @@ from skhand.training import resolve_precision
 
 SIDE, GROUND, CHUNK = 192, 128, 100
 HELD_OUT = 1_000_003  # added to the seed: other people, poses and backgrounds
-N_HELD_OUT, N_SCENES = 400, 1000
 
 
 def render_part(kind, seed, first, count, path):
@@ -189,6 +188,10 @@ def main():
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pool", type=int, default=6000, help="hands; half as many backgrounds")
+    parser.add_argument(
+        "--held-out", type=int, default=400, help="hands, and backgrounds, of the held-out scenes"
+    )
+    parser.add_argument("--scenes", type=int, default=1000, help="held-out scenes, a multiple of 50")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch-size", type=int, default=None, help="default: 32, on a GPU 256")
@@ -206,18 +209,20 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     pool_size = {"hands": args.pool, "backgrounds": args.pool // 2}
     arrays = render_pool(args.out / "pool", args.seed, args.pool, args.pool // 2, args.workers)
-    held_out = render_pool(args.out / "held_out", args.seed + HELD_OUT, N_HELD_OUT, N_HELD_OUT, args.workers)
+    held_out = render_pool(
+        args.out / "held_out", args.seed + HELD_OUT, args.held_out, args.held_out, args.workers
+    )
     pool = load_pool(arrays, device)
     other = load_pool(held_out, "cpu")  # on the processor, so that all machines score the same scenes
     generator = torch.Generator().manual_seed(1)
-    parts = [draw_scenes(other, 50, ARCHITECTURE["input"], generator) for _ in range(N_SCENES // 50)]
+    parts = [draw_scenes(other, 50, ARCHITECTURE["input"], generator) for _ in range(args.scenes // 50)]
     kind = type(parts[0])
     scenes = kind(
         **{f: torch.cat([getattr(part, f) for part in parts]).to(device) for f in kind.__dataclass_fields__}
     )
     real_folder = args.real
     if real_folder is None:
-        roots = [Path(__file__).resolve().parents[2], Path("/work")]
+        roots = [*Path(__file__).resolve().parents[1:3], Path("/work")]
         real_folder = next(
             (r / "shared/data/samples" for r in roots if (r / "shared/data/samples").exists()), None
         )
@@ -233,12 +238,12 @@ def main():
     )
     checkpoint, elapsed, log = args.out / "checkpoint.pt", 0.0, []
     if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=False)
+        state = torch.load(checkpoint, map_location="cpu", weights_only=False)
         elapsed, log = state["elapsed"], state["log"]
         training.load_state_dict(state)
         print(f"going on after {training.steps} steps, {elapsed / 60:.1f} minutes", flush=True)
     elif args.start is not None:
-        training.load_state_dict(torch.load(args.start, map_location=device, weights_only=False))
+        training.load_state_dict(torch.load(args.start, map_location="cpu", weights_only=False))
         log = []
         print(f"starting from {args.start}, {training.steps} steps", flush=True)
     total = 60.0 * args.minutes - 12.0
