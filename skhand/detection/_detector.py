@@ -50,8 +50,9 @@ class HandDetector(StatelessTransformer):
         surer one is kept.
     detector : {"skhand", "mediapipe"}, default="skhand"
         What finds them: the network that comes with the library, or MediaPipe Hands, which has to be
-        installed: ``pip install "skhand[mediapipe]"``. Of the latter, boxes are those of its 21 landmarks,
-        and ``overlap`` is its own.
+        installed: ``pip install "skhand[mediapipe]"`` and then ``pip install --no-deps mediapipe==0.10.21``,
+        as it asks for an older numpy than it needs. Its boxes are those of its 21 landmarks, and ``overlap``
+        is its own.
     weights : str, Path or None, default=None
         File of the network's weights, ``.safetensors`` with its ``.json``; None are those that come with the
         library. Only for ``detector="skhand"``.

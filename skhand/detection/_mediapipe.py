@@ -42,7 +42,7 @@ def find_with_mediapipe(pictures: Sequence[np.ndarray], threshold: float, max_ha
     except ImportError as error:
         raise InputError(
             "detector: 'mediapipe' needs the package mediapipe, which is missing; install it with "
-            f'pip install "skhand[mediapipe]" ({error}).'
+            f'pip install "skhand[mediapipe]" and pip install --no-deps mediapipe==0.10.21 ({error}).'
         ) from error
     with Hands(
         static_image_mode=True, max_num_hands=int(max_hands), min_detection_confidence=float(threshold)
