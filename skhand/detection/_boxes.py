@@ -167,7 +167,7 @@ def read_maps(maps: Maps, threshold: float, max_hands: int, overlap: float, inpu
 def _read_peaks(
     peaks: np.ndarray, width: int, threshold: float, max_hands: int, overlap: float, input_size: int
 ) -> Found:
-    """Turn peaks (k, 8), the highest first, into boxes; leave out the unsure, and what overlaps a surer one."""
+    """Turn peaks (k, 8), the highest first, into boxes without the unsure and what overlaps a surer one."""
     score = 1.0 / (1.0 + np.exp(-peaks[:, 0].clip(-80.0)))
     peaks = peaks[score >= threshold]
     place = np.stack([peaks[:, 1] % width, peaks[:, 1] // width], axis=1) + peaks[:, 4:6]
