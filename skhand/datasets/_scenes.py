@@ -145,7 +145,7 @@ def _source(seed: int, size: int, n_subjects: int, device: str) -> HandSource:
         sleeves=0.55,
         light=(0.25, 1.0),
         backgrounds="procedural",
-        occluders=0.0,
+        occluders=0.15,
         blur=0.0,
         noise=0.0,
         motion=0.0,

@@ -164,6 +164,7 @@ def compose_scenes(
     placed = _place(pool, hands, draw, window, whole)
     canvas = _ground(pool.backgrounds, grounds[:, 0], draw, size)
     cloth = _ground(pool.backgrounds, grounds[:, 1], draw, size)
+    _roughen(canvas, draw, grain)
     skin = _skin(pool, hands[:, 0])
     for _ in range(2):
         _lay_thing(canvas, cloth, draw, window, skin)
@@ -278,6 +279,21 @@ def _ground(backgrounds: Tensor, rows: Tensor, draw: _Numbers, size: int) -> Ten
     matrix = torch.stack([cosine * flip, -sine, left, sine * flip, cosine, top, zero, zero, one], dim=1)
     pictures = backgrounds[rows].float().div_(255.0)
     return warp_pictures(pictures, matrix.view(-1, 3, 3), (size, size), outside="reflection")
+
+
+def _roughen(canvas: Tensor, draw: _Numbers, grain: Tensor) -> None:
+    """Add sharp textures of three scales to half of the backgrounds, as of leaves and cloth, in place."""
+    where = (draw.one() < 0.5).nonzero()[:, 0]
+    grey, strength = draw.one()[:, None, None, None], 0.1 * draw.some(3) ** 2
+    if not len(where):
+        return
+    plain = grain[where].mean(dim=1, keepdim=True).mul_(math.sqrt(3.0)).expand(-1, 3, -1, -1)
+    noise, size = torch.lerp(grain[where], plain, grey[where]), canvas.shape[-2:]
+    total = torch.zeros_like(noise)
+    for k, step in enumerate((2, 4, 8)):
+        coarse = functional.avg_pool2d(noise, step) * (step * strength[where, k, None, None, None])
+        total += functional.interpolate(coarse, size=size, mode="bilinear")
+    canvas[where] = (canvas[where] * (1.0 + 2.0 * total) + 0.5 * total).clamp_(0.0, 1.0)
 
 
 def _skin(pool: HandPool, rows: Tensor) -> Tensor:
