@@ -16,7 +16,7 @@ from skhand.rendering.scenes import GROUNDS, SCENE_NUMBERS, SLOTS, HandPool, Sce
 
 __all__ = ["DetectorTraining", "draw_scenes", "score_network"]
 
-_DECAY = 0.9995
+_DECAY = 0.999
 
 
 def draw_scenes(pool: HandPool, count: int, size: int, generator: torch.Generator) -> Scenes:
