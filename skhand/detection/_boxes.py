@@ -13,8 +13,8 @@ from skhand.detection._network import STRIDE, Maps
 
 __all__ = ["Found", "Targets", "box_iou", "detection_loss", "make_targets", "read_maps"]
 
-_SPREAD, _LEAST, _MOST = 0.10, 0.7, 3.0
-_NEAR = 0.5
+_SPREAD, _LEAST, _MOST = 0.14, 0.8, 6.0
+_NEAR = 0.7
 
 
 class Found(NamedTuple):
@@ -39,11 +39,12 @@ class Targets(NamedTuple):
     Parameters
     ----------
     heat : Tensor of shape (n, height, width)
-        1 at the pixel of a centre, falling off about it.
+        1 at the pixel of a centre, falling off about it with the size of the box.
     known : Tensor of shape (n, height, width)
         0 where a hand is that counts neither as one nor as none.
     weight : Tensor of shape (n, height, width)
-        How much a pixel's size, offset and side count.
+        How much a pixel counts as a hand's centre, and its size, offset and side: above 0 near a centre, with
+        a sum of 1 a hand.
     size, offset : Tensor of shape (n, 2, height, width)
     is_left : Tensor of shape (n, height, width), int64
         Index of the right logit of the side: 0 left, 1 right.
@@ -84,7 +85,9 @@ def make_targets(boxes: Tensor, is_left: Tensor, shown: Tensor, unclear: Tensor,
     shown_bells = bells * shown[..., None, None]
     heat, owner = shown_bells.max(dim=1)
     known = 1.0 - ((bells > 0.05) & unclear[..., None, None]).any(dim=1).float() * (heat < 0.05)
-    weight = torch.where(heat > _NEAR, heat, 0.0)
+    near = torch.where(heat > _NEAR, heat, 0.0)
+    share = torch.zeros_like(boxes[..., 0]).scatter_add_(1, owner.flatten(1), near.flatten(1))
+    weight = near / share.clamp_min(1e-6).gather(1, owner.flatten(1)).view_as(near)
 
     def spread_out(values: Tensor) -> Tensor:
         index = owner.flatten(1)[..., None].expand(-1, -1, values.shape[-1])
@@ -92,7 +95,7 @@ def make_targets(boxes: Tensor, is_left: Tensor, shown: Tensor, unclear: Tensor,
 
     sizes = (boxes[..., 2:].clamp_min(1.0) / size).log()
     grid = torch.stack(torch.meshgrid(place, place, indexing="xy"))
-    offset = spread_out(middle) - grid
+    offset = (spread_out(middle) - grid) / (spread_out(boxes[..., 2:]).clamp_min(1.0) / STRIDE)
     side = spread_out((~is_left).long()[..., None])[:, 0]
     return Targets(heat, known, weight, spread_out(sizes), offset, side)
 
@@ -112,16 +115,15 @@ def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
     """
     logit, heat = maps.centre[:, 0].float(), targets.heat
     chance = logit.sigmoid()
-    peak = heat > 0.9999
-    hit = functional.logsigmoid(logit) * (1.0 - chance) ** 2
-    miss = functional.logsigmoid(-logit) * chance**2 * (1.0 - heat) ** 4
-    centre = -torch.where(peak, hit, miss * targets.known).sum() / peak.sum().clamp_min(1)
     weight = targets.weight
     total = weight.sum().clamp_min(1.0)
+    hit = functional.logsigmoid(logit) * (1.0 - chance) ** 2 * weight
+    miss = functional.logsigmoid(-logit) * chance**2 * (1.0 - heat) ** 4 * targets.known
+    centre = -torch.where(weight > 0, hit, miss).sum() / total
     size = ((maps.size - targets.size).abs().sum(dim=1) * weight).sum() / total
     offset = ((maps.offset - targets.offset).abs().sum(dim=1) * weight).sum() / total
     side = (functional.cross_entropy(maps.side, targets.is_left, reduction="none") * weight).sum() / total
-    return {"centre": centre, "size": size, "offset": 0.5 * offset, "side": 0.3 * side}
+    return {"centre": centre, "size": size, "offset": 4.0 * offset, "side": 0.3 * side}
 
 
 def box_iou(one: Tensor, other: Tensor) -> Tensor:
@@ -170,9 +172,9 @@ def _read_peaks(
     """Turn peaks (k, 8), the highest first, into boxes without the unsure and what overlaps a surer one."""
     score = 1.0 / (1.0 + np.exp(-peaks[:, 0].clip(-80.0)))
     peaks = peaks[score >= threshold]
-    place = np.stack([peaks[:, 1] % width, peaks[:, 1] // width], axis=1) + peaks[:, 4:6]
+    place = np.stack([peaks[:, 1] % width, peaks[:, 1] // width], axis=1) * STRIDE + 0.5 * (STRIDE - 1)
     sides = np.exp(peaks[:, 2:4].clip(-6.0, 1.0)) * input_size
-    boxes = np.concatenate([place * STRIDE + 0.5 * (STRIDE - 1) - 0.5 * sides, sides], axis=1)
+    boxes = np.concatenate([place + (peaks[:, 4:6] - 0.5) * sides, sides], axis=1)
     kept: list[int] = []
     for i, box in enumerate(boxes.tolist()):
         if len(kept) < max_hands and all(_share(box, boxes[j].tolist()) <= overlap for j in kept):

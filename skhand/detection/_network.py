@@ -34,7 +34,7 @@ class Maps(NamedTuple):
     size : Tensor of shape (n, 2, height, width)
         Logarithms of the box's width and height divided by the input's longest side.
     offset : Tensor of shape (n, 2, height, width)
-        From the middle of this pixel to the box's middle, x and y, pixels of the maps.
+        From the middle of this pixel to the box's middle, x and y, in widths and heights of the box.
     side : Tensor of shape (n, 2, height, width)
         Logits of left and right.
     """

@@ -145,7 +145,7 @@ def test_targets_are_read_back_as_the_boxes():
     boxes = torch.tensor([[[10.3, 20.1, 60.7, 40.2], [100.0, 90.5, 30.0, 55.0]]])
     left, shown = torch.tensor([[True, False]]), torch.tensor([[True, True]])
     targets = make_targets(boxes, left, shown, ~shown, 192)
-    centre = torch.where(targets.heat > 0.9999, 12.0, -12.0)[:, None]
+    centre = torch.where(targets.weight > 0, 12.0, -12.0)[:, None]
     side = torch.stack([10.0 - 20.0 * targets.is_left, 20.0 * targets.is_left - 10.0], dim=1)
     maps = Maps(centre, targets.size, targets.offset, side)
     (found,) = read_maps(maps, 0.5, 2, 0.5, 192)
