@@ -129,14 +129,14 @@ def joint_box(hand):
     return np.concatenate([low - pad, high - low + 2 * pad])
 
 
-def score_real(network, pictures):
+def score_real(network, pictures, threshold=0.3):
     """Return by data set how many of the hands are found at IoU 0.5, and how many alarms are false."""
     from skhand.detection._detector import find_hands
 
     scores = {}
     for name in sorted({name for name, _, _ in pictures}):
         some = [each for each in pictures if each[0] == name]
-        found = find_hands(network, [picture for _, picture, _ in some], 0.5, 2, 0.5)
+        found = find_hands(network, [picture for _, picture, _ in some], threshold, 2, 0.5)
         right = false = total = 0
         for one, (_, _, boxes) in zip(found, some, strict=True):
             shared = box_iou(one.box, boxes) >= 0.5
@@ -234,6 +234,7 @@ def main():
         batch_size=args.batch_size or (256 if on_gpu else 32),
         rate=args.rate or (3e-3 if on_gpu else 2e-3),
         half=resolve_precision("auto", device) == torch.bfloat16,
+        ahead=4 if on_gpu else 1,
         seed=args.seed,
     )
     checkpoint, elapsed, log = args.out / "checkpoint.pt", 0.0, []
@@ -262,7 +263,7 @@ def main():
         if elapsed - scored > pause or elapsed >= total:
             entry = {"minutes": elapsed / 60, "pictures": training.steps * training.batch_size}
             entry |= {f"loss_{name}": float(value) / counted for name, value in sums.items()}
-            entry |= score_network(training.average, scenes)
+            entry |= score_network(training.average, scenes, 0.3)
             log.append({name: round(value, 4) for name, value in entry.items()})
             print(" ".join(f"{name} {value:.4g}" for name, value in log[-1].items()), flush=True)
             with contextlib.suppress(Exception):
@@ -273,7 +274,7 @@ def main():
     write_checkpoint(training, elapsed, log, checkpoint)
     scores = {
         str(threshold): score_network(training.average, scenes, threshold)
-        for threshold in (0.2, 0.3, 0.4, 0.5, 0.6)
+        for threshold in (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
     }
     for threshold, each in scores.items():
         print(threshold, {name: round(value, 4) for name, value in each.items()})

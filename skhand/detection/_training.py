@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skhand.detection._boxes import Found, detection_loss, make_targets, read_maps
+from skhand.detection._boxes import Found, Targets, detection_loss, make_targets, read_maps
 from skhand.detection._measure import measure
 from skhand.detection._network import ARCHITECTURE, DetectorNet, normalise
 from skhand.rendering.scenes import GROUNDS, SCENE_NUMBERS, SLOTS, HandPool, Scenes, compose_scenes
@@ -84,6 +84,9 @@ class DetectorTraining:
         Largest learning rate.
     half : bool, default=False
         Whether convolutions run in bfloat16.
+    ahead : int, default=1
+        How many batches are composed together, which takes a GPU less time. Those that wait are not in
+        `state_dict`: only with 1 does a training go on bit by bit.
     seed : int, default=0
     architecture : dict, optional
         Arguments of `DetectorNet`.
@@ -96,6 +99,7 @@ class DetectorTraining:
         batch_size: int = 32,
         rate: float = 2e-3,
         half: bool = False,
+        ahead: int = 1,
         seed: int = 0,
         architecture: dict[str, Any] | None = None,
     ):
@@ -112,7 +116,8 @@ class DetectorTraining:
         groups = [{"params": heavy, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.steps = 0
+        self.steps, self.ahead = 0, ahead
+        self._waiting: list[tuple[Tensor, Targets]] = []
 
     def step(self, progress: float) -> dict[str, Tensor]:
         """Train on one batch.
@@ -132,12 +137,10 @@ class DetectorTraining:
             group["lr"] = (
                 self.rate * warm * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0))))
             )
-        with torch.no_grad():
-            scenes = draw_scenes(self.pool, self.batch_size, self.network.input, self.generator)
-            targets = make_targets(
-                scenes.boxes, scenes.is_left, scenes.shown, scenes.unclear, self.network.input
-            )
-            x = normalise(scenes.pictures).contiguous(memory_format=torch.channels_last)
+        if not self._waiting:
+            self._waiting = self._draw()
+        pictures, targets = self._waiting.pop()
+        x = normalise(pictures).contiguous(memory_format=torch.channels_last)
         self.network.train()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             maps = self.network(x)
@@ -149,6 +152,15 @@ class DetectorTraining:
         self.steps += 1
         self._average()
         return {name: term.detach() for name, term in terms.items()}
+
+    def _draw(self) -> list[tuple[Tensor, Targets]]:
+        """Compose the next batches."""
+        size = self.network.input
+        with torch.no_grad():
+            scenes = draw_scenes(self.pool, self.ahead * self.batch_size, size, self.generator)
+            targets = make_targets(scenes.boxes, scenes.is_left, scenes.shown, scenes.unclear, size)
+        columns = [column.split(self.batch_size) for column in (scenes.pictures, *targets)]
+        return [(pictures, Targets(*each)) for pictures, *each in zip(*columns, strict=True)]
 
     def _average(self) -> None:
         """Move the averaged weights and statistics towards the present ones."""
