@@ -30,6 +30,8 @@ _COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
     "affine": ((3, 3), "original picture's pixels to this picture's pixels"),
     "rotation": ((3, 3), "original camera frame to this one's, orthogonal; determinant -1 where mirrored"),
     "domain": ((), "where the row comes from, for example 'synthetic' or 'real'"),
+    "score": ((), "how sure a detector is, 0 to 1"),
+    "picture": ((), "index of the picture that the hand is in"),
 }
 
 
@@ -74,6 +76,10 @@ class HandFrames:
         ``y`` and predictions stay in the original frame: estimators turn them there and back.
     domain : array-like of shape (n_samples,) or str, optional
         Where a row comes from.
+    score : array-like of shape (n_samples,), optional
+        How sure a detector is of the hand, 0 to 1.
+    picture : array-like of shape (n_samples,), optional
+        Index of the picture that the hand is in, among those that a detector was given.
 
     Raises
     ------
@@ -107,6 +113,8 @@ class HandFrames:
         affine: Any = None,
         rotation: Any = None,
         domain: Any = None,
+        score: Any = None,
+        picture: Any = None,
     ):
         given = {
             "rgb": rgb,
@@ -124,6 +132,8 @@ class HandFrames:
             "affine": affine,
             "rotation": rotation,
             "domain": domain,
+            "score": score,
+            "picture": picture,
         }
         columns = {name: _check_column(name, value) for name, value in given.items() if value is not None}
         lengths = {name: len(c) for name, c in columns.items() if c.ndim > len(_COLUMNS[name][0])}
