@@ -1,6 +1,6 @@
 """PyTorch modules and losses that two systems share; what one paper alone needs lies in its own folder."""
 
-from skhand.nn._backbones import BACKBONES, ImageTrunk, StridedConv2d
+from skhand.nn._backbones import BACKBONES, TRUNKS, ImageTrunk, StridedConv2d, trunk_levels
 from skhand.nn._coders import (
     ImageDecoder,
     ImageEncoder,
@@ -21,6 +21,7 @@ from skhand.nn._losses import (
 
 __all__ = [
     "BACKBONES",
+    "TRUNKS",
     "ImageDecoder",
     "ImageEncoder",
     "ImageTrunk",
@@ -36,4 +37,5 @@ __all__ = [
     "known_difference",
     "masked_l1",
     "masked_mse",
+    "trunk_levels",
 ]

@@ -10,10 +10,22 @@ from torch.nn import functional
 
 from skhand.exceptions import InputError
 
-__all__ = ["BACKBONES", "ImageTrunk", "StridedConv2d"]
+__all__ = ["BACKBONES", "TRUNKS", "ImageTrunk", "StridedConv2d", "trunk_levels"]
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 BACKBONES = (*RESNETS, "small")
+TRUNKS = (
+    *RESNETS,
+    "regnet_x_400mf",
+    "regnet_x_800mf",
+    "regnet_x_1_6gf",
+    "regnet_y_400mf",
+    "regnet_y_800mf",
+    "regnet_y_1_6gf",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+)
+"""Torchvision's networks that `trunk_levels` takes apart."""
 
 
 class StridedConv2d(nn.Conv2d):
@@ -83,6 +95,71 @@ class ImageTrunk(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Pictures (n, channels, height, width) in [-0.5, 0.5] to features (n, n_features)."""
         return self.pool(self.layers((images - self.mean) / self.std)).flatten(1)
+
+
+def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], list[int]]:
+    """Return one of torchvision's networks in parts, whose maps halve from one to the next.
+
+    Parameters
+    ----------
+    backbone : str
+        One of `TRUNKS`.
+    in_channels : int
+        Channels of the pictures.
+
+    Returns
+    -------
+    levels : list of Sequential
+        The first one's maps have a quarter of the picture's height and width, rounded up.
+    channels : list of int
+        Of their maps.
+    """
+    from torchvision import models
+
+    net = getattr(models, backbone)(weights=None)
+    parts = dict(net.named_children())
+    if backbone in RESNETS:
+        blocks = list(net.children())[:-2]
+    elif "trunk_output" in parts:
+        blocks = [parts["stem"], *parts["trunk_output"].children()]
+    else:
+        blocks = list(parts["features"].children())
+    first = next(layer for layer in nn.Sequential(*blocks).modules() if isinstance(layer, nn.Conv2d))
+    if in_channels != 3:
+        _replace(blocks[0], first, _like(first, in_channels))
+        blocks = [_like(first, in_channels) if block is first else block for block in blocks]
+    for layer in nn.Sequential(*blocks).modules():
+        if isinstance(layer, nn.Conv2d) and (layer.stride, layer.kernel_size) == ((2, 2), (3, 3)):
+            layer.__class__ = StridedConv2d
+    levels: list[nn.Sequential] = []
+    channels: list[int] = []
+    maps, some = torch.zeros(1, in_channels, 64, 64), []
+    with torch.no_grad():
+        for block in blocks:
+            after = block.eval()(maps)
+            if after.shape[2] < maps.shape[2] <= 16:
+                levels.append(nn.Sequential(*some))
+                channels.append(maps.shape[1])
+                some = []
+            some.append(block.train())
+            maps = after
+    return [*levels, nn.Sequential(*some)], [*channels, maps.shape[1]]
+
+
+def _like(layer: nn.Conv2d, in_channels: int) -> nn.Conv2d:
+    """Return a new convolution that differs in the channels that it reads."""
+    kernel, stride, padding = layer.kernel_size, layer.stride, layer.padding
+    bias = layer.bias is not None
+    return nn.Conv2d(in_channels, layer.out_channels, kernel, stride, padding, bias=bias)  # type: ignore[arg-type]
+
+
+def _replace(parent: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put another module in the place of one within a module."""
+    for name, child in parent.named_children():
+        if child is old:
+            setattr(parent, name, new)
+            return
+        _replace(child, old, new)
 
 
 def _resnet(backbone: str, in_channels: int) -> tuple[nn.Sequential, int]:

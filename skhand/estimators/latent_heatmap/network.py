@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from skhand.estimators.latent_heatmap.encoder_decoder import HeatmapNet
+from skhand.estimators.latent_heatmap.pyramid import PyramidNet
 from skhand.nn import ImageTrunk
 
 __all__ = [
     "HEATMAPS",
+    "NETWORKS",
     "Maps25D",
     "Pose25DNet",
     "direct_pose",
@@ -22,6 +24,7 @@ __all__ = [
 ]
 
 HEATMAPS = ("latent", "direct", "holistic")
+NETWORKS = ("pyramid", "paper")
 
 
 class Maps25D(NamedTuple):
@@ -30,7 +33,8 @@ class Maps25D(NamedTuple):
     Parameters
     ----------
     points : Tensor of shape (n, K, 3), float32
-        u, v (px of the map) and depth relative to the root, in bones.
+        u, v (px of the picture; of the map until the network has scaled them) and depth relative to the root,
+        in bones.
     heatmaps, depth_maps : Tensor of shape (n, K, height, width), float32, or None
         Where each joint is, and its depth there; None from a head without maps.
     """
@@ -140,7 +144,15 @@ def gaussian_maps(places: Tensor, height: int, width: int, sigma: float) -> Tens
     return down[..., :, None] * across[..., None, :]
 
 
-def map_spread(answer: Maps25D, latent: bool) -> Tensor:
+def scale_places(places: Tensor, scale: tuple[float, float]) -> Tensor:
+    """Bring places (..., 2 or more), px, to a picture whose width and height are so many times as large."""
+    if scale == (1.0, 1.0):
+        return places
+    moved = [places[..., k : k + 1] * factor + 0.5 * (factor - 1) for k, factor in enumerate(scale)]
+    return torch.cat([*moved, places[..., 2:]], dim=-1)
+
+
+def map_spread(answer: Maps25D, latent: bool, size: tuple[int, int]) -> Tensor:
     """Second moments of a heatmap about its answer.
 
     Parameters
@@ -149,6 +161,8 @@ def map_spread(answer: Maps25D, latent: bool) -> Tensor:
         With maps.
     latent : bool
         Whether heatmaps are probabilities; of others, pixels below a tenth of the highest do not count.
+    size : tuple of int
+        Height and width of the picture, px.
 
     Returns
     -------
@@ -162,7 +176,9 @@ def map_spread(answer: Maps25D, latent: bool) -> Tensor:
     weights = torch.where(heatmaps >= low, heatmaps, 0.0).clamp_min(0.0)
     weights = weights / weights.sum(dim=(2, 3), keepdim=True).clamp_min(1e-12)
     depth = torch.where(heatmaps > 1e-12, depth_maps / heatmaps.clamp_min(1e-12), 0.0)
-    grid = pixel_grid(heatmaps).expand(*heatmaps.shape[:2], -1, -1, -1)
+    scale = (size[1] / heatmaps.shape[3], size[0] / heatmaps.shape[2])
+    places = scale_places(pixel_grid(heatmaps).permute(1, 2, 0), scale).permute(2, 0, 1)
+    grid = places.expand(*heatmaps.shape[:2], -1, -1, -1)
     off = torch.cat([grid, depth[:, :, None]], dim=2) - answer.points[..., None, None]
     return torch.einsum("nkhw,nkchw,nkdhw->nkcd", weights, off, off)
 
@@ -173,19 +189,23 @@ class Pose25DNet(nn.Module):
     Parameters
     ----------
     heatmap : {"latent", "direct", "holistic"}
-        "latent" and "direct" read the maps of a `HeatmapNet`, "holistic" regresses the pose from the features
-        of a ResNet.
+        "latent" and "direct" read the maps of a network, "holistic" regresses the pose from the features of a
+        ResNet.
     n_joints : int
         Number of joints K.
     image_size : tuple of int
         Height and width of the pictures, px.
     in_channels : int, default=3
         Channels of the pictures.
+    network : {"pyramid", "paper"}, default="paper"
+        Which network makes the maps: a `PyramidNet` or a `HeatmapNet`.
     backbone : str, default="resnet50"
-        Trunk of the holistic head; see `ImageTrunk`.
+        Trunk of the holistic head, see `ImageTrunk`, or of a `PyramidNet`.
     beta : float, default=1.0
         Start of the latent head's learnable factors, one a joint and stack.
-    width, n_stacks, fast : int, int, bool, default=256, 1, False
+    width : int, default=256
+        As in `HeatmapNet` or `PyramidNet`.
+    n_stacks, fast : int, bool, default=1, False
         As in `HeatmapNet`.
     side : bool, default=False
         Whether the hand's side enters, as two constant channels of the picture.
@@ -203,6 +223,7 @@ class Pose25DNet(nn.Module):
         image_size: tuple[int, int],
         *,
         in_channels: int = 3,
+        network: str = "paper",
         backbone: str = "resnet50",
         beta: float = 1.0,
         width: int = 256,
@@ -213,10 +234,12 @@ class Pose25DNet(nn.Module):
         super().__init__()
         self.heatmap, self.image_size = heatmap, tuple(image_size)
         in_channels += 2 if side else 0
-        self.body: ImageTrunk | HeatmapNet
+        self.body: ImageTrunk | HeatmapNet | PyramidNet
         if heatmap == "holistic":
             self.body = ImageTrunk(backbone, in_channels, image_size)
             self.end = nn.Linear(self.body.n_features, 3 * n_joints)
+        elif network == "pyramid":
+            self.body = PyramidNet(backbone, in_channels, 2 * n_joints, width=width)
         else:
             self.body = HeatmapNet(in_channels, 2 * n_joints, width=width, n_stacks=n_stacks, fast=fast)
         if heatmap == "latent":
@@ -229,7 +252,9 @@ class Pose25DNet(nn.Module):
         layer = self.end if isinstance(self.body, ImageTrunk) else self.body.last
         return layer.get_parameter("weight")
 
-    def forward(self, images: Tensor, side: Tensor | None = None) -> tuple[list[Maps25D], Tensor]:
+    def forward(
+        self, images: Tensor, side: Tensor | None = None, mirrored: Tensor | None = None
+    ) -> tuple[list[Maps25D], Tensor]:
         """The answer of each stack, and the features.
 
         Parameters
@@ -238,6 +263,8 @@ class Pose25DNet(nn.Module):
             Pictures in -0.5..0.5.
         side : Tensor of shape (n, 2) or None
             One-hot side of the hand.
+        mirrored : Tensor of shape (n,), bool, or None
+            Which pictures are mirrored on the way in, and their answers on the way out.
 
         Returns
         -------
@@ -245,8 +272,17 @@ class Pose25DNet(nn.Module):
             One a stack.
         features : Tensor of shape (n, n_features), float32
         """
+        if mirrored is not None:
+            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+        answers, features = self._answer(images, side)
+        if mirrored is not None:
+            answers = [_mirror(answer, mirrored, images.shape[3]) for answer in answers]
+        return answers, features
+
+    def _answer(self, images: Tensor, side: Tensor | None) -> tuple[list[Maps25D], Tensor]:
+        height, width = images.shape[2:]
         if side is not None:
-            planes = side.to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
+            planes = side.to(images.dtype)[:, :, None, None].expand(-1, -1, height, width)
             images = torch.cat([images, planes], dim=1)
         if self.heatmap == "holistic":
             features = self.body(images)
@@ -256,6 +292,20 @@ class Pose25DNet(nn.Module):
             return [Maps25D((pose + middle) * size)], features.float()
         maps, features = self.body(images)
         if self.heatmap == "direct":
-            return [direct_pose(each) for each in maps], features.float()
-        answers = [latent_pose(each, beta) for each, beta in zip(maps, self.beta, strict=True)]
+            answers = [direct_pose(each) for each in maps]
+        else:
+            answers = [latent_pose(each, beta) for each, beta in zip(maps, self.beta, strict=True)]
+        scale = (width / maps[-1].shape[3], height / maps[-1].shape[2])
+        answers = [answer._replace(points=scale_places(answer.points, scale)) for answer in answers]
         return answers, features.float()
+
+
+def _mirror(answer: Maps25D, rows: Tensor, width: int) -> Maps25D:
+    """Mirror the answers for some rows, a mask, of pictures that are so many px wide."""
+    u, others = answer.points[..., :1], answer.points[..., 1:]
+    points = torch.cat([torch.where(rows[:, None, None], width - 1 - u, u), others], dim=2)
+    maps = [
+        None if each is None else torch.where(rows[:, None, None, None], each.flip(3), each)
+        for each in (answer.heatmaps, answer.depth_maps)
+    ]
+    return Maps25D(points, *maps)

@@ -24,18 +24,19 @@ from skhand.estimators.latent_heatmap.labels import (
     root_distance,
     scale_ratio,
 )
-from skhand.estimators.latent_heatmap.network import HEATMAPS, Maps25D, Pose25DNet, map_spread
-from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective
+from skhand.estimators.latent_heatmap.network import HEATMAPS, NETWORKS, Maps25D, Pose25DNet, map_spread
+from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective, is_left
 from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import bone_length, mean_bone_lengths
-from skhand.nn import BACKBONES
+from skhand.nn import BACKBONES, TRUNKS
 from skhand.skeleton import BONES, JOINTS, root_position
 from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_side
 
 __all__ = ["LatentHeatmapRegressor"]
 
-_COUNTS = ("max_epochs", "batch_size", "width", "n_stacks")
-_MAPS = ("heatmap", "width", "n_stacks", "fast", "backbone")
+_COUNTS = ("max_epochs", "batch_size", "n_stacks")
+_TRUNK = {True: "resnet50", False: "regnet_x_400mf"}
+_WIDTHS = {"pyramid": 64, "paper": 256}
 
 
 class LatentHeatmapRegressor(PoseEstimator):
@@ -48,21 +49,26 @@ class LatentHeatmapRegressor(PoseEstimator):
 
     Parameters
     ----------
+    network : {"pyramid", "paper"}, default="pyramid"
+        What makes the maps. "pyramid": one of torchvision's networks and a light feature pyramid up to maps of
+        a quarter of the picture's size; 128 px suit it. "paper": the paper's encoder-decoder, whose maps have
+        the picture's size; it takes some hundred times as long.
     heatmap : {"latent", "direct", "holistic"}, default="latent"
         "latent": spatial softmax with a learnable factor a joint, soft-argmax, depth as the sum over the
         product with the depth map (Sec. 4.2). "direct": Gaussian target maps, argmax (Sec. 4.1).
-        "holistic": the 2.5D pose regressed by a ResNet.
-    width : int, default=256
-        Channels of every convolution of the encoder-decoder. A holistic head has none; ``n_stacks`` and
-        ``fast`` do nothing there either.
+        "holistic": the 2.5D pose regressed by a ResNet, whatever ``network``.
+    width : int or None, default=None
+        Channels of the pyramid, or of every convolution of the paper's encoder-decoder; None is 64, and 256.
+        A holistic head has none.
     n_stacks : int, default=1
-        Encoder-decoders one after the other, each with the loss at its end; the paper compares with others
-        with 2.
+        Encoder-decoders of the paper's network one after the other, each with the loss at its end; the paper
+        compares with others with 2.
     fast : bool, default=False
         The small encoder-decoder of the paper: ``width // 2`` channels, and the last three 7 x 7 convolutions
         as 1 x 1, 3 x 3 and 1 x 1.
-    backbone : str, default="resnet50"
-        Network of the holistic head: one of torchvision's ResNets, or "small" for small pictures.
+    backbone : str or None, default=None
+        One of torchvision's networks by name: for a pyramid a ResNet, RegNet or MobileNet (None is
+        "regnet_x_400mf"), for a holistic head a ResNet, or "small" for small pictures (None is "resnet50").
     alpha : float, default=0.3
         Weight of the depth's loss (Eq. 8).
     beta : float, default=5.0
@@ -80,6 +86,9 @@ class LatentHeatmapRegressor(PoseEstimator):
         none; with "scale", the bone's length follows from X's column ``scale``; keypoints, heatmaps and
         features need neither. Neither changes what is learned. With "side", the network is given X's column
         ``side``.
+    mirror_left : bool, default=False
+        Whether left hands are mirrored on their way into the network, and its answers on their way out, so
+        that it knows right hands only. X's column ``side`` tells; without it all hands are right ones.
     mean_bones : array-like of shape (20,) or None, default=None
         Mean bone lengths for the scale (Eq. 7), mm, in the order of `skhand.skeleton.BONES`; None learns them
         from y.
@@ -199,7 +208,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     >>> from skhand.datasets import make_hands
     >>> from skhand.estimators import LatentHeatmapRegressor
     >>> hands = make_hands(32, image_size=32, random_state=0)
-    >>> est = LatentHeatmapRegressor(width=8, max_epochs=1, random_state=0)
+    >>> est = LatentHeatmapRegressor(backbone="mobilenet_v3_small", max_epochs=1, random_state=0)
     >>> est.fit(hands.data, hands.target).predict(hands.data).shape
     (32, 21, 3)
     >>> est.predict_keypoints(hands.data).shape
@@ -209,17 +218,19 @@ class LatentHeatmapRegressor(PoseEstimator):
     def __init__(
         self,
         *,
+        network: str = "pyramid",
         heatmap: str = "latent",
-        width: int = 256,
+        width: int | None = None,
         n_stacks: int = 1,
         fast: bool = False,
-        backbone: str = "resnet50",
+        backbone: str | None = None,
         alpha: float = 0.3,
         beta: float = 5.0,
         sigma: float = 4.0,
         bone: tuple[str, str] = ("index_mcp", "wrist"),
         root: str | int = "palm",
         given: tuple[str, ...] = (),
+        mirror_left: bool = False,
         mean_bones: Any = None,
         camera: Any = None,
         lr: float = 1e-3,
@@ -243,6 +254,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         random_state: Any = None,
         verbose: bool = False,
     ):
+        self.network = network
         self.heatmap = heatmap
         self.width = width
         self.n_stacks = n_stacks
@@ -254,6 +266,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         self.bone = bone
         self.root = root
         self.given = given
+        self.mirror_left = mirror_left
         self.mean_bones = mean_bones
         self.camera = camera
         self.lr = lr
@@ -361,7 +374,8 @@ class LatentHeatmapRegressor(PoseEstimator):
         -------
         maps : tuple of ndarray
             ``joints`` and ``depths``, each (n, 21, height, width), float32: where each joint is, and its
-            depth (bones) times that.
+            depth (bones) times that. The paper's network has maps of the picture's size, a pyramid of a
+            quarter of it.
 
         Raises
         ------
@@ -387,7 +401,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         Returns
         -------
         Z : ndarray of shape (n, n_features), float32
-            ``width`` features, half as many of a fast network; those of the trunk of a holistic one.
+            ``width`` features of the paper's network, half as many of its fast one; else the trunk's.
         """
         columns = self._read(X)
         rows = np.arange(len(columns["rgb"]))
@@ -441,9 +455,14 @@ class LatentHeatmapRegressor(PoseEstimator):
         for name in ("lr", "sigma", "beta"):
             check_number(getattr(self, name), name, low=0, include_low=False)
         check_number(self.alpha, "alpha", low=0)
+        check_option(self.network, "network", NETWORKS)
         check_option(self.heatmap, "heatmap", HEATMAPS)
-        check_option(self.backbone, "backbone", BACKBONES)
+        if self.width is not None:
+            check_number(self.width, "width", integer=True, low=1)
+        if self.backbone is not None:
+            check_option(self.backbone, "backbone", BACKBONES if self.heatmap == "holistic" else TRUNKS)
         check_option(self.fast, "fast", (True, False))
+        check_option(self.mirror_left, "mirror_left", (True, False))
         corner = np.zeros((1, len(JOINTS), 3))
         root_position(corner, self.root)
         bone_length(corner, self.bone)
@@ -490,7 +509,10 @@ class LatentHeatmapRegressor(PoseEstimator):
             )
 
     def _architecture(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _MAPS}
+        holistic = self.heatmap == "holistic"
+        named = {name: getattr(self, name) for name in ("network", "heatmap", "n_stacks", "fast")}
+        width = _WIDTHS[self.network] if self.width is None else self.width
+        return {**named, "width": width, "backbone": self.backbone or _TRUNK[holistic]}
 
     def _fitted_and_wanted(self) -> tuple[dict[str, Any], dict[str, Any]]:
         fitted, wanted = super()._fitted_and_wanted()
@@ -511,6 +533,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         objective = HeatmapObjective(
             self.alpha,
             self.sigma,
+            self.mirror_left,
             codecs=self.codecs_,
             augment=run.augment,
             use_side="side" in self.given_,
@@ -552,13 +575,15 @@ class LatentHeatmapRegressor(PoseEstimator):
         self, columns: dict[str, Any], rows: np.ndarray, function: Callable[..., Any]
     ) -> list[np.ndarray]:
         """Call a function on the network's last answer and features of rows."""
-        names = ["rgb", *(["side"] if "side" in self.given_ else [])]
+        names = ["rgb", *(["side"] if "side" in self.given_ or self.mirror_left else [])]
 
         def read(part: np.ndarray) -> Any:
             return fetch(columns, names, part, self.device_)
 
         def compute(batch: Any) -> Any:
-            answers, features = self.module_(self.codecs_["rgb"].encode(batch), one_hot_side(batch))
+            side = one_hot_side(batch) if "side" in self.given_ else None
+            left = is_left(batch) if self.mirror_left else None
+            answers, features = self.module_(self.codecs_["rgb"].encode(batch), side, left)
             return function(answers[-1], features)
 
         return self._in_chunks(rows, read, compute, True)
@@ -568,7 +593,8 @@ class LatentHeatmapRegressor(PoseEstimator):
         latent = self.module_.heatmap == "latent"
 
         def read(answer: Maps25D, _: Any) -> Any:
-            return (answer.points, map_spread(answer, latent)) if spread else (answer.points,)
+            size = (self.input_shape_[0], self.input_shape_[1])
+            return (answer.points, map_spread(answer, latent, size)) if spread else (answer.points,)
 
         return [array.astype(np.float64) for array in self._apply(columns, rows, read)]
 

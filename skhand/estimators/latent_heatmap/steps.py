@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skhand.estimators.latent_heatmap.network import Maps25D, Pose25DNet, gaussian_maps
+from skhand.estimators.latent_heatmap.network import Maps25D, Pose25DNet, gaussian_maps, scale_places
 from skhand.nn import masked_l1, masked_mse
 from skhand.training import Objective, StepContext, autocast, gradient_ratio, sum_terms, take_step
 
-__all__ = ["AUGMENT", "HeatmapObjective"]
+__all__ = ["AUGMENT", "HeatmapObjective", "is_left"]
 
 AUGMENT: dict[str, Any] = {"rotate": 45.0, "shift": 0.1, "zoom": 0.2, "flip": None, "colour": 0.3}
 """Augmentation of `LatentHeatmapRegressor`. The paper's stands in its appendix, which is not at hand."""
@@ -32,18 +32,21 @@ class HeatmapObjective(Objective):
         Weight of the depths.
     sigma : float
         Standard deviation of the direct head's targets, px.
+    mirror_left : bool
+        Whether the network sees left hands mirrored.
     **settings : dict
         Those of `Objective`.
     """
 
-    def __init__(self, alpha: float, sigma: float, **settings: Any):
+    def __init__(self, alpha: float, sigma: float, mirror_left: bool, **settings: Any):
         super().__init__(**settings)
-        self.alpha, self.sigma = alpha, sigma
+        self.alpha, self.sigma, self.mirror_left = alpha, sigma, mirror_left
         self.modalities = {"hands": {"rgb"}}
 
     def columns(self, stream: str) -> set[str]:
         """Columns that a step reads of a stream."""
-        return super().columns(stream) | {"keypoints2d", "relative_depth"}
+        more = {"side"} if self.mirror_left else set()
+        return super().columns(stream) | {"keypoints2d", "relative_depth"} | more
 
     def step(
         self, module: Pose25DNet, batches: Mapping[str, dict[str, Tensor]], context: StepContext
@@ -51,7 +54,7 @@ class HeatmapObjective(Objective):
         """Train once; see `Objective.step`."""
         inputs, side, batch = self.read(batches, context.generator)["hands"]
         with autocast(inputs["rgb"].device, self.dtype):
-            answers, _ = module(inputs["rgb"], side)
+            answers, _ = module(inputs["rgb"], side, is_left(batch) if self.mirror_left else None)
         loss = self._direct if module.heatmap == "direct" else self._regressed
         losses = [loss(answer, batch) for answer in answers]
         xy, depth = (sum_terms(each) for each in zip(*losses, strict=True))
@@ -70,8 +73,15 @@ class HeatmapObjective(Objective):
     def _direct(self, answer: Maps25D, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         if answer.heatmaps is None or answer.depth_maps is None:
             raise ValueError("answer: expected one with heatmaps.")
-        height, width = batch["rgb"].shape[1:3]
-        wanted = gaussian_maps(batch["keypoints2d"], height, width, self.sigma)
+        height, width = answer.heatmaps.shape[2:]
+        shrink = (width / batch["rgb"].shape[2], height / batch["rgb"].shape[1])
+        sigma = self.sigma * max(shrink)
+        wanted = gaussian_maps(scale_places(batch["keypoints2d"].float(), shrink), height, width, sigma)
         depths = wanted * batch["relative_depth"].float()[..., None, None]
-        unit = height * width / (torch.pi * self.sigma**2)  # 1 over a target map's mean square
+        unit = height * width / (torch.pi * sigma**2)  # 1 over a target map's mean square
         return unit * masked_mse(answer.heatmaps, wanted), unit * masked_mse(answer.depth_maps, depths)
+
+
+def is_left(batch: Mapping[str, Tensor]) -> Tensor | None:
+    """Return which rows show left hands, shape (n,), bool; None where no side is known: all are right then."""
+    return None if "side" not in batch else batch["side"] == 0
