@@ -66,7 +66,9 @@ def decode_file(
     except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
         heic = str(path).lower().endswith((".heic", ".heif"))
         hint = "; for HEIC install pillow-heif and call pillow_heif.register_heif_opener()" if heic else ""
-        raise InputError(f"{name}: {path} is missing or is not a readable picture ({error}){hint}.") from error
+        raise InputError(
+            f"{name}: {path} is missing or is not a readable picture ({error}){hint}."
+        ) from error
 
 
 def turn_upright(picture: Any) -> Any:
@@ -89,7 +91,8 @@ def to_colour(picture: Any, what: str) -> np.ndarray:
         largest = 1.0 if picture.mode == "F" else 65535.0
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= largest):
             raise InputError(
-                f"{what}: expected grey values from 0 to {largest:g}, got {values.min():g} to {values.max():g}."
+                f"{what}: expected grey values from 0 to {largest:g}, "
+                f"got {values.min():g} to {values.max():g}."
             )
         gray = np.rint(values * (255.0 / largest)).astype(np.uint8)
         return np.repeat(gray[..., None], 3, axis=2)

@@ -29,6 +29,7 @@ BONE_COLOURS = [
     for _, child in BONES
 ]
 _RIM = (0, 0, 0, 150)
+_FAR = 1e5  # px
 _SCALE = 2  # lines are drawn larger and made smaller again, which smooths them
 
 
@@ -107,14 +108,15 @@ def _find_keypoints(hand: Any, camera: Any) -> np.ndarray:
 
 
 def _draw_one(drawn: Any, points: np.ndarray, width: float | None, colour: Any) -> None:
-    """Draw one hand (21, 2), px, into a PIL picture: on a larger layer of its own, which is then laid over."""
+    """Draw one hand (21, 2), px, into a PIL picture, through a larger layer of its own."""
     from PIL import Image, ImageDraw
 
-    known = np.isfinite(points).all(axis=1)
+    with np.errstate(invalid="ignore"):  # NaN is unknown, and a place far outside is none
+        known = (np.abs(points) < _FAR).all(axis=1)
     if not known.any():
         return
     low, high = points[known].min(axis=0), points[known].max(axis=0)
-    line = max(1.0, (high - low).max() / 40) if width is None else float(width)
+    line = max(1.0, min((high - low).max(), max(drawn.size)) / 40) if width is None else float(width)
     pad = 3 * line + 2
     first = np.maximum(np.floor(low - pad), 0)
     last = np.minimum(np.ceil(high + pad), np.array(drawn.size))

@@ -31,13 +31,13 @@ class Picture(NamedTuple):
         RGB.
     focal : float or None, px
         Focal length in pixels of this picture, where its EXIF data say it.
-    name : str
-        What errors call it: a file's path, or an argument's element.
+    path : str or None
+        The file that it was read from.
     """
 
     pixels: np.ndarray
     focal: float | None = None
-    name: str = "picture"
+    path: str | None = None
 
 
 def read_pictures(X: Any, argument: str = "X", *, max_pixels: int = MAX_PIXELS) -> list[Picture]:
@@ -82,7 +82,7 @@ def is_pictures(X: Any) -> bool:
 
 
 def stack_pictures(X: Any, argument: str = "X") -> np.ndarray | ImageFiles:
-    """Return pictures of one size as a column (n, height, width, 3), uint8; files are read when they are used.
+    """Return pictures of one size as a column (n, height, width, 3), uint8; files are read when used.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ def stack_pictures(X: Any, argument: str = "X") -> np.ndarray | ImageFiles:
     sizes = {picture.pixels.shape[:2] for picture in pictures}
     if len(sizes) > 1:
         raise InputError(
-            f"{argument}: expected pictures of one size, got (height, width) of {sorted(sizes)[:3]}. Crop the "
-            "hands out first; skhand.tracking.HandTracker takes whole pictures of any size."
+            f"{argument}: expected pictures of one size, got (height, width) of {sorted(sizes)[:3]}. Crop "
+            "the hands out first; skhand.tracking.HandTracker takes whole pictures of any size."
         )
     return np.stack([picture.pixels for picture in pictures])
 
@@ -193,11 +193,11 @@ def _read_one(item: Any, name: str, argument: str, max_pixels: int) -> Picture:
     if isinstance(item, str | os.PathLike):
         _check_file(item, argument)
         picture = decode_file(item, argument, max_pixels=max_pixels)
-        return Picture(to_colour(picture, f"{argument}: {item}"), find_focal(picture), os.fspath(item))
+        return Picture(to_colour(picture, f"{argument}: {item}"), find_focal(picture), os.path.abspath(item))
     if _is_pil(item):
+        _check_size(item.height, item.width, name, max_pixels)
         picture = turn_upright(item)
-        _check_size(picture.size[::-1], name, max_pixels)
-        return Picture(to_colour(picture, name), find_focal(picture), name)
+        return Picture(to_colour(picture, name), find_focal(picture))
     if hasattr(item, "detach"):
         item = item.detach().cpu().numpy()
     if isinstance(item, Sequence):
@@ -209,15 +209,17 @@ def _read_one(item: Any, name: str, argument: str, max_pixels: int) -> Picture:
     shape = getattr(pixels, "shape", ())
     fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
     if not isinstance(pixels, np.ndarray) or not fits or 0 in shape:
-        raise InputError(f"{name}: expected a picture (height, width, 3) or (height, width), got {describe(item)}.")
-    _check_size(shape[:2], name, max_pixels)
-    return Picture(_to_bytes(_to_three_channels(pixels), name), None, name)
-
-
-def _check_size(size: tuple[int, ...], name: str, max_pixels: int) -> None:
-    if size[0] * size[1] > max_pixels:
         raise InputError(
-            f"{name}: expected at most {max_pixels} pixels (max_pixels=), got {size[1]} x {size[0]}."
+            f"{name}: expected a picture (height, width, 3) or (height, width), got {describe(item)}."
+        )
+    _check_size(shape[0], shape[1], name, max_pixels)
+    return Picture(_to_bytes(_to_three_channels(pixels), name))
+
+
+def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
+    if height * width > max_pixels:
+        raise InputError(
+            f"{name}: expected at most {max_pixels} pixels (max_pixels=), got {width} x {height}."
         )
 
 

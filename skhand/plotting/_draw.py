@@ -15,6 +15,7 @@ from skhand.skeleton import BONES, root_position
 
 TRUTH_COLOUR = "#8C8C8C"
 
+
 def import_pyplot(who: str) -> Any:
     """Import ``matplotlib.pyplot``, which opens no window by itself, or say how to install it."""
     try:
