@@ -205,15 +205,15 @@ def _read_one(item: Any, name: str, argument: str, max_pixels: int) -> Picture:
             item = np.asarray(item)
         except ValueError:
             item = None
-    pixels = item
-    shape = getattr(pixels, "shape", ())
-    fits = len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3, 4))
-    if not isinstance(pixels, np.ndarray) or not fits or 0 in shape:
+    fits = isinstance(item, np.ndarray) and (
+        item.ndim == 2 or (item.ndim == 3 and item.shape[2] in (1, 3, 4))
+    )
+    if not fits or item.size == 0:
         raise InputError(
             f"{name}: expected a picture (height, width, 3) or (height, width), got {describe(item)}."
         )
-    _check_size(shape[0], shape[1], name, max_pixels)
-    return Picture(_to_bytes(_to_three_channels(pixels), name))
+    _check_size(item.shape[0], item.shape[1], name, max_pixels)
+    return Picture(_to_bytes(_to_three_channels(item), name))
 
 
 def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:

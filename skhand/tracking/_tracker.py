@@ -50,9 +50,9 @@ class HandTracker(BaseEstimator):
     smoothing : {None, "one_euro"}, default=None
         Whether ``track`` smooths joints and keypoints, by the One-Euro filter [2]_. Boxes follow from
         unsmoothed ones.
-    min_cutoff : float, Hz, default=1.5
+    min_cutoff : float, Hz, default=1.0
         Of the filter, for a hand at rest: lower is smoother and later.
-    beta : float, default=1.0
+    beta : float, default=5.0
         Rise of the cutoff, in Hz for each size of the hand a second: higher is prompter in fast motion.
     lost_below : float, default=0.5
         A hand is lost where the pose's score (see `Hands`) is below this, its centre leaves the picture, or
@@ -106,8 +106,8 @@ class HandTracker(BaseEstimator):
         camera: Any = None,
         max_hands: int = 2,
         smoothing: str | None = None,
-        min_cutoff: float = 1.5,
-        beta: float = 1.0,
+        min_cutoff: float = 1.0,
+        beta: float = 5.0,
         lost_below: float = 0.5,
         detect_every: int = 10,
     ):

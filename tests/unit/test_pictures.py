@@ -1,4 +1,4 @@
-"""What is called a picture is read as upright RGB; files' headers are checked; EXIF focal lengths are used."""
+"""What is called a picture is read as upright RGB; headers are checked; EXIF focal lengths are used."""
 
 from __future__ import annotations
 
@@ -168,6 +168,7 @@ def test_what_is_no_picture_is_named_in_the_error(X, message):
         read_pictures(X, "argument")
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_header_that_names_too_many_pixels_is_enough(tmp_path):
     path = huge_png(tmp_path / "huge.png", 12000, 10000)
     for read in (read_pictures, lambda path: ImageFiles([path])):
