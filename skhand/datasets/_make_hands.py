@@ -93,6 +93,7 @@ def make_hands(
     noise: float = 1.0,
     motion: float = 0.0,
     jpeg: tuple[float, float] | None = None,
+    strange: float = 0.0,
     domain: str = "synthetic",
     sensor: str = "structured_light",
     lazy: bool = False,
@@ -151,6 +152,10 @@ def make_hands(
         pictures, nothing is seen of it.
     jpeg : (float, float) or None, default=None
         Range of the JPEG quality, 1 to 100, that ``rgb`` goes through; None leaves it as it is.
+    strange : float, default=0.0
+        Share of the rows that look as other renderers draw hands, in one or more of five ways: an arm that
+        ends at the wrist, skin of any colour, skin without detail, light from everywhere, a background of one
+        colour or between two.
     domain : {"synthetic", "real"}, default="synthetic"
         Depth as it is, or as a depth camera measures it: quantised, noisy, with holes and flying pixels; the
         people's hands are shaped otherwise too. "real" is generated as well: it stands in for what a real
@@ -225,6 +230,7 @@ def make_hands(
         noise=noise,
         motion=motion,
         jpeg=jpeg,
+        strange=strange,
         domain=domain,
         sensor=sensor,
         device=device,

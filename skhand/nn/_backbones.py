@@ -116,7 +116,8 @@ def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], 
     """
     from torchvision import models
 
-    net = getattr(models, backbone)(weights=None)
+    with torch.device("cpu"):  # torchvision works out the widths of a RegNet by tensors
+        net = getattr(models, backbone)(weights=None)
     parts = dict(net.named_children())
     if backbone in RESNETS:
         blocks = list(net.children())[:-2]
@@ -133,7 +134,7 @@ def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], 
             layer.__class__ = StridedConv2d
     levels: list[nn.Sequential] = []
     channels: list[int] = []
-    maps, some = torch.zeros(1, in_channels, 64, 64), []
+    maps, some = torch.zeros(1, in_channels, 64, 64, device="cpu"), []
     with torch.no_grad():
         for block in blocks:
             after = block.eval()(maps)
@@ -150,7 +151,7 @@ def _like(layer: nn.Conv2d, in_channels: int) -> nn.Conv2d:
     """Return a new convolution that differs in the channels that it reads."""
     kernel, stride, padding = layer.kernel_size, layer.stride, layer.padding
     bias = layer.bias is not None
-    return nn.Conv2d(in_channels, layer.out_channels, kernel, stride, padding, bias=bias)  # type: ignore[arg-type]
+    return nn.Conv2d(in_channels, layer.out_channels, kernel, stride, padding, bias=bias, device="cpu")  # type: ignore[arg-type]
 
 
 def _replace(parent: nn.Module, old: nn.Module, new: nn.Module) -> None:

@@ -17,6 +17,7 @@ _STREAMS = {
     "occluder": 7,
     "sensor": 8,
     "habit": 9,
+    "strange": 10,
 }
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 

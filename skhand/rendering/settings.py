@@ -17,7 +17,7 @@ __all__ = ["MOST_SUBJECTS", "Settings", "check_settings"]
 
 MOST_SUBJECTS = 2**20
 """From here on the numbers of people stand for those of the real domain."""
-_SHARES = ("sleeves", "occluders", "motion")
+_SHARES = ("sleeves", "occluders", "motion", "strange")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Settings:
     noise: float
     motion: float
     jpeg: tuple[float, float] | None
+    strange: float
     domain: str
     sensor: str
     device: str

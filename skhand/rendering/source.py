@@ -22,6 +22,7 @@ from skhand.rendering.sensor import SENSOR_DRAWS, STRUCTURED_LIGHT, TIME_OF_FLIG
 from skhand.rendering.settings import MOST_SUBJECTS, Settings
 from skhand.rendering.shading import shade
 from skhand.rendering.skin import Look
+from skhand.rendering.strange import Strange, draw_strange
 from skhand.rendering.subjects import Subjects, draw_subjects
 from skhand.rendering.tracing import Scene, first_hit, smooth, trace
 
@@ -73,6 +74,7 @@ class _Rig:
     scene: Scene
     subjects: Subjects
     occluders: Occluders
+    strange: Strange
     frames: np.ndarray
     origins: np.ndarray
     lengths: np.ndarray
@@ -83,12 +85,12 @@ class _Rig:
             self.scene, **{name: getattr(self.scene, name)[rows] for name in ("a", "b", "radii", "camera")}
         )
         axes = (self.frames[rows], self.origins[rows], self.lengths[rows])
-        return _Rig(
-            _some(self.poses, rows), scene, _some(self.subjects, rows), _some(self.occluders, rows), *axes
-        )
+        tables = (_some(table, rows) for table in (self.poses, self.subjects, self.occluders, self.strange))
+        poses, subjects, occluders, strange = tables
+        return _Rig(poses, scene, subjects, occluders, strange, *axes)
 
 
-_Table = TypeVar("_Table", Poses, Subjects, Occluders)
+_Table = TypeVar("_Table", Poses, Subjects, Occluders, Strange)
 
 
 def _some(table: _Table, rows: Any) -> _Table:
@@ -151,6 +153,8 @@ class HandSource:
             for posed in _chunks(rows, max(_RIGS, step)):
                 rig = self._rig(posed)
                 ground = self._ground(posed, rig.subjects.skin) if "rgb" in names else None
+                if ground is not None and self.settings.strange:
+                    ground = rig.strange.repaint(ground)
                 for first in range(0, len(posed), step):
                     part = slice(first, first + step)
                     behind = None if ground is None else ground[part]
@@ -186,6 +190,9 @@ class HandSource:
         framing = np.array(chosen.framing) if np.ndim(chosen.framing) == 2 else chosen.framing
         shift, camera, box = draw_views(draws, turned, chosen.image_size, chosen.distance, framing)
         elbow, across, sleeve = draw_forearms(draws, view, shift, chosen.sleeves)
+        strange = draw_strange(self.seed, rows, chosen.strange)
+        elbow, sleeve = strange.shorten(elbow, sleeve)
+        people = replace(people, skin=strange.colour(people.skin))
         a, b, radii = build_cones(joints, frames, palm, people.thickness, elbow, across, sleeve)
         a, b = _turn(view, a) + shift[:, None], _turn(view, b) + shift[:, None]
         placed = turned + shift[:, None]
@@ -201,7 +208,7 @@ class HandSource:
         poses = Poses(angles, gesture, subject, placed, camera, box, np.empty((len(rows), 21), bool), is_left)
         things = Draws(self.seed, "occluder", rows, OCCLUDER_DRAWS)
         plan = plan_occluders(things, _pixels(placed, camera), people.skin, chosen.occluders)
-        return _Rig(poses, scene, people, plan, axes, starts, lengths)
+        return _Rig(poses, scene, people, plan, strange, axes, starts, lengths)
 
     def _render(
         self, rig: _Rig, rows: np.ndarray, images: tuple[str, ...], ground: torch.Tensor | None
@@ -219,6 +226,7 @@ class HandSource:
             draws = Draws(self.seed, "look", rows, 128)
             people = rig.subjects
             light = draw_light(draws, self.seed, rows, self.settings.light, people.habit)
+            light = rig.strange.light(light)
             body = (people.skin, people.palm_shift, rig.frames, rig.origins, rig.lengths)
             look = Look(*(self._tensor(v) for v in (*light, *body)))
             colours = torch.zeros(3, n * size * size, dtype=torch.float32, device=device)

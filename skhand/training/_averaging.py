@@ -44,10 +44,10 @@ class Average:
         decay = min(self.decay, (1 + self.n_steps) / (10 + self.n_steps))
         self.n_steps += 1
         mine, theirs = list(self.module.state_dict().values()), list(module.state_dict().values())
+        pairs = [pair for pair in zip(mine, theirs, strict=True) if pair[0].is_floating_point()]
+        torch._foreach_lerp_([old for old, _ in pairs], [new for _, new in pairs], 1 - decay)
         for old, new in zip(mine, theirs, strict=True):
-            if old.is_floating_point():
-                old.lerp_(new, 1 - decay)
-            else:
+            if not old.is_floating_point():
                 old.copy_(new)
 
     def state(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -25,6 +25,7 @@ from skhand.estimators.latent_heatmap.labels import (
     scale_ratio,
 )
 from skhand.estimators.latent_heatmap.network import HEATMAPS, NETWORKS, Maps25D, Pose25DNet, map_spread
+from skhand.estimators.latent_heatmap.pretrained import HANDS, read_pretrained
 from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective, is_left
 from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import bone_length, mean_bone_lengths
@@ -50,9 +51,9 @@ class LatentHeatmapRegressor(PoseEstimator):
     Parameters
     ----------
     network : {"pyramid", "paper"}, default="pyramid"
-        What makes the maps. "pyramid": one of torchvision's networks and a light feature pyramid up to maps of
-        a quarter of the picture's size; 128 px suit it. "paper": the paper's encoder-decoder, whose maps have
-        the picture's size; it takes some hundred times as long.
+        What makes the maps. "pyramid": one of torchvision's networks and a light feature pyramid, up to maps
+        of a quarter of the picture's size; 128 px suit it. "paper": the paper's encoder-decoder, whose maps
+        have the picture's size; it takes some hundred times as long.
     heatmap : {"latent", "direct", "holistic"}, default="latent"
         "latent": spatial softmax with a learnable factor a joint, soft-argmax, depth as the sum over the
         product with the depth map (Sec. 4.2). "direct": Gaussian target maps, argmax (Sec. 4.1).
@@ -289,6 +290,44 @@ class LatentHeatmapRegressor(PoseEstimator):
         self.predict_precision = predict_precision
         self.random_state = random_state
         self.verbose = verbose
+
+    @classmethod
+    def from_pretrained(cls, path: Any = None, **params: Any) -> Self:
+        """Return an estimator that is fitted already: on generated hands, by ``examples/train_weights.py``.
+
+        It takes pictures of one hand, 128 x 128 px, as `skhand.preprocessing.HandCropper` cuts them out, of
+        either side: X's column ``side`` tells which, and without it all hands are right ones. Absolute poses
+        need the camera; places in the picture do not.
+
+        Parameters
+        ----------
+        path : str, path or None, default=None
+            A ``.safetensors`` file with its JSON file beside it; None is the one that is shipped.
+        **params : dict
+            Parameters, such as ``lr`` and ``max_epochs``. ``warm_start`` is True unless it is among them, so
+            that ``fit`` goes on from these weights.
+
+        Returns
+        -------
+        estimator : LatentHeatmapRegressor
+            With the attribute ``card_``, a dict: what the JSON file says of training and scores.
+
+        Raises
+        ------
+        DataFileError
+            If there is no such file, or it holds something else.
+
+        Examples
+        --------
+        >>> from skhand.datasets import make_hands
+        >>> from skhand.estimators import LatentHeatmapRegressor
+        >>> hands = make_hands(4, random_state=0)
+        >>> LatentHeatmapRegressor.from_pretrained().predict_keypoints(hands.data).shape
+        (4, 21, 2)
+        """
+        estimator = cls(**{"warm_start": True, **params})
+        estimator.card_ = read_pretrained(estimator, HANDS if path is None else path)
+        return estimator
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict absolute poses.

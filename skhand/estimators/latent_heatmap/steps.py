@@ -83,5 +83,5 @@ class HeatmapObjective(Objective):
 
 
 def is_left(batch: Mapping[str, Tensor]) -> Tensor | None:
-    """Return which rows show left hands, shape (n,), bool; None where no side is known: all are right then."""
+    """Return which rows show left hands, shape (n,), bool; None where no side is known: all are right."""
     return None if "side" not in batch else batch["side"] == 0
