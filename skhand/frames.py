@@ -30,8 +30,8 @@ _COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
     "affine": ((3, 3), "original picture's pixels to this picture's pixels"),
     "rotation": ((3, 3), "original camera frame to this one's, orthogonal; determinant -1 where mirrored"),
     "domain": ((), "where the row comes from, for example 'synthetic' or 'real'"),
-    "score": ((), "how sure a detector is, 0 to 1"),
-    "picture": ((), "index of the picture that the hand is in"),
+    "picture": ((), "number of the picture that the hand was found in, int"),
+    "score": ((), "how sure it is that this is a hand, 0 to 1"),
 }
 
 
@@ -76,10 +76,10 @@ class HandFrames:
         ``y`` and predictions stay in the original frame: estimators turn them there and back.
     domain : array-like of shape (n_samples,) or str, optional
         Where a row comes from.
+    picture : array-like of shape (n_samples,), int, optional
+        Which of the pictures that were searched a hand was found in, from 0.
     score : array-like of shape (n_samples,), optional
-        How sure a detector is of the hand, 0 to 1.
-    picture : array-like of shape (n_samples,), optional
-        Index of the picture that the hand is in, among those that a detector was given.
+        How sure it is that there is a hand, 0 to 1. NaN where unknown.
 
     Raises
     ------
@@ -113,8 +113,8 @@ class HandFrames:
         affine: Any = None,
         rotation: Any = None,
         domain: Any = None,
-        score: Any = None,
         picture: Any = None,
+        score: Any = None,
     ):
         given = {
             "rgb": rgb,
@@ -132,8 +132,8 @@ class HandFrames:
             "affine": affine,
             "rotation": rotation,
             "domain": domain,
-            "score": score,
             "picture": picture,
+            "score": score,
         }
         columns = {name: _check_column(name, value) for name, value in given.items() if value is not None}
         lengths = {name: len(c) for name, c in columns.items() if c.ndim > len(_COLUMNS[name][0])}
@@ -251,6 +251,8 @@ def _check_column(name: str, value: Any) -> Any:
         column = np.asarray(value).astype(bool)
     elif name == "domain":
         column = np.asarray(value)
+    elif name == "picture":
+        column = _check_numbers_of_pictures(value)
     elif is_lazy:
         column = value
     else:
@@ -263,11 +265,20 @@ def _check_column(name: str, value: Any) -> Any:
     if not (fits or broadcastable):
         wanted = ", ".join(["n_samples", *map(str, row)])
         raise InputError(f"{name}: expected shape ({wanted}): {meaning}; got {describe(value)}.")
+    if name == "score" and not ((column >= 0) & (column <= 1) | np.isnan(column)).all():
+        raise InputError(f"score: expected numbers from 0 to 1, or NaN; got {describe(value)} with others.")
     if name == "rgb" and column.dtype == np.uint8:
         return column
     if name == "rgb" and np.dtype(column.dtype).kind != "f":
         raise InputError(f"rgb: expected uint8 (0 to 255) or float (0 to 1), got dtype {column.dtype}.")
     return column
+
+
+def _check_numbers_of_pictures(value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    if array.size and (array.dtype.kind not in "iu" or array.min() < 0):
+        raise InputError(f"picture: expected integers from 0, got {describe(value)}.")
+    return array.astype(np.int64)
 
 
 def _convert_to_float(name: str, value: Any) -> np.ndarray:
