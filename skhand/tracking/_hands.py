@@ -32,7 +32,8 @@ class Hands:
         0 to 1. From ``predict`` how sure the detector is of the hand, from ``track`` how sure the pose
         network is of its joints.
     box : ndarray of shape (n_hands, 4), px
-        x, y, width, height: from ``predict`` the detector's, from ``track`` that of the keypoints.
+        x, y, width, height: from ``predict`` the detector's, from ``track`` that of the joints, 8 mm wider
+        on each side.
     picture : ndarray of shape (n_hands,), int
         Index of the picture that the hand is in.
     camera : ndarray of shape (n_hands, 3, 3), px

@@ -188,11 +188,11 @@ class HandTracker(BaseEstimator):
         def answer(boxes: np.ndarray, sides: np.ndarray) -> Poses:
             return predict_poses(self.pose_, pixels, boxes, sides, camera)
 
-        found = video.follow(video.tracks, answer, pixels.shape[:2], self.lost_below)
+        found = video.follow(video.tracks, answer, camera, pixels.shape[:2], self.lost_below)
         wanted = len(found) < n_before or not found or (video.n_frames - 1) % self.detect_every == 0
         if wanted and len(found) < self.max_hands:
             fresh = video.begin(self._detect(pixels), self.max_hands - len(found))
-            found += video.follow(fresh, answer, pixels.shape[:2], self.lost_below)
+            found += video.follow(fresh, answer, camera, pixels.shape[:2], self.lost_below)
         return self._report(video.tracks, found, pictures[0], camera, source, elapsed)
 
     def predict_video(self, frames: Iterable[Any], fps: float = 30.0) -> Iterator[Hands]:
@@ -308,7 +308,7 @@ class HandTracker(BaseEstimator):
             keypoints,
             np.array([track.side for track in tracks], dtype="U5"),
             score,
-            box_of(keypoints) if len(tracks) else np.empty((0, 4)),
+            box_of(joints, keypoints, camera),
             camera,
             source,
         )

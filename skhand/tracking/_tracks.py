@@ -18,6 +18,7 @@ __all__ = ["Detected", "Track", "Video", "box_of", "overlap"]
 _SAME = 0.3  # overlap from which two boxes are of one hand
 _TWICE = 0.6  # overlap from which two tracks follow one hand
 _KEEP = 30  # frames that a lost hand's identity is kept for
+_SKIN = 8.0  # mm from a joint to the edge of the hand
 _FRAME = 1 / 30  # s, between two frames whose times are not known
 
 
@@ -86,7 +87,7 @@ class Track:
         if self.filters is None:
             self.filters = (OneEuro(*settings), OneEuro(*settings))
         depth = float(root_position(joints, "palm")[2])
-        size = max(float(box_of(keypoints)[2:].max()), 1.0)
+        size = max(float(box_of(joints, keypoints, camera)[2:].max()), 1.0)
         unit = size * depth / camera[0, 0]  # mm
         places = np.column_stack([keypoints, joints[:, 2] - depth])
         smooth = self.filters[0](places, elapsed, np.array([size, size, unit]))
@@ -135,6 +136,7 @@ class Video:
         self,
         tracks: list[Track],
         answer: Callable[[np.ndarray, np.ndarray], Poses],
+        camera: np.ndarray,
         size: tuple[int, ...],
         lost_below: float,
     ) -> list[Poses]:
@@ -146,6 +148,8 @@ class Video:
             Those of the frame before, ``self.tracks`` itself, or new ones.
         answer : callable
             Returns the poses of boxes (n, 4), px, and sides (n,).
+        camera : ndarray of shape (3, 3), px
+            Of the picture.
         size : tuple of int
             Height and width of the picture, px.
         lost_below : float
@@ -162,7 +166,7 @@ class Video:
         found = []
         kept = list(others)
         for i, track in enumerate(tracks):
-            box = box_of(poses.keypoints[i])
+            box = box_of(poses.joints[i], poses.keypoints[i], camera)
             twice = len(kept) > 0 and overlap(box, _boxes(kept)).max() > _TWICE
             if poses.score[i] >= lost_below and track.is_plausible(box, size) and not twice:
                 track.box = box
@@ -207,9 +211,26 @@ def _boxes(tracks: list[Track]) -> np.ndarray:
     return np.array([track.box for track in tracks]).reshape(-1, 4)
 
 
-def box_of(keypoints: np.ndarray) -> np.ndarray:
-    """Return the box (..., 4) of keypoints (..., 21, 2), px."""
-    low, high = keypoints.min(axis=-2), keypoints.max(axis=-2)
+def box_of(joints: np.ndarray, keypoints: np.ndarray, camera: np.ndarray) -> np.ndarray:
+    """Return the hand's box as `make_hands` has it: the joints', 8 mm wider on each side.
+
+    Parameters
+    ----------
+    joints : ndarray of shape (..., 21, 3), mm
+        Their depth says how large a millimetre is.
+    keypoints : ndarray of shape (..., 21, 2), px
+        The same in the picture.
+    camera : ndarray of shape (3, 3), px
+        Of the picture.
+
+    Returns
+    -------
+    box : ndarray of shape (..., 4), px
+        x, y, width, height.
+    """
+    depth = np.maximum(root_position(joints, "palm")[..., 2:], 1.0)
+    skin = _SKIN * np.array([camera[0, 0], camera[1, 1]]) / depth
+    low, high = keypoints.min(axis=-2) - skin, keypoints.max(axis=-2) + skin
     return np.concatenate([low, high - low], axis=-1)
 
 
