@@ -12,6 +12,7 @@ from skhand.geometry import affine_crop, project, transform_camera
 from skhand.preprocessing._crop import Crop
 from skhand.preprocessing._windows import place_windows
 from skhand.skeleton import JOINTS
+from skhand.training import rows_together
 
 __all__ = ["MARGIN", "Poses", "check_pose", "crop_hands", "predict_poses"]
 
@@ -89,13 +90,13 @@ def predict_poses(
     if len(boxes) == 0:
         return Poses(np.empty((0, len(JOINTS), 3)), np.empty((0, len(JOINTS), 2)), np.empty(0))
     crops = crop_hands(pixels, boxes, sides, camera, pose.input_shape_[:2])
-    if getattr(pose, "heatmap", "holistic") == "holistic":
-        joints = np.asarray(pose.predict(crops)).reshape(-1, len(JOINTS), 3)
-        score = np.ones(len(boxes))
-    else:
-        joints, std = (
-            np.asarray(part).reshape(-1, len(JOINTS), 3) for part in pose.predict(crops, return_std=True)
-        )
+    has_maps = getattr(pose, "heatmap", "holistic") != "holistic"
+    with rows_together():
+        answer = pose.predict(crops, return_std=True) if has_maps else (pose.predict(crops),)
+    joints, *more = (np.asarray(part).reshape(-1, len(JOINTS), 3) for part in answer)
+    score = np.ones(len(boxes))
+    if more:
+        std = more[0]
         palm = np.linalg.norm(joints[:, _PALM[1]] - joints[:, _PALM[0]], axis=1)
         spread = np.median(np.hypot(std[..., 0], std[..., 1]), axis=1)
         score = np.exp(-spread / np.maximum(palm, 1e-6))
