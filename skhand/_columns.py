@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from skhand._decoding import MAX_PIXELS, decode_file, to_colour, to_gray
+from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
 
 __all__ = [
@@ -265,12 +267,18 @@ class ImageFiles(LazyColumn):
     Parameters
     ----------
     paths : sequence of str or path
-        One picture each, all of one size. JPEG and PNG are read.
+        One picture each, all of one size. JPEG and PNG are read. Colour of 16 bits is scaled to 8.
     gray : bool, default=False
-        Whether to keep one channel, as it is in the file (16-bit PNGs stay uint16); colour is made gray.
+        Whether to keep one channel, as it is in the file (16-bit PNGs stay uint16); colour, also that of a
+        palette, is made gray.
     reader : callable, optional
         Reads one file in place of the decoders above: ``reader(path) -> ndarray``, of one shape and dtype. A
         function that a module defines, so that the pictures can be pickled.
+    orient : bool, default=True
+        Whether pictures are turned upright as their EXIF orientation says, as viewers do. False leaves the
+        pixels as they lie in the file. A ``reader`` does what it does.
+    max_pixels : int, default=100_000_000
+        Limit of a picture's pixels, which its header is checked against before it is decoded.
 
     Attributes
     ----------
@@ -286,9 +294,15 @@ class ImageFiles(LazyColumn):
         *,
         gray: bool = False,
         reader: Callable[[str], np.ndarray] | None = None,
+        orient: bool = True,
+        max_pixels: int = MAX_PIXELS,
     ):
-        self.paths = np.asarray([os.fspath(path) for path in paths], dtype=object)
-        self.gray, self.reader = gray, reader
+        if isinstance(paths, str | os.PathLike):
+            raise InputError(f"paths: expected a list of files, got the one string {os.fspath(paths)!r}.")
+        check_number(max_pixels, "max_pixels", integer=True, low=1)
+        check_option(orient, "orient", (True, False))
+        self.paths = np.asarray([os.path.abspath(os.fspath(path)) for path in paths], dtype=object)
+        self.gray, self.reader, self.orient, self.max_pixels = gray, reader, orient, max_pixels
         if len(self.paths) == 0:
             raise InputError("paths: expected at least one file, got none.")
         first = self._decode(self.paths[0])
@@ -302,25 +316,24 @@ class ImageFiles(LazyColumn):
 
     def _read_file(self, path: str) -> np.ndarray:
         picture = self._decode(path)
-        if picture.shape != self.shape[1:]:
+        if (picture.shape, picture.dtype) != (self.shape[1:], self.dtype):
+            kinds = (f" {self.dtype}", f" {picture.dtype}") if picture.dtype != self.dtype else ("", "")
             raise InputError(
-                f"paths: expected pictures of shape {self.shape[1:]} as in {self.paths[0]}, "
-                f"got {picture.shape} in {path}."
+                f"paths: expected pictures of shape {self.shape[1:]}{kinds[0]} as in {self.paths[0]}, "
+                f"got {picture.shape}{kinds[1]} in {path}."
             )
         return picture
 
     def _decode(self, path: str) -> np.ndarray:
-        from PIL import Image
-
-        try:
-            if self.reader is not None:
+        if self.reader is not None:
+            try:
                 return self.reader(path)
-            with Image.open(path) as picture:
-                if not self.gray:
-                    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
-                return np.array(picture if len(picture.getbands()) == 1 else picture.convert("L"))
-        except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
-            raise InputError(f"paths: {path} is missing or is not a readable picture ({error}).") from error
+            except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
+                raise InputError(
+                    f"paths: {path} is missing or is not a readable picture ({error})."
+                ) from error
+        picture = decode_file(path, "paths", max_pixels=self.max_pixels, orient=self.orient)
+        return to_gray(picture) if self.gray else to_colour(picture, f"paths: {path}")
 
 
 class _MemmapOnDisk:

@@ -350,7 +350,10 @@ class DataReader:
             if source == "pose3d" and not estimator.poses_:
                 columns[source] = np.asarray(columns[source]).reshape(len(columns[source]), -1)
             if tuple(columns[source].shape[1:]) != wanted:
-                raise InputError(f"X: expected {source} of shape {wanted} a row as fitted, got {shape}.")
+                hint = " (crop the hands out first, for example with HandCropper)" * (source == "rgb")
+                raise InputError(
+                    f"X: expected {source} of shape {wanted} a row as fitted, got {shape}{hint}."
+                )
         return columns
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, validate_data
 
+from skhand._pictures import is_pictures, stack_pictures
 from skhand._validation import check_option, check_shape
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
@@ -34,6 +35,8 @@ def find_source(
     check_option(source, "source", ("auto", *MODALITIES))
     if source != "auto":
         return source
+    if is_pictures(X):
+        return "rgb"
     if isinstance(X, HandFrames):
         order = allowed or [name for name in MODALITIES if name != "pose3d"]
         for name in order:
@@ -65,8 +68,8 @@ def read_input(
     ----------
     estimator : estimator
         Receives ``n_features_in_`` (and ``feature_names_in_`` for data frames) when ``reset``.
-    X : HandFrames or array-like
-        What the user gave.
+    X : HandFrames, array-like, path, PIL picture or list of these
+        What the user gave. Files and PIL pictures are colour pictures, all of one size.
     source : str
         Modality of the input.
     image_shape : tuple of int or None
@@ -121,7 +124,14 @@ def _check_maps(columns: dict[str, Any]) -> None:
 
 
 def _read_array(estimator: Any, X: Any, source: str, image_shape: Any, reset: bool) -> Any:
-    """Return a plain array as a checked column."""
+    """Return a plain array, or files and PIL pictures, as a checked column."""
+    if is_pictures(X):
+        if source != "rgb":
+            raise InputError(
+                f"X: files and PIL pictures are colour pictures, and the input is {source}; expected a "
+                f"HandFrames, for example with {source}=ImageFiles(paths, gray=True), or an array."
+            )
+        return stack_pictures(X)
     if source == "table":
         return validate_data(estimator, X, dtype=np.float64, reset=reset)
     record = MODALITIES[source]

@@ -7,25 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from skhand._drawing import BONE_COLOURS
 from skhand._validation import check_option, describe
 from skhand.exceptions import InputError
 from skhand.geometry import align_root
-from skhand.skeleton import BONES, FINGERS, root_position
+from skhand.skeleton import BONES, root_position
 
-#: One colour a finger, told apart by colour-blind eyes too (Okabe and Ito 2008).
-FINGER_COLOURS = {
-    "thumb": "#D55E00",
-    "index": "#E69F00",
-    "middle": "#009E73",
-    "ring": "#0072B2",
-    "little": "#CC79A7",
-}
 TRUTH_COLOUR = "#8C8C8C"
-
-_BONE_COLOURS = [
-    next(FINGER_COLOURS[finger] for finger, joints in FINGERS.items() if child in joints)
-    for _, child in BONES
-]
 
 
 def import_pyplot(who: str) -> Any:
@@ -82,7 +70,7 @@ def draw_skeleton(
 
     rim = [Stroke(linewidth=3.2 * size, foreground="black", alpha=0.6), Normal()] if outlined else []
     points = _turn_upright(joints) if joints.shape[1] == 3 else joints
-    for (parent, child), bone_colour in zip(BONES, _BONE_COLOURS, strict=True):
+    for (parent, child), bone_colour in zip(BONES, BONE_COLOURS, strict=True):
         ends = points[[parent, child]].T
         ax.plot(
             *ends,

@@ -18,7 +18,7 @@ from skhand.training._objective import (
     take_step,
 )
 from skhand.training._replay import ReplayedStep
-from skhand.training._rows_apart import rows_apart
+from skhand.training._rows_apart import rows_apart, rows_together
 from skhand.training._runtime import (
     Interrupts,
     autocast,
@@ -72,6 +72,7 @@ __all__ = [
     "resolve_device",
     "resolve_precision",
     "rows_apart",
+    "rows_together",
     "sum_terms",
     "take_step",
     "to_numpy",

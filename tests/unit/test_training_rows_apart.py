@@ -1,5 +1,7 @@
 """A row's answer does not depend on the rows that are computed with it."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch.nn import functional
 
 from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor, LatentHeatmapRegressor, SimToRealRegressor
-from skhand.training import rows_apart
+from skhand.training import rows_apart, rows_together
 
 N = 21  # more than a chunk, and no multiple of one
 
@@ -78,3 +80,20 @@ def test_matrix_products_of_any_number_of_rows_are_those_of_torch():
         assert layer(x[:0]).shape == (0, 7)
     assert torch.equal(whole, parts)
     torch.testing.assert_close(whole, layer(x), rtol=1e-5, atol=1e-5)
+
+
+def test_rows_together_leaves_the_operators_alone_and_only_in_its_block():
+    seen = []
+
+    class Spy(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, arguments=(), keywords=None):
+            seen.append(function)
+            return function(*arguments, **(keywords or {}))
+
+    layer, x = nn.Conv2d(3, 4, 3), torch.randn(1, 3, 8, 8)
+    plain = layer(x)
+    for together, block in ((False, contextlib.nullcontext()), (True, rows_together())):
+        seen.clear()
+        with Spy(), block, rows_apart():
+            np.testing.assert_allclose(layer(x).detach(), plain.detach(), atol=1e-5)
+        assert (torch.conv2d in seen or functional.conv2d in seen) == together

@@ -1,0 +1,141 @@
+"""Draw hands into a picture, with Pillow alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skhand._pictures import read_pictures
+from skhand._validation import check_camera, check_number, describe
+from skhand.exceptions import CameraError, InputError
+from skhand.geometry import project
+from skhand.skeleton import BONES, FINGERS, JOINTS
+
+__all__ = ["BONE_COLOURS", "FINGER_COLOURS", "draw_hand"]
+
+#: One colour a finger, told apart by colour-blind eyes too (Okabe and Ito 2008).
+FINGER_COLOURS = {
+    "thumb": "#D55E00",
+    "index": "#E69F00",
+    "middle": "#009E73",
+    "ring": "#0072B2",
+    "little": "#CC79A7",
+}
+
+#: The colour of each of `skhand.skeleton.BONES`.
+BONE_COLOURS = [
+    next(FINGER_COLOURS[finger] for finger, joints in FINGERS.items() if child in joints)
+    for _, child in BONES
+]
+_RIM = (0, 0, 0, 150)
+_FAR = 1e5  # px
+_SCALE = 2  # lines are drawn larger and made smaller again, which smooths them
+
+
+def draw_hand(
+    picture: Any, hand: Any, camera: Any = None, *, width: float | None = None, colour: Any = None
+) -> Any:
+    """Draw the skeletons of one or more hands into a picture.
+
+    Parameters
+    ----------
+    picture : ndarray of shape (height, width, 3), path or PIL picture
+        The picture, which stays as it is; files and PIL pictures are turned upright by their EXIF
+        orientation.
+    hand : array-like of shape (21, 2), px, or (21, 3), mm, or (n_hands, 21, 2 or 3)
+        Keypoints in the upright picture, or joints in the camera frame. A bone with an unknown end (NaN) or
+        one that is not before the camera is left out.
+    camera : array-like of shape (3, 3), or (n_hands, 3, 3), px, default=None
+        Intrinsics of the picture, for joints in mm; one for all hands or one each.
+    width : float or None, px, default=None
+        Width of the lines; None is a fortieth of the hand's longer side, and 1 at least.
+    colour : str, tuple or None, default=None
+        One colour for all bones, as Pillow takes them; None is one a finger.
+
+    Returns
+    -------
+    drawn : PIL.Image.Image
+        RGB, of the picture's size: ``drawn.save("overlay.png")``.
+
+    Raises
+    ------
+    InputError
+        If there is not one picture, a hand has another shape, or joints in mm come without a camera.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.plotting import draw_hand
+    >>> hands = make_hands(1, image_size=64, random_state=0)
+    >>> draw_hand(hands.data.rgb[0], hands.target[0], hands.data.camera[0]).size
+    (64, 64)
+    """
+    from PIL import Image
+
+    pictures = read_pictures(picture, "picture")
+    if len(pictures) != 1:
+        raise InputError(f"picture: expected one picture, got {len(pictures)}.")
+    drawn = Image.fromarray(pictures[0].pixels)
+    if width is not None:
+        check_number(width, "width", low=0, include_low=False)
+    for points in _find_keypoints(hand, camera):
+        _draw_one(drawn, points, width, colour)
+    return drawn
+
+
+def _find_keypoints(hand: Any, camera: Any) -> np.ndarray:
+    """Return the hands as keypoints (n, 21, 2), px."""
+    try:
+        hands = np.asarray(hand, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"hand: expected numbers, got {describe(hand)}.") from error
+    if hands.shape[-2:] not in ((len(JOINTS), 2), (len(JOINTS), 3)) or hands.ndim not in (2, 3):
+        raise InputError(
+            f"hand: expected keypoints (21, 2) or joints (21, 3), of one hand or of several (n, 21, ...), "
+            f"got {describe(hand)}."
+        )
+    hands = hands.reshape(-1, *hands.shape[-2:])
+    if hands.shape[2] == 2:
+        return hands
+    if camera is None:
+        raise CameraError("camera: expected intrinsics (px) to draw joints in mm, got None.")
+    cameras = check_camera(camera)
+    if cameras.shape not in ((3, 3), (len(hands), 3, 3)):
+        raise CameraError(f"camera: expected (3, 3) or ({len(hands)}, 3, 3), got {describe(camera)}.")
+    before = hands[..., 2:] > 0
+    return project(np.where(before, hands, np.nan), cameras)
+
+
+def _draw_one(drawn: Any, points: np.ndarray, width: float | None, colour: Any) -> None:
+    """Draw one hand (21, 2), px, into a PIL picture, through a larger layer of its own."""
+    from PIL import Image, ImageDraw
+
+    with np.errstate(invalid="ignore"):  # NaN is unknown, and a place far outside is none
+        known = (np.abs(points) < _FAR).all(axis=1)
+    if not known.any():
+        return
+    low, high = points[known].min(axis=0), points[known].max(axis=0)
+    line = max(1.0, min((high - low).max(), max(drawn.size)) / 40) if width is None else float(width)
+    pad = 3 * line + 2
+    first = np.maximum(np.floor(low - pad), 0)
+    last = np.minimum(np.ceil(high + pad), np.array(drawn.size))
+    if (last <= first).any():  # nothing of the hand is in the picture
+        return
+    size = (last - first).astype(int)
+    layer = Image.new("RGBA", tuple((size * _SCALE).tolist()), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(layer)
+    places = (points - first + 0.5) * _SCALE - 0.5
+    for rim in (True, False):
+        for (parent, child), bone_colour in zip(BONES, BONE_COLOURS, strict=True):
+            if not (known[parent] and known[child]):
+                continue
+            fill = _RIM if rim else (bone_colour if colour is None else colour)
+            thick = (line * 1.8 if rim else line) * _SCALE
+            ends = [tuple(places[joint].tolist()) for joint in (parent, child)]
+            pen.line(ends, fill=fill, width=max(1, round(thick)))
+            for x, y in ends:
+                radius = thick * (0.75 if rim else 0.9)
+                pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+    layer = layer.resize(tuple(size.tolist()), Image.Resampling.BOX)
+    drawn.paste(layer, tuple(first.astype(int).tolist()), layer)

@@ -1,0 +1,104 @@
+"""Hands: what HandTracker answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from skhand._drawing import draw_hand
+from skhand._validation import check_number
+from skhand.exceptions import InputError
+from skhand.skeleton import root_position
+
+__all__ = ["Hands"]
+
+
+@dataclass(frozen=True, eq=False)
+class Hands:
+    """Hands that were found in pictures, one row a hand; ``hands[rows]`` takes some of them.
+
+    Parameters
+    ----------
+    joints : ndarray of shape (n_hands, 21, 3), mm
+        In the frame of the upright picture's camera: x right, y down, z forward. How far away the hand is
+        depends on the camera and is often the least certain number; ``rooted`` does without it.
+    keypoints : ndarray of shape (n_hands, 21, 2), px
+        In the upright picture.
+    side : ndarray of shape (n_hands,), str
+        ``"left"`` or ``"right"``: of the person.
+    score : ndarray of shape (n_hands,)
+        0 to 1. From ``predict`` how sure the detector is of the hand, from ``track`` how sure the pose
+        network is of its joints.
+    box : ndarray of shape (n_hands, 4), px
+        x, y, width, height: from ``predict`` the detector's, from ``track`` that of the joints, 8 mm wider
+        on each side.
+    picture : ndarray of shape (n_hands,), int
+        Index of the picture that the hand is in.
+    camera : ndarray of shape (n_hands, 3, 3), px
+        Intrinsics that the joints were placed with.
+    camera_source : ndarray of shape (n_hands,), str
+        Where they come from: ``"given"``, ``"exif"`` (the picture's focal length) or ``"field of view"``.
+    ids : ndarray of shape (n_hands,), int, or None
+        From ``track``: the number that a hand keeps from frame to frame.
+    pictures : tuple
+        The pictures as pixels (height, width, 3), or files' paths, which ``draw`` reads again.
+    """
+
+    joints: np.ndarray
+    keypoints: np.ndarray
+    side: np.ndarray
+    score: np.ndarray
+    box: np.ndarray
+    picture: np.ndarray
+    camera: np.ndarray
+    camera_source: np.ndarray
+    ids: np.ndarray | None = None
+    pictures: tuple[Any, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def __getitem__(self, rows: Any) -> Hands:
+        wanted = np.atleast_1d(np.arange(len(self))[rows])
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        some = {name: value[wanted] for name, value in columns.items() if isinstance(value, np.ndarray)}
+        return replace(self, **some)
+
+    def __repr__(self) -> str:
+        sides = ", ".join(self.side.tolist())
+        return f"{len(self)} hands in {len(self.pictures)} pictures{': ' if len(self) else ''}{sides}"
+
+    @property
+    def rooted(self) -> np.ndarray:
+        """Joints relative to the palm, half way between wrist and middle MCP: (n_hands, 21, 3), mm."""
+        return self.joints - root_position(self.joints, "palm")[:, None]
+
+    def draw(self, picture: int | None = None, *, width: float | None = None) -> Any:
+        """Draw the hands of one picture into it.
+
+        Parameters
+        ----------
+        picture : int or None, default=None
+            Index of the picture; None is the only one.
+        width : float or None, px, default=None
+            Width of the lines; None goes by the hand's size.
+
+        Returns
+        -------
+        drawn : PIL.Image.Image
+            Upright, of the picture's size: ``drawn.save("overlay.png")``.
+
+        Raises
+        ------
+        InputError
+            If there is no such picture, or None is given and there are several.
+        """
+        n = len(self.pictures)
+        if picture is None:
+            if n != 1:
+                raise InputError(f"picture: expected the index of one of {n} pictures, got None.")
+            picture = 0
+        check_number(picture, "picture", integer=True, low=0, high=n - 1)
+        return draw_hand(self.pictures[picture], self.keypoints[self.picture == picture], width=width)
