@@ -123,7 +123,7 @@ def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
     size = ((maps.size - targets.size).abs().sum(dim=1) * weight).sum() / total
     offset = ((maps.offset - targets.offset).abs().sum(dim=1) * weight).sum() / total
     side = (functional.cross_entropy(maps.side, targets.is_left, reduction="none") * weight).sum() / total
-    return {"centre": centre, "size": size, "offset": 4.0 * offset, "side": 0.3 * side}
+    return {"centre": centre, "size": size, "offset": 4.0 * offset, "side": 0.7 * side}
 
 
 def box_iou(one: Tensor, other: Tensor) -> Tensor:
