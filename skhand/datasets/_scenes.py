@@ -150,6 +150,7 @@ def _source(seed: int, size: int, n_subjects: int, device: str) -> HandSource:
         noise=0.0,
         motion=0.0,
         jpeg=None,
+        strange=0.15,
         domain="synthetic",
         sensor="structured_light",
         device=device,
