@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 
 from skhand._pictures import Picture, guess_camera, iterate_pictures, read_pictures
 from skhand._validation import check_camera, check_number, check_option, check_side, describe
+from skhand.estimators import LatentHeatmapRegressor
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
 from skhand.tracking._crops import Poses, check_pose, predict_poses
@@ -248,15 +249,14 @@ class HandTracker(BaseEstimator):
         if self.detector is not None:
             if not hasattr(self.detector, "transform"):
                 raise InputError(f"detector: expected one with transform, got {describe(self.detector)}.")
-            self.detector_ = self.detector
-        elif vars(self).get("_made_detector") is None:
-            self._made_detector = self.detector_ = import_module("skhand.detection").HandDetector()
+            self.detector_, self._made_for = self.detector, None
+        elif vars(self).get("_made_for") != self.max_hands:
+            self.detector_ = import_module("skhand.detection").HandDetector(max_hands=self.max_hands)
+            self._made_for = self.max_hands
         if self.pose is not None:
-            self.pose_ = self.pose
-        elif vars(self).get("_made_pose") is None:
-            from skhand.estimators import LatentHeatmapRegressor
-
-            self._made_pose = self.pose_ = LatentHeatmapRegressor.from_pretrained()
+            self.pose_, self._pretrained = self.pose, False
+        elif not vars(self).get("_pretrained"):
+            self.pose_, self._pretrained = LatentHeatmapRegressor.from_pretrained(), True
         check_pose(self.pose_)
 
     def _find_camera(self, picture: Picture, own: np.ndarray | None) -> tuple[np.ndarray, str]:

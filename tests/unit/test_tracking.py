@@ -7,6 +7,8 @@ calls and identities are those of the tracker alone. Red disks are left hands, g
 from __future__ import annotations
 
 import copy
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image
 from skhand import HandFrames
 from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
-from skhand.exceptions import CameraError, InputError
+from skhand.exceptions import CameraError, DataFileError, InputError
 from skhand.geometry import project
 from skhand.preprocessing import HandCropper
 from skhand.skeleton import JOINTS, root_position
@@ -299,6 +301,27 @@ def test_a_bad_parameter_is_named(settings, message):
     assert issubclass(CameraError, InputError)
 
 
+def test_what_is_not_given_is_made_once_at_first_use(monkeypatch):
+    made = []
+
+    class HandDetector(Detector):
+        def __init__(self, max_hands):
+            super().__init__()
+            made.append(max_hands)
+
+    monkeypatch.setitem(sys.modules, "skhand.detection", types.SimpleNamespace(HandDetector=HandDetector))
+    pretrained = classmethod(lambda cls: made.append("pose") or Pose())
+    monkeypatch.setattr(LatentHeatmapRegressor, "from_pretrained", pretrained)
+    plain = HandTracker()
+    assert made == []
+    for _ in range(2):
+        assert len(plain.predict(scene(("left", 50, 40, 40)))) == 1
+        plain.track(scene())
+    assert made == [2, "pose"]
+    plain.set_params(max_hands=3).predict(scene())
+    assert made == [2, "pose", 3]
+
+
 def test_bad_pictures_and_times_are_named():
     follow = tracker()
     with pytest.raises(InputError, match="pictures"):
@@ -346,9 +369,10 @@ def test_a_fitted_network_answers_as_it_does_on_crops():
 
 
 def test_a_photograph_is_answered_out_of_the_box(real_data):
-    make = getattr(LatentHeatmapRegressor, "from_pretrained", None)
-    detection = pytest.importorskip("skhand.detection")
-    if make is None or not hasattr(detection, "HandDetector"):
+    pytest.importorskip("skhand.detection")
+    try:
+        LatentHeatmapRegressor.from_pretrained()
+    except DataFileError:
         pytest.skip("no weights yet")
     with np.load(real_data / "real-rgb" / "annotations.npz", allow_pickle=False) as file:
         camera, joints = file["K_crop"][0], file["joints_mm"][0]
