@@ -17,6 +17,7 @@ people, and logged to ``log.jsonl``; so are those on a folder of photographs, wh
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
@@ -31,7 +32,7 @@ import numpy as np
 import torch
 from skorch.callbacks import Callback
 
-from skhand import HandFrames, ImageFiles
+from skhand import HandFrames, ImageFiles, concat_frames
 from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.estimators.latent_heatmap.pretrained import write_pretrained
@@ -56,6 +57,8 @@ RECIPE: dict[str, Any] = {
     "jpeg": (25, 95),
     "strange": 0.3,
 }
+NEAR_VIEWS = 100
+"""In a pool, half of the hands are seen within so many degrees of the frontal view: most photographs are."""
 AUGMENT = {"rotate": 25, "shift": 0.06, "zoom": 0.15, "colour": 0.4}
 TRAIN_SEED, VALIDATION_SEED = 1, 2
 
@@ -94,18 +97,23 @@ def render_pool(folder: str, worker: int, n_workers: int, args: argparse.Namespa
     """Render shard after shard into a folder, and take the oldest away, for ever."""
     torch.set_num_threads(1)
     rows = {**RECIPE, "device": args.render_device, "random_state": TRAIN_SEED}
-    hands = make_hands(args.shard, lazy=True, endless=True, **rows).data
+    hands = [
+        make_hands(args.shard, lazy=True, endless=True, **{**rows, "rotation": views}).data
+        for views in (180, NEAR_VIEWS)
+    ]
     kept, number = max(1, args.keep // (args.shard * n_workers)), worker
     while True:
-        frames = hands.at_epoch(args.first_row // args.shard + number)
+        round_number = number // n_workers + worker  # half of the shards have the nearer views only
+        frames = hands[round_number % 2].at_epoch(args.first_row // args.shard + number)
         columns = {name: getattr(frames, name) for name in ("keypoints2d", "pose3d", "camera")}
         path = os.path.join(folder, f"{number:07d}")
-        with open(path + ".part", "wb") as file:
-            np.savez(file, rgb=np.asarray(frames.rgb), **columns)
-        os.replace(path + ".part", path + ".npz")
-        old = os.path.join(folder, f"{number - kept * n_workers:07d}.npz")
-        if os.path.exists(old):
-            os.remove(old)
+        np.save(path + ".rgb.npy", np.asarray(frames.rgb))
+        np.savez(path + ".part.npz", **columns)
+        os.replace(path + ".part.npz", path + ".labels")
+        old = os.path.join(folder, f"{number - kept * n_workers:07d}")
+        for ending in (".labels", ".rgb.npy"):
+            if os.path.exists(old + ending):
+                os.remove(old + ending)
         number += n_workers
 
 
@@ -129,24 +137,23 @@ class Pool(HandFrames):
     @property
     def n_rendered(self) -> int:
         """Shards that have been rendered so far."""
-        return max((int(path.stem) for path in self.folder.glob("*.npz")), default=-1) + 1
+        return max((int(path.stem) for path in self.folder.glob("*.labels")), default=-1) + 1
 
     def at_epoch(self, epoch: int) -> HandFrames:
         """Return the newest shards that no epoch has had, filled up at random with earlier ones."""
-        while len(there := sorted(path.stem for path in self.folder.glob("*.npz"))) < self.n_shards:
+        while len(there := sorted(path.stem for path in self.folder.glob("*.labels"))) < self.n_shards:
             time.sleep(0.2)
         new = [name for name in there if name not in self.used][-self.n_shards :]
-        old = [name for name in there if name in self.used]
-        chosen = [*new, *self.random.permutation(old)[: self.n_shards - len(new)].tolist()]
+        old = self.random.permutation([name for name in there if name in self.used]).tolist()
         self.used |= set(new)
-        shards = []
-        for name in chosen:
-            try:
-                with np.load(self.folder / f"{name}.npz") as shard:
-                    shards.append(dict(shard))
-            except FileNotFoundError:  # taken away meanwhile
-                shards.append(shards[-1])
-        return HandFrames(side="right", **{k: np.concatenate([s[k] for s in shards]) for k in shards[0]})
+        shards: list[HandFrames] = []
+        for name in [*new, *old]:
+            if len(shards) < self.n_shards:
+                with contextlib.suppress(FileNotFoundError):  # taken away meanwhile
+                    rgb = np.load(self.folder / f"{name}.rgb.npy", mmap_mode="r")
+                    with np.load(self.folder / f"{name}.labels") as labels:
+                        shards.append(HandFrames(rgb=rgb, side="right", **labels))
+        return concat_frames(shards)
 
 
 # ---------------------------------------------------------------------- scores
@@ -268,7 +275,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     processes = start_workers(args)
     validation = {**RECIPE, "side": "both", "random_state": VALIDATION_SEED, "n_subjects": 500}
-    hands = make_hands(args.validation, **validation)
+    hands = make_hands(args.validation, device=args.render_device, **validation)
     photographs = None if args.photographs is None else read_photographs(args.photographs)
     scores = Scores(args, hands, photographs, started)
     settings: dict[str, Any] = {
@@ -327,6 +334,7 @@ def fit_for_minutes(est: Any, args: argparse.Namespace, scores: Scores, started:
     seconds = (time.monotonic() - begun) / scores.n_epochs
     scores.deadline = None
     left = max(1, int((end - time.monotonic() - 20) / seconds))
+    print(f"{scores.n_epochs} epochs of {seconds:.2f} s; {left} more, at a falling rate", flush=True)
     est.set_params(lr_schedule="cosine", max_epochs=left).fit(pool)
     print(f"{scores.n_pictures} pictures trained on, {pool.n_rendered * args.shard} rendered")
 

@@ -14,7 +14,7 @@ from skhand.frames import HandFrames
 
 __all__ = ["concat_frames"]
 
-_UNKNOWN = ("keypoints2d", "pose3d", "table", "camera", "scale", "root", "box")
+_UNKNOWN = ("keypoints2d", "pose3d", "table", "camera", "scale", "root", "box", "score")
 _UNCHANGED = ("affine", "rotation")
 
 
@@ -63,7 +63,7 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
         Tables whose pictures have one type; pictures stay lazy. Where they differ in size, they can be read
         one by one, and be cropped to one size. Where a table lacks a column that
         another has, numbers become NaN, ``camera`` among them, ``visible`` True, ``domain`` empty, and
-        ``affine`` and ``rotation`` the identity. A picture or ``side`` has no such value.
+        ``affine`` and ``rotation`` the identity. A picture, ``side`` or ``picture`` has no such value.
 
     Returns
     -------
@@ -72,8 +72,8 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
     Raises
     ------
     InputError
-        If there is no table, or one without end; if only some tables have a picture or ``side``, or columns
-        differ in shape.
+        If there is no table, or one without end; if only some tables have a picture, ``side`` or ``picture``,
+        or columns differ in shape.
 
     Examples
     --------

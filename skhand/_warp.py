@@ -17,6 +17,7 @@ def warp_pictures(
     matrices: Tensor,
     size: Sequence[int],
     mode: Literal["bilinear", "nearest"] = "bilinear",
+    outside: Literal["zeros", "reflection"] = "zeros",
 ) -> Tensor:
     """Sample new pictures so that their content moves by homographies.
 
@@ -34,15 +35,17 @@ def warp_pictures(
         Height and width of the new pictures.
     mode : {"bilinear", "nearest"}, default="bilinear"
         "bilinear" interpolates between the four nearest pixels, "nearest" copies the nearest one.
+    outside : {"zeros", "reflection"}, default="zeros"
+        What lies outside of the old picture: 0, or its mirror images.
 
     Returns
     -------
     warped : Tensor of shape (n_samples, n_channels, new_height, new_width)
-        Of the same dtype; 0 outside of the old picture.
+        Of the same dtype.
     """
     dtype = torch.promote_types(pictures.dtype, torch.float32)
     grid = _find_old_places(matrices, size, pictures.shape[2:]).to(dtype)
-    warped = functional.grid_sample(pictures.to(dtype), grid, mode, "zeros", align_corners=False)
+    warped = functional.grid_sample(pictures.to(dtype), grid, mode, outside, align_corners=False)
     return warped.to(pictures.dtype)
 
 

@@ -11,6 +11,7 @@ from skhand.datasets._msra import load_msra
 from skhand.datasets._nyu import load_nyu
 from skhand.datasets._report import DatasetReport
 from skhand.datasets._rhd import load_rhd
+from skhand.datasets._scenes import make_scenes
 from skhand.datasets._stb import load_stb
 from skhand.datasets._synth_hands import load_synth_hands
 from skhand.datasets._verify import verify
@@ -32,5 +33,6 @@ __all__ = [
     "load_stb",
     "load_synth_hands",
     "make_hands",
+    "make_scenes",
     "verify",
 ]

@@ -15,6 +15,7 @@ __all__ = ["BACKBONES", "TRUNKS", "ImageTrunk", "StridedConv2d", "trunk_levels"]
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 BACKBONES = (*RESNETS, "small")
 TRUNKS = (
+    "resnet10",
     *RESNETS,
     "regnet_x_400mf",
     "regnet_x_800mf",
@@ -25,7 +26,7 @@ TRUNKS = (
     "mobilenet_v3_small",
     "mobilenet_v3_large",
 )
-"""Torchvision's networks that `trunk_levels` takes apart."""
+"""Torchvision's networks that `trunk_levels` takes apart; "resnet10" is its ResNet with one block a level."""
 
 
 class StridedConv2d(nn.Conv2d):
@@ -117,9 +118,12 @@ def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], 
     from torchvision import models
 
     with torch.device("cpu"):  # torchvision works out the widths of a RegNet by tensors
-        net = getattr(models, backbone)(weights=None)
+        if backbone == "resnet10":
+            net = models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1])
+        else:
+            net = getattr(models, backbone)(weights=None)
     parts = dict(net.named_children())
-    if backbone in RESNETS:
+    if backbone.startswith("resnet"):
         blocks = list(net.children())[:-2]
     elif "trunk_output" in parts:
         blocks = [parts["stem"], *parts["trunk_output"].children()]

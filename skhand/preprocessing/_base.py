@@ -88,6 +88,8 @@ class FramesTransformer(StatelessTransformer):
 def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:
     """Validate that X is a HandFrames with rows and these columns, and return it.
 
+    A table of hands that were found, which has the column ``picture``, may be empty: there was no hand.
+
     Raises
     ------
     InputError
@@ -95,7 +97,7 @@ def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:
     """
     if not isinstance(X, HandFrames):
         raise InputError(f"X: expected a HandFrames, got {describe(X)}.")
-    if len(X) == 0:
+    if len(X) == 0 and "picture" not in X.columns:
         raise InputError("X: expected at least 1 sample, got 0 sample(s).")
     for name in needed:
         if name not in X.columns:

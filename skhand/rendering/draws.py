@@ -18,6 +18,7 @@ _STREAMS = {
     "sensor": 8,
     "habit": 9,
     "strange": 10,
+    "scene": 11,
 }
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 

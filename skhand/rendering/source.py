@@ -30,7 +30,7 @@ __all__ = ["HandSource", "Poses"]
 
 _POSES = 256
 _RIGS = 32
-_PIXELS, _PIXELS_ON_GPU = 2**17, 2**21
+_PIXELS, _PIXELS_ON_GPU = 2**17, 2**23
 """How many pixels are rendered at once: what stays in a processor's cache, or fills a GPU."""
 _HIDDEN = 15.0
 _SENSORS = {"structured_light": STRUCTURED_LIGHT, "time_of_flight": TIME_OF_FLIGHT}

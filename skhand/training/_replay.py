@@ -88,7 +88,9 @@ class ReplayedStep:
         self.inputs = {
             stream: {name: x.clone() for name, x in batch.items()} for stream, batch in batches.items()
         }
-        with self._recordable(context.optimizer), torch.cuda.graph(self.graph, stream=self.stream):
+        # threads that read ahead allocate meanwhile, which breaks any recording that is not of one thread
+        recording = torch.cuda.graph(self.graph, stream=self.stream, capture_error_mode="thread_local")
+        with self._recordable(context.optimizer), recording:
             self.terms = self.objective.step(self.module, self.inputs, context)
 
     @contextlib.contextmanager

@@ -260,3 +260,11 @@ def test_a_cuda_graph_records_the_warp(rng, mode):
 def test_bad_input_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_outside_can_be_the_mirror_image():
+    picture = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 1, 4, 4)
+    shift = torch.eye(3)[None].clone()
+    shift[:, 0, 2] = 2.0
+    warped = warp_pictures(picture, shift, (4, 4), outside="reflection")
+    assert torch.allclose(warped[0, 0, 0], torch.tensor([1.0, 0.0, 0.0, 1.0]), atol=1e-5)

@@ -26,11 +26,11 @@ class PyramidNet(nn.Module):
         Channels of the pictures.
     out_channels : int
         Maps.
-    width : int, default=64
+    width : int, default=96
         Channels of the pyramid.
     """
 
-    def __init__(self, backbone: str, in_channels: int, out_channels: int, *, width: int = 64):
+    def __init__(self, backbone: str, in_channels: int, out_channels: int, *, width: int = 96):
         super().__init__()
         levels, channels = trunk_levels(backbone, in_channels)
         self.levels = nn.ModuleList(levels)

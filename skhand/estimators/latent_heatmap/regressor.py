@@ -36,8 +36,8 @@ from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_sid
 __all__ = ["LatentHeatmapRegressor"]
 
 _COUNTS = ("max_epochs", "batch_size", "n_stacks")
-_TRUNK = {True: "resnet50", False: "regnet_x_400mf"}
-_WIDTHS = {"pyramid": 64, "paper": 256}
+_TRUNK = {True: "resnet50", False: "resnet10"}
+_WIDTHS = {"pyramid": 96, "paper": 256}
 
 
 class LatentHeatmapRegressor(PoseEstimator):
@@ -59,7 +59,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         product with the depth map (Sec. 4.2). "direct": Gaussian target maps, argmax (Sec. 4.1).
         "holistic": the 2.5D pose regressed by a ResNet, whatever ``network``.
     width : int or None, default=None
-        Channels of the pyramid, or of every convolution of the paper's encoder-decoder; None is 64, and 256.
+        Channels of the pyramid, or of every convolution of the paper's encoder-decoder; None is 96, and 256.
         A holistic head has none.
     n_stacks : int, default=1
         Encoder-decoders of the paper's network one after the other, each with the loss at its end; the paper
@@ -69,7 +69,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         as 1 x 1, 3 x 3 and 1 x 1.
     backbone : str or None, default=None
         One of torchvision's networks by name: for a pyramid a ResNet, RegNet or MobileNet (None is
-        "regnet_x_400mf"), for a holistic head a ResNet, or "small" for small pictures (None is "resnet50").
+        "resnet10"), for a holistic head a ResNet, or "small" for small pictures (None is "resnet50").
     alpha : float, default=0.3
         Weight of the depth's loss (Eq. 8).
     beta : float, default=5.0

@@ -38,6 +38,8 @@ class HeatmapObjective(Objective):
         Those of `Objective`.
     """
 
+    replayable = True  # as a CUDA graph: see `ReplayedStep`
+
     def __init__(self, alpha: float, sigma: float, mirror_left: bool, **settings: Any):
         super().__init__(**settings)
         self.alpha, self.sigma, self.mirror_left = alpha, sigma, mirror_left

@@ -1,0 +1,5 @@
+"""Find hands in whole pictures."""
+
+from skhand.detection._detector import HandDetector
+
+__all__ = ["HandDetector"]

@@ -1,0 +1,191 @@
+"""Between boxes and the network's maps: targets, losses, and the reading of peaks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from skhand.detection._network import STRIDE, Maps
+
+__all__ = ["Found", "Targets", "box_iou", "detection_loss", "make_targets", "read_maps"]
+
+_SPREAD, _LEAST, _MOST = 0.14, 0.8, 6.0
+_NEAR = 0.7
+
+
+class Found(NamedTuple):
+    """Hands that were found in one picture, the surest first.
+
+    Parameters
+    ----------
+    box : Tensor of shape (k, 4), px
+        x, y, width, height in the picture that the network read.
+    score : Tensor of shape (k,)
+    is_left : Tensor of shape (k,), bool
+    """
+
+    box: Tensor
+    score: Tensor
+    is_left: Tensor
+
+
+class Targets(NamedTuple):
+    """What the maps should be.
+
+    Parameters
+    ----------
+    heat : Tensor of shape (n, height, width)
+        1 at the pixel of a centre, falling off about it with the size of the box.
+    known : Tensor of shape (n, height, width)
+        0 where a hand is that counts neither as one nor as none.
+    weight : Tensor of shape (n, height, width)
+        How much a pixel counts as a hand's centre, and its size, offset and side: above 0 near a centre, with
+        a sum of 1 a hand.
+    size, offset : Tensor of shape (n, 2, height, width)
+    is_left : Tensor of shape (n, height, width), int64
+        Index of the right logit of the side: 0 left, 1 right.
+    """
+
+    heat: Tensor
+    known: Tensor
+    weight: Tensor
+    size: Tensor
+    offset: Tensor
+    is_left: Tensor
+
+
+def make_targets(boxes: Tensor, is_left: Tensor, shown: Tensor, unclear: Tensor, size: int) -> Targets:
+    """Make the maps that belong to boxes.
+
+    Parameters
+    ----------
+    boxes : Tensor of shape (n, k, 4), px
+    is_left, shown, unclear : Tensor of shape (n, k), bool
+        The box's side, whether there is a hand, and whether it shall be left out.
+    size : int, px
+        Side of the square input.
+
+    Returns
+    -------
+    targets : Targets
+    """
+    # the centre of a map's pixel p lies at STRIDE * p + (STRIDE - 1) / 2 of the picture
+    middle = (boxes[..., :2] + 0.5 * boxes[..., 2:] - 0.5 * (STRIDE - 1)) / STRIDE
+    place = torch.arange(size // STRIDE, device=boxes.device, dtype=torch.float32)
+    spread = (_SPREAD * boxes[..., 2:].clamp_min(1.0) / STRIDE).clamp(_LEAST, _MOST)
+    peak = middle.round().clamp(0, size // STRIDE - 1)
+    across, down = (
+        torch.exp(-0.5 * ((place - peak[..., k, None]) / spread[..., k, None]) ** 2) for k in range(2)
+    )
+    bells = down[..., :, None] * across[..., None, :]
+    shown_bells = bells * shown[..., None, None]
+    heat, owner = shown_bells.max(dim=1)
+    known = 1.0 - ((bells > 0.05) & unclear[..., None, None]).any(dim=1).float() * (heat < 0.05)
+    near = torch.where(heat > _NEAR, heat, 0.0)
+    share = torch.zeros_like(boxes[..., 0]).scatter_add_(1, owner.flatten(1), near.flatten(1))
+    weight = near / share.clamp_min(1e-6).gather(1, owner.flatten(1)).view_as(near)
+
+    def spread_out(values: Tensor) -> Tensor:
+        index = owner.flatten(1)[..., None].expand(-1, -1, values.shape[-1])
+        return values.gather(1, index).unflatten(1, owner.shape[1:]).movedim(-1, 1)
+
+    sizes = (boxes[..., 2:].clamp_min(1.0) / size).log()
+    grid = torch.stack(torch.meshgrid(place, place, indexing="xy"))
+    offset = (spread_out(middle) - grid) / (spread_out(boxes[..., 2:]).clamp_min(1.0) / STRIDE)
+    side = spread_out((~is_left).long()[..., None])[:, 0]
+    return Targets(heat, known, weight, spread_out(sizes), offset, side)
+
+
+def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
+    """Compute the losses: focal loss of centres, L1 of sizes and offsets, cross entropy of sides.
+
+    Parameters
+    ----------
+    maps : Maps
+    targets : Targets
+
+    Returns
+    -------
+    terms : dict of str to Tensor
+        "centre", "size", "offset" and "side", weighted, to be summed.
+    """
+    logit, heat = maps.centre[:, 0].float(), targets.heat
+    chance = logit.sigmoid()
+    weight = targets.weight
+    total = weight.sum().clamp_min(1.0)
+    hit = functional.logsigmoid(logit) * (1.0 - chance) ** 2 * weight
+    miss = functional.logsigmoid(-logit) * chance**2 * (1.0 - heat) ** 4 * targets.known
+    centre = -torch.where(weight > 0, hit, miss).sum() / total
+    size = ((maps.size - targets.size).abs().sum(dim=1) * weight).sum() / total
+    offset = ((maps.offset - targets.offset).abs().sum(dim=1) * weight).sum() / total
+    side = (functional.cross_entropy(maps.side, targets.is_left, reduction="none") * weight).sum() / total
+    return {"centre": centre, "size": size, "offset": 4.0 * offset, "side": 0.3 * side}
+
+
+def box_iou(one: Tensor, other: Tensor) -> Tensor:
+    """Compute intersection over union of boxes (k, 4) and (m, 4) of x, y, width, height: (k, m)."""
+    low = torch.maximum(one[:, None, :2], other[None, :, :2])
+    high = torch.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])
+    shared = (high - low).clamp_min(0.0).prod(dim=2)
+    union = one[:, 2:].prod(dim=1)[:, None] + other[:, 2:].prod(dim=1)[None] - shared
+    return shared / union.clamp_min(1e-9)
+
+
+def read_maps(maps: Maps, threshold: float, max_hands: int, overlap: float, input_size: int) -> list[Found]:
+    """Read hands off the maps: peaks, the surest first, without those that overlap a surer one.
+
+    Parameters
+    ----------
+    maps : Maps
+    threshold : float
+        Least score.
+    max_hands : int
+        Most hands a picture.
+    overlap : float
+        Largest intersection over union of two hands of a picture.
+    input_size : int, px
+        Longest side of the input, which sizes count in.
+
+    Returns
+    -------
+    found : list of Found
+        One a picture, on the processor.
+    """
+    logits = maps.centre
+    highest = functional.max_pool2d(logits, 3, 1, 1)
+    peaks = torch.where(logits == highest, logits, -torch.inf).flatten(1)
+    width, k = logits.shape[3], min(4 * max_hands + 4, peaks.shape[1])
+    score, index = peaks.topk(k, dim=1)
+    picked = torch.cat([maps.size, maps.offset, maps.side], dim=1).flatten(2)
+    values = picked.gather(2, index[:, None].expand(-1, 6, -1)).transpose(1, 2)
+    numbers = torch.cat([score[..., None], index[..., None].to(score.dtype), values], dim=2).cpu().numpy()
+    return [_read_peaks(each, width, threshold, max_hands, overlap, input_size) for each in numbers]
+
+
+def _read_peaks(
+    peaks: np.ndarray, width: int, threshold: float, max_hands: int, overlap: float, input_size: int
+) -> Found:
+    """Turn peaks (k, 8), the highest first, into boxes without the unsure and what overlaps a surer one."""
+    score = 1.0 / (1.0 + np.exp(-peaks[:, 0].clip(-80.0)))
+    peaks = peaks[score >= threshold]
+    place = np.stack([peaks[:, 1] % width, peaks[:, 1] // width], axis=1) * STRIDE + 0.5 * (STRIDE - 1)
+    sides = np.exp(peaks[:, 2:4].clip(-6.0, 1.0)) * input_size
+    boxes = np.concatenate([place + (peaks[:, 4:6] - 0.5) * sides, sides], axis=1)
+    kept: list[int] = []
+    for i, box in enumerate(boxes.tolist()):
+        if len(kept) < max_hands and all(_share(box, boxes[j].tolist()) <= overlap for j in kept):
+            kept.append(i)
+    left = peaks[kept, 6] > peaks[kept, 7]
+    return Found(*(torch.from_numpy(each) for each in (boxes[kept], score[kept], left)))
+
+
+def _share(one: list[float], other: list[float]) -> float:
+    """Return the intersection over union of two boxes."""
+    shared = 1.0
+    for k in (0, 1):
+        shared *= max(0.0, min(one[k] + one[k + 2], other[k] + other[k + 2]) - max(one[k], other[k]))
+    return shared / max(one[2] * one[3] + other[2] * other[3] - shared, 1e-9)

@@ -1,0 +1,22 @@
+"""The detector's training script runs, goes on and writes weights that HandDetector reads."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from skhand.detection import HandDetector
+
+
+def test_train_detector_goes_on_and_writes_what_the_detector_reads(tmp_path, run):
+    small = ("--pool", 8, "--held-out", 4, "--scenes", 50, "--batch-size", 2, "--device", "cpu")
+    arguments = ("--out", tmp_path, *small, "--real", tmp_path)
+    run("train_detector.py", "--minutes", 0.22, *arguments)
+    rendered = {path: path.stat().st_mtime_ns for path in (tmp_path / "pool").iterdir()}
+    run("train_detector.py", "--minutes", 0.24, *arguments)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "pool").iterdir()} == rendered
+    meta = json.loads((tmp_path / "hand_detector.json").read_text())
+    assert len(meta["log"]) == 2 and meta["log"][1]["pictures"] > meta["log"][0]["pictures"]
+    detector = HandDetector(0.0, weights=tmp_path / "hand_detector.safetensors")
+    assert len(detector.predict(np.zeros((48, 64, 3), np.uint8))) == 1

@@ -1,0 +1,202 @@
+"""HandDetector: rows out of pictures, its parameters, and that its network learns."""
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+
+from skhand import HandFrames, concat_frames
+from skhand._weights import save_weights
+from skhand.datasets import make_scenes
+from skhand.datasets._scenes import load_pool, render_backgrounds, render_hands
+from skhand.detection import HandDetector
+from skhand.detection._boxes import Found, box_iou, detection_loss, make_targets, read_maps
+from skhand.detection._measure import measure
+from skhand.detection._network import ARCHITECTURE, DetectorNet, Maps
+from skhand.detection._training import DetectorTraining
+from skhand.exceptions import InputError
+from skhand.preprocessing import HandCropper, HandMirror
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (3, 60, 80, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Weights that nobody trained: everything is a hand, a little."""
+    torch.manual_seed(0)
+    network = DetectorNet(**ARCHITECTURE)
+    torch.nn.init.normal_(network.maps.weight, std=0.3)
+    path = tmp_path_factory.mktemp("weights") / "detector.safetensors"
+    save_weights(path, network.fused().state_dict(), {"architecture": ARCHITECTURE})
+    return path
+
+
+@pytest.fixture
+def detector(weights):
+    return HandDetector(0.0, weights=weights, overlap=0.9)
+
+
+def test_rows_are_hands(detector):
+    hands = detector.fit_transform(PICTURES)
+    assert len(hands) == 6
+    assert hands.picture.tolist() == [0, 0, 1, 1, 2, 2]
+    assert hands.rgb.shape == (6, 60, 80, 3)
+    assert np.array_equal(hands.rgb[:], PICTURES[hands.picture])
+    assert ((hands.score >= 0) & (hands.score <= 1)).all()
+    assert (np.diff(hands.score.reshape(3, 2)) <= 0).all()
+    assert set(hands.side) <= {"left", "right"}
+    assert np.array_equal(np.concatenate(detector.predict(PICTURES)), hands.box)
+
+
+def test_no_hand_is_a_table_without_rows(weights):
+    detector = HandDetector(1.0, weights=weights)
+    for X in (PICTURES, PICTURES[0], list(PICTURES), [PICTURES[0], PICTURES[1, :40]]):
+        hands = detector.transform(X)
+        assert len(hands) == 0 and hands.shape == (0,) and len(hands[:]) == 0
+        crops = HandMirror().fit_transform(HandCropper(32).fit_transform(hands))
+        assert crops.rgb[:].shape == (0, 32, 32, 3)
+        assert len(pickle.loads(pickle.dumps(crops))) == 0
+    assert [len(box) for box in detector.predict(PICTURES)] == [0, 0, 0]
+
+
+def test_what_a_picture_comes_as_changes_nothing(detector):
+    one = detector.transform(PICTURES[:1])
+    as_float = PICTURES[:1] / 255.0
+    for X in (PICTURES[0], list(PICTURES[:1]), HandFrames(rgb=PICTURES[:1]), as_float, [as_float[0]]):
+        other = detector.transform(X)
+        assert np.array_equal(other.box, one.box) and np.array_equal(other.score, one.score)
+
+
+def test_pictures_may_differ_in_size(detector):
+    pictures = [PICTURES[0], np.ascontiguousarray(PICTURES[1, :40]), PICTURES[2]]
+    hands = detector.transform(pictures)
+    assert hands.rgb.shape == (6, None, None, 3)
+    assert hands.rgb[2].shape == (40, 80, 3)
+    crops = make_pipeline(detector, HandCropper(32)).fit_transform(pictures)
+    assert crops.rgb[:].shape == (6, 32, 32, 3)
+    assert crops.picture.tolist() == [0, 0, 1, 1, 2, 2] and np.array_equal(crops.score, hands.score)
+    assert np.allclose(detector.predict(pictures)[0], detector.predict(PICTURES)[0], atol=1e-2)
+
+
+def test_columns_of_a_picture_are_kept(detector):
+    camera = np.array([[100.0, 0, 40], [0, 100, 30], [0, 0, 1]])
+    frames = HandFrames(rgb=PICTURES, camera=camera, keypoints2d=np.zeros((3, 21, 2)), domain="real")
+    hands = detector.transform(frames)
+    assert np.array_equal(hands.camera, np.broadcast_to(camera, (6, 3, 3)))
+    assert hands.domain.tolist() == ["real"] * 6
+    assert "keypoints2d" not in hands.columns
+
+
+def test_it_is_a_transformer_of_scikit_learn(detector):
+    copy = clone(detector).set_params(max_hands=1)
+    assert copy.get_params()["weights"] == detector.weights
+    again = pickle.loads(pickle.dumps(copy))
+    assert np.array_equal(again.transform(PICTURES).box, copy.transform(PICTURES).box)
+    assert len(copy.transform(PICTURES)) == 3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "X", "message"),
+    [
+        ({"threshold": 2}, PICTURES, "threshold"),
+        ({"max_hands": 0}, PICTURES, "max_hands"),
+        ({"overlap": -1}, PICTURES, "overlap"),
+        ({"detector": "other"}, PICTURES, "detector"),
+        ({"weights": 3}, PICTURES, "weights"),
+        ({"weights": "nowhere.safetensors"}, PICTURES, "weights.*missing"),
+        ({"device": "nowhere"}, PICTURES, "device"),
+        ({}, PICTURES[..., :2], "X: expected pictures"),
+        ({}, PICTURES.astype(np.int16), "X: expected uint8"),
+        ({}, PICTURES.astype(float), "X: expected floats from 0 to 1"),
+        ({}, [PICTURES[0], PICTURES[0, 0]], r"X\[1\]: expected a picture"),
+        ({}, PICTURES[:0], "X: expected at least 1 picture"),
+        ({}, [], "X: expected at least 1 picture"),
+        ({}, 3, "X: expected pictures"),
+        ({}, HandFrames(box=np.zeros((2, 4))), "X: expected a HandFrames with the column rgb"),
+    ],
+)
+def test_errors_name_the_argument(weights, parameters, X, message):
+    with pytest.raises(InputError, match=message):
+        HandDetector(**{"weights": weights, **parameters}).transform(X)
+
+
+def test_mediapipe_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.hands", None)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    with pytest.raises(InputError, match=r"skhand\[mediapipe\]"):
+        HandDetector(detector="mediapipe").transform(PICTURES)
+
+
+def test_the_new_columns_are_checked():
+    with pytest.raises(InputError, match="picture: expected integers"):
+        HandFrames(rgb=PICTURES, picture=[0.5, 1, 2])
+    with pytest.raises(InputError, match="score: expected numbers from 0 to 1"):
+        HandFrames(rgb=PICTURES, score=[0.5, 1, 2])
+    both = concat_frames([HandFrames(box=np.ones((1, 4)), score=[0.5]), HandFrames(box=np.ones((1, 4)))])
+    assert both.score[0] == 0.5 and np.isnan(both.score[1])
+
+
+def test_targets_are_read_back_as_the_boxes():
+    """Perfect maps give the boxes, sides and nothing else; their loss is next to nothing."""
+    boxes = torch.tensor([[[10.3, 20.1, 60.7, 40.2], [100.0, 90.5, 30.0, 55.0]]])
+    left, shown = torch.tensor([[True, False]]), torch.tensor([[True, True]])
+    targets = make_targets(boxes, left, shown, ~shown, 192)
+    centre = torch.where(targets.weight > 0, 12.0, -12.0)[:, None]
+    side = torch.stack([10.0 - 20.0 * targets.is_left, 20.0 * targets.is_left - 10.0], dim=1)
+    maps = Maps(centre, targets.size, targets.offset, side)
+    (found,) = read_maps(maps, 0.5, 2, 0.5, 192)
+    order = found.box[:, 0].argsort()
+    assert torch.allclose(found.box[order], boxes[0], atol=1e-3)
+    assert found.is_left[order].tolist() == [True, False]
+    assert sum(detection_loss(maps, targets).values()) < 1e-3
+
+
+def test_overlap_is_that_of_areas():
+    one, other = torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([[2.0, 0, 4, 4], [0, 0, 4, 4], [9, 9, 1, 1]])
+    assert torch.allclose(box_iou(one, other), torch.tensor([[8 / 24, 1.0, 0.0]]))
+
+
+def test_measures_count_each_hand_once():
+    box = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 9], [50, 50, 10, 10], [80, 80, 10, 10]])
+    found = [Found(box, torch.ones(4), torch.tensor([True] * 4))]
+    scores = measure(found, [box[:1]], [torch.tensor([False])], [box[2:3]])
+    assert scores == {"recall": 1.0, "precision": 1 / 3, "false_alarms": 2.0, "iou": 1.0, "side": 0.0}
+
+
+def test_the_network_is_small_and_reads_fused_as_before():
+    torch.manual_seed(1)
+    network = DetectorNet(**ARCHITECTURE).eval()
+    assert sum(weight.numel() for weight in network.parameters()) < 1_000_000
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    x = torch.randn(1, 3, 96, 160)
+    with torch.inference_mode():
+        before = network(x)
+        after = network.fused()(x)
+    assert before.centre.shape == (1, 1, 24, 40)
+    assert all(torch.allclose(one, other, atol=1e-3) for one, other in zip(before, after, strict=True))
+
+
+def test_training_goes_on_bit_by_bit_and_learns():
+    arrays = render_hands(0, np.arange(12), 64)
+    pool = load_pool({**arrays, "backgrounds": render_backgrounds(0, np.arange(6), 64)})
+    small = {"channels": [8, 16, 16, 16, 16], "blocks": [0, 0, 1, 1], "expansion": 2, "pyramid": [16, 16]}
+    training = DetectorTraining(pool, batch_size=8, rate=1e-2, architecture={**small, "input": 96})
+    first = [sum(training.step(0.0).values()).item() for _ in range(10)]
+    state = pickle.loads(pickle.dumps(training.state_dict()))
+    last = [sum(training.step(0.0).values()).item() for _ in range(110)]
+    assert np.mean(last[-20:]) < 0.8 * np.mean(first)
+    other = DetectorTraining(pool, batch_size=8, rate=1e-2, architecture={**small, "input": 96}, seed=5)
+    other.load_state_dict(state)
+    assert sum(other.step(0.0).values()).item() == last[0]
+
+
+def test_scenes_can_be_searched(detector):
+    scenes = make_scenes(2, image_size=64, random_state=0)
+    assert set(detector.transform(scenes.pictures).picture) == {0, 1}
