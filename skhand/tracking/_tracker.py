@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.base import BaseEstimator
 
 from skhand._pictures import Picture, guess_camera, iterate_pictures, read_pictures
 from skhand._validation import check_camera, check_number, check_option, check_side, describe
+from skhand.detection import HandDetector
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
@@ -37,7 +37,7 @@ class HandTracker(BaseEstimator):
     ----------
     detector : transformer or None, default=None
         Finds hands: ``transform([picture])`` returns a `HandFrames` with ``box`` and ``side``, and ``score``
-        if it has one, one row a hand, or no rows. None is ``skhand.detection.HandDetector()``.
+        if it has one, one row a hand, or no rows. None is `skhand.detection.HandDetector`.
     pose : estimator or None, default=None
         A fitted estimator of absolute poses from colour crops. None is
         ``LatentHeatmapRegressor.from_pretrained()``.
@@ -69,6 +69,7 @@ class HandTracker(BaseEstimator):
 
     See Also
     --------
+    skhand.detection.HandDetector : Boxes alone; also MediaPipe's.
     skhand.preprocessing.HandCropper : Crops of tables of pictures, for estimators.
     skhand.plotting.draw_hand : What ``hands.draw()`` calls.
 
@@ -251,7 +252,7 @@ class HandTracker(BaseEstimator):
                 raise InputError(f"detector: expected one with transform, got {describe(self.detector)}.")
             self.detector_, self._made_for = self.detector, None
         elif vars(self).get("_made_for") != self.max_hands:
-            self.detector_ = import_module("skhand.detection").HandDetector(max_hands=self.max_hands)
+            self.detector_ = HandDetector(max_hands=self.max_hands)
             self._made_for = self.max_hands
         if self.pose is not None:
             self.pose_, self._pretrained = self.pose, False

@@ -7,8 +7,6 @@ calls and identities are those of the tracker alone. Red disks are left hands, g
 from __future__ import annotations
 
 import copy
-import sys
-import types
 
 import numpy as np
 import pytest
@@ -309,7 +307,7 @@ def test_what_is_not_given_is_made_once_at_first_use(monkeypatch):
             super().__init__()
             made.append(max_hands)
 
-    monkeypatch.setitem(sys.modules, "skhand.detection", types.SimpleNamespace(HandDetector=HandDetector))
+    monkeypatch.setattr("skhand.tracking._tracker.HandDetector", HandDetector)
     pretrained = classmethod(lambda cls: made.append("pose") or Pose())
     monkeypatch.setattr(LatentHeatmapRegressor, "from_pretrained", pretrained)
     plain = HandTracker()
@@ -369,13 +367,12 @@ def test_a_fitted_network_answers_as_it_does_on_crops():
 
 
 def test_a_photograph_is_answered_out_of_the_box(real_data):
-    pytest.importorskip("skhand.detection")
+    photograph = real_data / "real-rgb" / "images" / "00000.jpg"
     try:
-        LatentHeatmapRegressor.from_pretrained()
+        hands = HandTracker(max_hands=1).predict(photograph)
     except DataFileError:
         pytest.skip("no weights yet")
     with np.load(real_data / "real-rgb" / "annotations.npz", allow_pickle=False) as file:
         camera, joints = file["K_crop"][0], file["joints_mm"][0]
-    hands = HandTracker(max_hands=1).predict(real_data / "real-rgb" / "images" / "00000.jpg")
     assert len(hands) == 1 and hands.joints.shape == (1, 21, 3)
     assert np.linalg.norm(hands.keypoints[0] - project(joints, camera), axis=1).mean() < 30
