@@ -27,7 +27,7 @@ class HandTracker(BaseEstimator):
 
     ``predict`` takes each picture by itself. ``track`` takes the frames of a video one after the other and
     follows hands as Iqbal et al. [1]_ do: the crop follows from the pose in the frame before, and the
-    detector, which takes longer, runs only when a hand is lost or another one may have come.
+    detector runs when a hand is lost, and now and then to see whether another one has come.
 
     Nothing is fitted. The camera of a photograph is seldom known: it is taken from its EXIF focal length, or
     else guessed by ``fov``. Keypoints, sides and boxes need no camera; a wrong one changes the distance of
@@ -59,8 +59,9 @@ class HandTracker(BaseEstimator):
         A hand is lost where the pose's score (see `Hands`) is below this, its centre leaves the picture, or
         its size jumps.
     detect_every : int, default=10
-        Frames from one run of the detector to the next while fewer than ``max_hands`` are tracked. It also
-        runs when a hand is lost, and in every frame while there is none.
+        Frames from one run of the detector to the next, which finds new hands and puts a crop that has slid
+        off its hand back; a hand that it has not seen three times in a row is dropped. It also runs when a
+        hand is lost, and in every frame while there is none.
 
     Attributes
     ----------
@@ -185,14 +186,17 @@ class HandTracker(BaseEstimator):
         video = self.__dict__.setdefault("_video", Video())
         elapsed = video.take_time(time)
         camera, source = self._find_camera(pictures[0], None)
-        pixels, n_before = pictures[0].pixels, len(video.tracks)
+        pixels = pictures[0].pixels
 
         def answer(boxes: np.ndarray, sides: np.ndarray) -> Poses:
             return predict_poses(self.pose_, pixels, boxes, sides, camera)
 
+        looked = not video.tracks or (video.n_frames - 1) % self.detect_every == 0
+        if looked:
+            video.update(self._detect(pixels), self.max_hands)
+        n_before = len(video.tracks)
         found = video.follow(video.tracks, answer, camera, pixels.shape[:2], self.lost_below)
-        wanted = len(found) < n_before or not found or (video.n_frames - 1) % self.detect_every == 0
-        if wanted and len(found) < self.max_hands:
+        if len(found) < n_before and not looked:
             fresh = video.begin(self._detect(pixels), self.max_hands - len(found))
             found += video.follow(fresh, answer, camera, pixels.shape[:2], self.lost_below)
         return self._report(video.tracks, found, pictures[0], camera, source, elapsed)

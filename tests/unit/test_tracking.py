@@ -181,7 +181,7 @@ def test_crops_are_those_of_the_cropper(rng):
 
 
 def test_a_hand_is_followed_while_the_detector_rests():
-    follow = tracker(max_hands=1)
+    follow = tracker(max_hands=1, detect_every=100)
     for k in range(40):
         u, v = 80 + 45 * np.cos(k / 12), 60 + 30 * np.sin(k / 12)
         hands = follow.track(scene(("left", u, v, 34 + k / 4)))
@@ -196,7 +196,23 @@ def test_the_detector_looks_for_more_hands_now_and_then():
         disks = [("left", 40, 60, 30)] + [("right", 110, 50, 40)] * (k >= 7)
         ids = follow.track(scene(*disks)).ids.tolist()
         assert ids == ([0, 1] if k >= 10 else [0])
-    assert follow.detector.n_calls == 3  # frames 0, 5 and 10
+    assert follow.detector.n_calls == 4  # frames 0, 5, 10 and 15
+
+
+def test_a_crop_that_slid_off_is_put_back_and_an_unseen_hand_dropped():
+    class Sure(Pose):  # of whatever it is shown
+        def predict(self, X, return_std=False):
+            joints, std = super().predict(X, True)
+            return joints, 0 * std
+
+    follow = HandTracker(Detector(), Sure(), camera=CAMERA, max_hands=1, detect_every=4)
+    follow.track(scene(("left", 40, 60, 30)))
+    track = follow._video.tracks[0]
+    track.box = track.box + [70, 0, 0, 0]
+    places = [centres(follow.track(scene(("left", 40, 60, 30))))[0, 0] for _ in range(6)]
+    assert min(places[:3]) > 60 and np.ptp(places[4:]) < 1 and abs(places[-1] - 40) < 1.5
+    counts = [len(follow.track(scene())) for _ in range(14)]
+    assert counts[0] == 1 and counts[-1] == 0
 
 
 def test_a_lost_hand_is_found_again_with_its_identity_or_forgotten():
