@@ -24,6 +24,7 @@ __all__ = [
     "is_on_disk",
     "pack",
     "read_columns",
+    "stack_rows",
     "unpack",
     "unroll",
 ]
@@ -267,7 +268,7 @@ class ImageFiles(LazyColumn):
     Parameters
     ----------
     paths : sequence of str or path
-        One picture each, all of one size. JPEG and PNG are read. Colour of 16 bits is scaled to 8.
+        One picture each. JPEG and PNG are read. Colour of 16 bits is scaled to 8.
     gray : bool, default=False
         Whether to keep one channel, as it is in the file (16-bit PNGs stay uint16); colour, also that of a
         palette, is made gray.
@@ -279,11 +280,15 @@ class ImageFiles(LazyColumn):
         pixels as they lie in the file. A ``reader`` does what it does.
     max_pixels : int, default=100_000_000
         Limit of a picture's pixels, which its header is checked against before it is decoded.
+    one_size : bool, default=True
+        Whether all pictures have the size of the first one. Those that differ can be read one by one, and
+        cropped to one size by `skhand.preprocessing.HandCropper`.
 
     Attributes
     ----------
     shape : tuple
-        ``(n_files, height, width, 3)``, or without the last axis for ``gray=True``.
+        ``(n_files, height, width, 3)``, or without the last axis for ``gray=True``; height and width are None
+        for ``one_size=False``.
     dtype : dtype
         uint8, or uint16 for 16-bit gray files.
     """
@@ -296,19 +301,24 @@ class ImageFiles(LazyColumn):
         reader: Callable[[str], np.ndarray] | None = None,
         orient: bool = True,
         max_pixels: int = MAX_PIXELS,
+        one_size: bool = True,
     ):
         if isinstance(paths, str | os.PathLike):
             raise InputError(f"paths: expected a list of files, got the one string {os.fspath(paths)!r}.")
         check_number(max_pixels, "max_pixels", integer=True, low=1)
         check_option(orient, "orient", (True, False))
+        check_option(one_size, "one_size", (True, False))
         self.paths = np.asarray([os.path.abspath(os.fspath(path)) for path in paths], dtype=object)
         self.gray, self.reader, self.orient, self.max_pixels = gray, reader, orient, max_pixels
         if len(self.paths) == 0:
             raise InputError("paths: expected at least one file, got none.")
         first = self._decode(self.paths[0])
-        super().__init__((len(self.paths), *first.shape), first.dtype)
+        row_shape = first.shape if one_size else (None, None, *first.shape[2:])
+        super().__init__((len(self.paths), *row_shape), first.dtype)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
+        if None in self.shape:
+            return stack_rows([self._read_file(path) for path in self.paths[rows]])
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
         for i, path in enumerate(self.paths[rows]):
             out[i] = self._read_file(path)
@@ -316,11 +326,13 @@ class ImageFiles(LazyColumn):
 
     def _read_file(self, path: str) -> np.ndarray:
         picture = self._decode(path)
-        if (picture.shape, picture.dtype) != (self.shape[1:], self.dtype):
+        fits = picture.shape[2:] == self.shape[3:] if None in self.shape else picture.shape == self.shape[1:]
+        if not fits or picture.dtype != self.dtype:
             kinds = (f" {self.dtype}", f" {picture.dtype}") if picture.dtype != self.dtype else ("", "")
+            hint = "" if fits else "; for pictures that are cropped afterwards: one_size=False"
             raise InputError(
                 f"paths: expected pictures of shape {self.shape[1:]}{kinds[0]} as in {self.paths[0]}, "
-                f"got {picture.shape}{kinds[1]} in {path}."
+                f"got {picture.shape}{kinds[1]} in {path}{hint}."
             )
         return picture
 
@@ -334,6 +346,24 @@ class ImageFiles(LazyColumn):
                 ) from error
         picture = decode_file(path, "paths", max_pixels=self.max_pixels, orient=self.orient)
         return to_gray(picture) if self.gray else to_colour(picture, f"paths: {path}")
+
+
+def stack_rows(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack pictures that were read together.
+
+    Raises
+    ------
+    InputError
+        If they differ in size.
+    """
+    sizes = {picture.shape for picture in pictures}
+    if len(sizes) > 1:
+        raise InputError(
+            f"X: expected pictures of one size, got (height, width) of "
+            f"{sorted(size[:2] for size in sizes)[:3]}. Crop them first, for example with HandCropper, or "
+            "read them one by one."
+        )
+    return np.stack(pictures) if len(pictures) else np.empty((0, 0, 0, 3), np.uint8)
 
 
 class _MemmapOnDisk:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._columns import PICTURES, LazyColumn
+from skhand._columns import PICTURES, LazyColumn, stack_rows
 from skhand._validation import describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -24,12 +24,14 @@ class JoinedColumn(LazyColumn):
     Parameters
     ----------
     columns : sequence of array-like
-        With one shape of a row and one dtype.
+        With one dtype; where pictures differ in size, the shape's height and width are None.
     """
 
     def __init__(self, columns: Sequence[Any]):
         ends = np.cumsum([len(column) for column in columns])
-        super().__init__((int(ends[-1]), *columns[0].shape[1:]), columns[0].dtype)
+        rows = [tuple(column.shape[1:]) for column in columns]
+        row = rows[0] if len(set(rows)) == 1 else (None, None, *rows[0][2:])
+        super().__init__((int(ends[-1]), *row), columns[0].dtype)
         self.columns, self.ends = list(columns), ends
 
     def parts(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
@@ -40,7 +42,8 @@ class JoinedColumn(LazyColumn):
 
     def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
         """Put the columns' rows in the order in which they were asked for."""
-        built = np.empty((len(rows), *self.shape[1:]), self.dtype)
+        row = self.shape[1:] if None not in self.shape else stack_rows([part[0] for part in read]).shape[1:]
+        built = np.empty((len(rows), *row), self.dtype)
         which = self._which(rows)
         for i, some in zip(np.unique(which), read, strict=True):
             built[which == i] = some
@@ -57,7 +60,8 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
     Parameters
     ----------
     frames : sequence of HandFrames
-        Tables whose pictures have one size and type; pictures stay lazy. Where a table lacks a column that
+        Tables whose pictures have one type; pictures stay lazy. Where they differ in size, they can be read
+        one by one, and be cropped to one size. Where a table lacks a column that
         another has, numbers become NaN, ``camera`` among them, ``visible`` True, ``domain`` empty, and
         ``affine`` and ``rotation`` the identity. A picture, ``side`` or ``picture`` has no such value.
 
@@ -99,7 +103,7 @@ def _join_column(name: str, tables: list[HandFrames]) -> Any:
     for i, (column, table) in enumerate(zip(columns, tables, strict=True)):
         if column is None:
             columns[i] = _fill_column(name, len(table), shape)
-        elif tuple(column.shape[1:]) != tuple(shape):
+        elif tuple(column.shape[1:]) != tuple(shape) and name not in PICTURES:
             raise InputError(
                 f"frames: expected {name} of one shape a row, got {tuple(shape)} and {column.shape[1:]}."
             )

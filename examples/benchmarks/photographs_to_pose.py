@@ -65,7 +65,7 @@ def move_photographs(folder: Path, *, step: int = 1, seed: int = 0) -> Iterator[
     """
     with np.load(folder / "annotations.npz", allow_pickle=False) as file:
         joints, cameras = file["joints_mm"].astype(np.float64), file["K_crop"]
-    coarse = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    coarse = np.random.default_rng(seed).integers(60, 180, (12, 16, 3), dtype=np.uint8)
     background = Image.fromarray(coarse).resize(SIZE[::-1], Image.Resampling.BICUBIC)
     for k, i in enumerate(range(0, len(joints), step)):
         photograph = Image.open(folder / "images" / f"{i:05d}.jpg")

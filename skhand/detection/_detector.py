@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from skhand._columns import LazyColumn, RowsOf
 from skhand._device import resolve_device
+from skhand._pictures import is_pictures, iterate_pictures
 from skhand._validation import check_number, check_option, describe
 from skhand._weights import load_weights
 from skhand.detection._boxes import Found, read_maps
@@ -121,7 +122,8 @@ class HandDetector(StatelessTransformer):
         ----------
         X : array-like of shape (n_pictures, height, width, 3) or (height, width, 3), HandFrames, or sequence
             Pictures, uint8 (0 to 255) or float (0 to 1): an array of one picture or several, a table with the
-            column ``rgb``, or a sequence of pictures that may differ in size.
+            column ``rgb``, or a sequence of pictures that may differ in size. A path, a PIL picture or a list
+            of them too, each turned upright by its EXIF orientation.
 
         Returns
         -------
@@ -313,6 +315,8 @@ def _as_pictures(X: Any) -> tuple[Sequence[np.ndarray], Any]:
     """Return the pictures as a sequence of uint8 arrays (height, width, 3), and a column that holds them."""
     if hasattr(X, "__len__") and len(X) == 0:
         raise InputError(f"X: expected at least 1 picture, got {describe(X)}.")
+    if is_pictures(X):
+        X = [picture.pixels for picture in iterate_pictures(X)]
     if isinstance(X, HandFrames):
         if "rgb" not in X.columns:
             raise InputError(f"X: expected a HandFrames with the column rgb, got {X.columns}.")

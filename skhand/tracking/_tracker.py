@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,8 @@ from sklearn.base import BaseEstimator
 
 from skhand._pictures import Picture, guess_camera, iterate_pictures, read_pictures
 from skhand._validation import check_camera, check_number, check_option, check_side, describe
+from skhand.detection import HandDetector
+from skhand.estimators import LatentHeatmapRegressor
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
 from skhand.tracking._crops import Poses, check_pose, predict_poses
@@ -26,7 +27,7 @@ class HandTracker(BaseEstimator):
 
     ``predict`` takes each picture by itself. ``track`` takes the frames of a video one after the other and
     follows hands as Iqbal et al. [1]_ do: the crop follows from the pose in the frame before, and the
-    detector, which takes longer, runs only when a hand is lost or another one may have come.
+    detector runs when a hand is lost, and now and then to see whether another one has come.
 
     Nothing is fitted. The camera of a photograph is seldom known: it is taken from its EXIF focal length, or
     else guessed by ``fov``. Keypoints, sides and boxes need no camera; a wrong one changes the distance of
@@ -36,7 +37,7 @@ class HandTracker(BaseEstimator):
     ----------
     detector : transformer or None, default=None
         Finds hands: ``transform([picture])`` returns a `HandFrames` with ``box`` and ``side``, and ``score``
-        if it has one, one row a hand, or no rows. None is ``skhand.detection.HandDetector()``.
+        if it has one, one row a hand, or no rows. None is `skhand.detection.HandDetector`.
     pose : estimator or None, default=None
         A fitted estimator of absolute poses from colour crops. None is
         ``LatentHeatmapRegressor.from_pretrained()``.
@@ -58,8 +59,9 @@ class HandTracker(BaseEstimator):
         A hand is lost where the pose's score (see `Hands`) is below this, its centre leaves the picture, or
         its size jumps.
     detect_every : int, default=10
-        Frames from one run of the detector to the next while fewer than ``max_hands`` are tracked. It also
-        runs when a hand is lost, and in every frame while there is none.
+        Frames from one run of the detector to the next, which finds new hands and puts a crop that has slid
+        off its hand back; a hand that it has not seen three times in a row is dropped. It also runs when a
+        hand is lost, and in every frame while there is none.
 
     Attributes
     ----------
@@ -68,6 +70,7 @@ class HandTracker(BaseEstimator):
 
     See Also
     --------
+    skhand.detection.HandDetector : Boxes alone; also MediaPipe's.
     skhand.preprocessing.HandCropper : Crops of tables of pictures, for estimators.
     skhand.plotting.draw_hand : What ``hands.draw()`` calls.
 
@@ -183,14 +186,17 @@ class HandTracker(BaseEstimator):
         video = self.__dict__.setdefault("_video", Video())
         elapsed = video.take_time(time)
         camera, source = self._find_camera(pictures[0], None)
-        pixels, n_before = pictures[0].pixels, len(video.tracks)
+        pixels = pictures[0].pixels
 
         def answer(boxes: np.ndarray, sides: np.ndarray) -> Poses:
             return predict_poses(self.pose_, pixels, boxes, sides, camera)
 
+        looked = not video.tracks or (video.n_frames - 1) % self.detect_every == 0
+        if looked:
+            video.update(self._detect(pixels), self.max_hands)
+        n_before = len(video.tracks)
         found = video.follow(video.tracks, answer, camera, pixels.shape[:2], self.lost_below)
-        wanted = len(found) < n_before or not found or (video.n_frames - 1) % self.detect_every == 0
-        if wanted and len(found) < self.max_hands:
+        if len(found) < n_before and not looked:
             fresh = video.begin(self._detect(pixels), self.max_hands - len(found))
             found += video.follow(fresh, answer, camera, pixels.shape[:2], self.lost_below)
         return self._report(video.tracks, found, pictures[0], camera, source, elapsed)
@@ -248,15 +254,14 @@ class HandTracker(BaseEstimator):
         if self.detector is not None:
             if not hasattr(self.detector, "transform"):
                 raise InputError(f"detector: expected one with transform, got {describe(self.detector)}.")
-            self.detector_ = self.detector
-        elif vars(self).get("_made_detector") is None:
-            self._made_detector = self.detector_ = import_module("skhand.detection").HandDetector()
+            self.detector_, self._made_for = self.detector, None
+        elif vars(self).get("_made_for") != self.max_hands:
+            self.detector_ = HandDetector(max_hands=self.max_hands)
+            self._made_for = self.max_hands
         if self.pose is not None:
-            self.pose_ = self.pose
-        elif vars(self).get("_made_pose") is None:
-            from skhand.estimators import LatentHeatmapRegressor
-
-            self._made_pose = self.pose_ = LatentHeatmapRegressor.from_pretrained()
+            self.pose_, self._pretrained = self.pose, False
+        elif not vars(self).get("_pretrained"):
+            self.pose_, self._pretrained = LatentHeatmapRegressor.from_pretrained(), True
         check_pose(self.pose_)
 
     def _find_camera(self, picture: Picture, own: np.ndarray | None) -> tuple[np.ndarray, str]:

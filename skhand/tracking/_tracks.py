@@ -16,6 +16,8 @@ from skhand.tracking._one_euro import OneEuro
 __all__ = ["Detected", "Track", "Video", "box_of", "overlap"]
 
 _SAME = 0.3  # overlap from which two boxes are of one hand
+_SLID = 0.5  # overlap below which the detector's box is the better one
+_UNSEEN = 3  # runs of the detector that a track outlives without being seen
 _TWICE = 0.6  # overlap from which two tracks follow one hand
 _KEEP = 30  # frames that a lost hand's identity is kept for
 _SKIN = 8.0  # mm from a joint to the edge of the hand
@@ -46,7 +48,7 @@ class Track:
     """
 
     def __init__(self, number: int, box: np.ndarray, side: str, score: float):
-        self.number, self.box = number, box
+        self.number, self.box, self.n_unseen = number, box, 0
         self._votes = 0.0
         self.vote(side, score)
         self.filters: tuple[OneEuro, OneEuro] | None = None
@@ -180,6 +182,25 @@ class Video:
         self._lost = [pair for pair in self._lost if self.n_frames - pair[1] < _KEEP and pair[0] not in kept]
         return found
 
+    def update(self, detected: Detected, max_hands: int) -> None:
+        """Let the detector correct the tracks, before they are followed into the frame that it has seen.
+
+        A box that only just overlaps its track takes the track's place; a hand that no track is near takes
+        the place of a track that it did not see where there is no room, and tracks that it has not seen for
+        long go.
+        """
+        seen = [overlap(track.box, detected.box).max(initial=0.0) > _SAME for track in self.tracks]
+        for track, is_seen in zip(self.tracks, seen, strict=True):
+            track.n_unseen = 0 if is_seen else track.n_unseen + 1
+        new = sum(overlap(box, _boxes(self.tracks)).max(initial=0.0) <= _SAME for box in detected.box)
+        crowd = len(self.tracks) + new - max_hands
+        for track in sorted(self.tracks, key=lambda track: -track.n_unseen):
+            if track.n_unseen >= _UNSEEN or (track.n_unseen and crowd > 0):
+                crowd -= 1
+                self.tracks.remove(track)
+                self._lost.append((track, self.n_frames))
+        self.tracks = self.tracks + self.begin(detected, max_hands - len(self.tracks))
+
     def begin(self, detected: Detected, room: int) -> list[Track]:
         """Return tracks of detected hands that are not followed yet, at most ``room`` of them.
 
@@ -190,11 +211,14 @@ class Video:
             known = self.tracks + fresh
             shares = overlap(box, _boxes(known))
             if len(known) and shares.max() > _SAME:
-                known[int(shares.argmax())].vote(side, score)
+                track = known[int(shares.argmax())]
+                track.vote(side, score)
+                if shares.max() < _SLID:
+                    track.box = box
             elif len(fresh) < room:
                 again = self._find_lost(box)
                 fresh.append(Track(-1, box, side, score) if again is None else again)
-                fresh[-1].box = box
+                fresh[-1].box, fresh[-1].n_unseen = box, 0
         return fresh
 
     def _find_lost(self, box: np.ndarray) -> Track | None:

@@ -15,7 +15,7 @@ from PIL import Image
 from skhand import HandFrames
 from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
-from skhand.exceptions import CameraError, InputError
+from skhand.exceptions import CameraError, DataFileError, InputError
 from skhand.geometry import project
 from skhand.preprocessing import HandCropper
 from skhand.skeleton import JOINTS, root_position
@@ -181,7 +181,7 @@ def test_crops_are_those_of_the_cropper(rng):
 
 
 def test_a_hand_is_followed_while_the_detector_rests():
-    follow = tracker(max_hands=1)
+    follow = tracker(max_hands=1, detect_every=100)
     for k in range(40):
         u, v = 80 + 45 * np.cos(k / 12), 60 + 30 * np.sin(k / 12)
         hands = follow.track(scene(("left", u, v, 34 + k / 4)))
@@ -196,7 +196,23 @@ def test_the_detector_looks_for_more_hands_now_and_then():
         disks = [("left", 40, 60, 30)] + [("right", 110, 50, 40)] * (k >= 7)
         ids = follow.track(scene(*disks)).ids.tolist()
         assert ids == ([0, 1] if k >= 10 else [0])
-    assert follow.detector.n_calls == 3  # frames 0, 5 and 10
+    assert follow.detector.n_calls == 4  # frames 0, 5, 10 and 15
+
+
+def test_a_crop_that_slid_off_is_put_back_and_an_unseen_hand_dropped():
+    class Sure(Pose):  # of whatever it is shown
+        def predict(self, X, return_std=False):
+            joints, std = super().predict(X, True)
+            return joints, 0 * std
+
+    follow = HandTracker(Detector(), Sure(), camera=CAMERA, max_hands=1, detect_every=4)
+    follow.track(scene(("left", 40, 60, 30)))
+    track = follow._video.tracks[0]
+    track.box = track.box + [70, 0, 0, 0]
+    places = [centres(follow.track(scene(("left", 40, 60, 30))))[0, 0] for _ in range(6)]
+    assert min(places[:3]) > 60 and np.ptp(places[4:]) < 1 and abs(places[-1] - 40) < 1.5
+    counts = [len(follow.track(scene())) for _ in range(14)]
+    assert counts[0] == 1 and counts[-1] == 0
 
 
 def test_a_lost_hand_is_found_again_with_its_identity_or_forgotten():
@@ -299,6 +315,27 @@ def test_a_bad_parameter_is_named(settings, message):
     assert issubclass(CameraError, InputError)
 
 
+def test_what_is_not_given_is_made_once_at_first_use(monkeypatch):
+    made = []
+
+    class HandDetector(Detector):
+        def __init__(self, max_hands):
+            super().__init__()
+            made.append(max_hands)
+
+    monkeypatch.setattr("skhand.tracking._tracker.HandDetector", HandDetector)
+    pretrained = classmethod(lambda cls: made.append("pose") or Pose())
+    monkeypatch.setattr(LatentHeatmapRegressor, "from_pretrained", pretrained)
+    plain = HandTracker()
+    assert made == []
+    for _ in range(2):
+        assert len(plain.predict(scene(("left", 50, 40, 40)))) == 1
+        plain.track(scene())
+    assert made == [2, "pose"]
+    plain.set_params(max_hands=3).predict(scene())
+    assert made == [2, "pose", 3]
+
+
 def test_bad_pictures_and_times_are_named():
     follow = tracker()
     with pytest.raises(InputError, match="pictures"):
@@ -346,12 +383,12 @@ def test_a_fitted_network_answers_as_it_does_on_crops():
 
 
 def test_a_photograph_is_answered_out_of_the_box(real_data):
-    make = getattr(LatentHeatmapRegressor, "from_pretrained", None)
-    detection = pytest.importorskip("skhand.detection")
-    if make is None or not hasattr(detection, "HandDetector"):
+    photograph = real_data / "real-rgb" / "images" / "00000.jpg"
+    try:
+        hands = HandTracker(max_hands=1).predict(photograph)
+    except DataFileError:
         pytest.skip("no weights yet")
     with np.load(real_data / "real-rgb" / "annotations.npz", allow_pickle=False) as file:
         camera, joints = file["K_crop"][0], file["joints_mm"][0]
-    hands = HandTracker(max_hands=1).predict(real_data / "real-rgb" / "images" / "00000.jpg")
     assert len(hands) == 1 and hands.joints.shape == (1, 21, 3)
     assert np.linalg.norm(hands.keypoints[0] - project(joints, camera), axis=1).mean() < 30
