@@ -60,7 +60,7 @@ RECIPE: dict[str, Any] = {
 NEAR_VIEWS = 100
 """In a pool, half of the hands are seen within so many degrees of the frontal view: most photographs are."""
 AUGMENT = {"rotate": 25, "shift": 0.06, "zoom": 0.15, "colour": 0.4}
-TRAIN_SEED, VALIDATION_SEED = 1, 2
+VALIDATION_SEED = 2
 
 
 def parse() -> argparse.Namespace:
@@ -83,7 +83,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shard", type=int, default=2048, help="pictures they render at a time")
     parser.add_argument("--keep", type=int, default=300_000, help="latest pictures to keep")
     parser.add_argument("--start", type=Path, default=None, help="weights to go on from")
-    parser.add_argument("--first-row", type=int, default=0, help="pictures of earlier runs, to leave out")
+    parser.add_argument("--seed", type=int, default=1, help="of hands; another one than in earlier runs")
     parser.add_argument("--score-every", type=int, default=10, help="epochs")
     parser.add_argument("--validation", type=int, default=2000, help="generated hands to validate on")
     parser.add_argument("--photographs", type=Path, default=None, help="folder to log errors on")
@@ -96,7 +96,7 @@ def parse() -> argparse.Namespace:
 def render_pool(folder: str, worker: int, n_workers: int, args: argparse.Namespace) -> None:
     """Render shard after shard into a folder, and take the oldest away, for ever."""
     torch.set_num_threads(1)
-    rows = {**RECIPE, "device": args.render_device, "random_state": TRAIN_SEED}
+    rows = {**RECIPE, "device": args.render_device, "random_state": args.seed}
     hands = [
         make_hands(args.shard, lazy=True, endless=True, **{**rows, "rotation": views}).data
         for views in (180, NEAR_VIEWS)
@@ -104,7 +104,7 @@ def render_pool(folder: str, worker: int, n_workers: int, args: argparse.Namespa
     kept, number = max(1, args.keep // (args.shard * n_workers)), worker
     while True:
         round_number = number // n_workers + worker  # half of the shards have the nearer views only
-        frames = hands[round_number % 2].at_epoch(args.first_row // args.shard + number)
+        frames = hands[round_number % 2].at_epoch(number)
         columns = {name: getattr(frames, name) for name in ("keypoints2d", "pose3d", "camera")}
         path = os.path.join(folder, f"{number:07d}")
         np.save(path + ".rgb.npy", np.asarray(frames.rgb))
@@ -272,6 +272,8 @@ class Scores(Callback):
 def main() -> None:
     """Train, and write the weights."""
     args, started = parse(), time.monotonic()
+    if args.seed == VALIDATION_SEED:
+        raise SystemExit(f"--seed: {VALIDATION_SEED} is that of the hands to validate on; take another one.")
     args.out.mkdir(parents=True, exist_ok=True)
     processes = start_workers(args)
     validation = {**RECIPE, "side": "both", "random_state": VALIDATION_SEED, "n_subjects": 500}
@@ -286,7 +288,7 @@ def main() -> None:
         "device": args.device,
         "n_jobs": args.jobs,
         "callbacks": [scores],
-        "random_state": TRAIN_SEED,
+        "random_state": args.seed,
         "verbose": True,
     }
     if args.start is None:
@@ -297,7 +299,7 @@ def main() -> None:
     scores.est = est
     try:
         if args.minutes is None:
-            rows = {**RECIPE, "random_state": TRAIN_SEED}
+            rows = {**RECIPE, "random_state": args.seed}
             data = make_hands(args.epoch, lazy=True, endless=True, **rows).data
             est.set_params(checkpoint=args.out / "checkpoint.pt", max_epochs=args.pictures // args.epoch)
             est.set_params(lr_schedule="cosine").fit(data)

@@ -50,7 +50,7 @@ def write_pretrained(estimator: Any, path: str | Path, card: Mapping[str, Any]) 
     """
     meta = {
         "estimator": type(estimator).__name__,
-        "parameters": {name: getattr(estimator, name) for name in _PARAMETERS},
+        "parameters": {name: getattr(estimator, name) for name in _PARAMETERS} | estimator.architecture_,
         "learned": {
             "mean_bones": [round(float(length), 4) for length in estimator.mean_bones_],
             **{name: float(getattr(estimator, name)) for name in _LEARNED},
