@@ -20,7 +20,7 @@ _EPOCHS = {"disentangle": 1, "align": 1, "finetune": 1, "refine": 2}
 _SETTINGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "cross-modal": (CrossModalVAERegressor, {**_PAIRED, "variant": 2, "max_epochs": 2}),
     "aligned": (AlignedLatentRegressor, {**_PAIRED, "context_dim": 2, "max_epochs": _EPOCHS}),
-    "heatmap": (LatentHeatmapRegressor, {"width": 4, "max_epochs": 2, "fast": True}),
+    "heatmap": (LatentHeatmapRegressor, {"network": "paper", "width": 4, "max_epochs": 2, "fast": True}),
     "sim-to-real": (
         SimToRealRegressor,
         {"width": 2, "latent_dim": 3, "max_iter": 4, "epoch_steps": 2, "given": ("root",)},

@@ -108,6 +108,7 @@ def measure(
             epochs = round(epochs * -(-len(posed) // args.batch_size) / -(-posed.sum() // args.batch_size))
         train, labels = train[posed], labels[posed]
     estimator = LatentHeatmapRegressor(
+        network="paper",
         width=args.width,
         backbone=args.backbone,
         sigma=args.sigma,

@@ -82,7 +82,7 @@ def estimator(args: argparse.Namespace, model: str, seed: int) -> object:
     }
     if model == "CrossModalVAERegressor":
         return CrossModalVAERegressor(variant=2, backbone=args.backbone, **settings)
-    return LatentHeatmapRegressor(width=args.width, fast=args.fast, **settings)
+    return LatentHeatmapRegressor(network="paper", width=args.width, fast=args.fast, **settings)
 
 
 def pretrained(args: argparse.Namespace, model: str, seed: int) -> object:

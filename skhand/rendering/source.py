@@ -85,8 +85,8 @@ class _Rig:
             self.scene, **{name: getattr(self.scene, name)[rows] for name in ("a", "b", "radii", "camera")}
         )
         axes = (self.frames[rows], self.origins[rows], self.lengths[rows])
-        tables = (_some(table, rows) for table in (self.poses, self.subjects, self.occluders, self.strange))
-        poses, subjects, occluders, strange = tables
+        poses, subjects = _some(self.poses, rows), _some(self.subjects, rows)
+        occluders, strange = _some(self.occluders, rows), _some(self.strange, rows)
         return _Rig(poses, scene, subjects, occluders, strange, *axes)
 
 

@@ -32,8 +32,8 @@ def joined(hands):
 
 def small(**options):
     settings = {
-        "width": 8, "fast": True, "lr": 5e-3, "max_epochs": 1, "batch_size": 9, "augment": None,
-        "random_state": 0,
+        "network": "paper", "width": 8, "fast": True, "lr": 5e-3, "max_epochs": 1, "batch_size": 9,
+        "augment": None, "random_state": 0,
     }  # fmt: skip
     return LatentHeatmapRegressor(**{**settings, **options})
 

@@ -26,6 +26,7 @@ ESTIMATORS = {
     "keypoints": CrossModalVAERegressor(given=("root",), source="keypoints2d", max_epochs=1, random_state=0),
     "latent": LatentHeatmapRegressor(width=16, max_epochs=1, random_state=0),
     "direct": LatentHeatmapRegressor(heatmap="direct", width=16, max_epochs=1, random_state=0),
+    "paper": LatentHeatmapRegressor(network="paper", width=16, max_epochs=1, random_state=0),
     "sim-to-real": SimToRealRegressor(
         width=8, max_iter=2, source="depth", given=("root",), stages=("pose", "posterior"), random_state=0
     ),

@@ -499,8 +499,15 @@ class LatentHeatmapRegressor(PoseEstimator):
         if self.width is not None:
             check_number(self.width, "width", integer=True, low=1)
         if self.backbone is not None:
-            check_option(self.backbone, "backbone", BACKBONES if self.heatmap == "holistic" else TRUNKS)
+            check_option(self.backbone, "backbone", self._backbones())
         check_option(self.fast, "fast", (True, False))
+        if self.network == "pyramid" and self.heatmap != "holistic":
+            for name, only in (("n_stacks", 1), ("fast", False)):
+                if getattr(self, name) != only:
+                    raise InputError(
+                        f"{name}: expected {only} with network='pyramid', which has no encoder-decoders, "
+                        f"got {getattr(self, name)!r}; network='paper' takes it."
+                    )
         check_option(self.mirror_left, "mirror_left", (True, False))
         corner = np.zeros((1, len(JOINTS), 3))
         root_position(corner, self.root)
@@ -510,6 +517,12 @@ class LatentHeatmapRegressor(PoseEstimator):
             if not ((bones > 0) & np.isfinite(bones)).all():
                 raise InputError(f"mean_bones: expected lengths above 0 (mm), got {bones.tolist()}.")
         return super()._validate_parameters()
+
+    def _backbones(self) -> tuple[str, ...]:
+        """Names that ``backbone`` may have; the paper's network has none, and takes any."""
+        if self.heatmap == "holistic":
+            return BACKBONES
+        return TRUNKS if self.network == "pyramid" else (*TRUNKS, "small")
 
     def _pairs(self, source: str) -> list[tuple[str, str]]:
         return [("rgb", "pose3d")]
