@@ -97,7 +97,8 @@ class DrawnHands(LatentHeatmapRegressor):
 
 def small(cls=DrawnHands, **options):
     settings = {
-        "network": "paper", "width": 16, "fast": True, "max_epochs": 12, "lr": 1e-2, "batch_size": 32, "augment": None,
+        "network": "paper",
+        "width": 16, "fast": True, "max_epochs": 12, "lr": 1e-2, "batch_size": 32, "augment": None,
         "camera": CAMERA, "random_state": 0,
     }  # fmt: skip
     return cls(**{**settings, **options})

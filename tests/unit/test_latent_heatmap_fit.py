@@ -23,7 +23,8 @@ CAMERA = np.array([[60.0, 0.0, 11.5], [0.0, 60.0, 11.5], [0.0, 0.0, 1.0]])
 
 def small(**options):
     settings = {
-        "network": "paper", "width": 16, "fast": True, "backbone": "small", "sigma": 1.0, "lr": 5e-3, "max_epochs": 2,
+        "network": "paper",
+        "width": 16, "fast": True, "backbone": "small", "sigma": 1.0, "lr": 5e-3, "max_epochs": 2,
         "batch_size": 16, "augment": None, "random_state": 0,
     }  # fmt: skip
     return LatentHeatmapRegressor(**{**settings, **options})

@@ -28,7 +28,8 @@ N = 24
 
 def small(**options):
     settings = {
-        "network": "paper", "width": 8, "fast": True, "backbone": "small", "sigma": 1.0, "lr": 5e-3, "max_epochs": 1,
+        "network": "paper",
+        "width": 8, "fast": True, "backbone": "small", "sigma": 1.0, "lr": 5e-3, "max_epochs": 1,
         "batch_size": 12, "augment": None, "random_state": 0,
     }  # fmt: skip
     return LatentHeatmapRegressor(**{**settings, **options})
