@@ -29,7 +29,7 @@ from skhand.estimators.latent_heatmap.pretrained import HANDS, read_pretrained
 from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective, is_left
 from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import bone_length, mean_bone_lengths
-from skhand.nn import BACKBONES, TRUNKS
+from skhand.nn import BACKBONES, TRUNKS, fold_once
 from skhand.skeleton import BONES, JOINTS, root_position
 from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_side
 
@@ -615,6 +615,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     ) -> list[np.ndarray]:
         """Call a function on the network's last answer and features of rows."""
         names = ["rgb", *(["side"] if "side" in self.given_ or self.mirror_left else [])]
+        module = fold_once(self.module_, self._memory_format)
 
         def read(part: np.ndarray) -> Any:
             return fetch(columns, names, part, self.device_)
@@ -622,7 +623,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         def compute(batch: Any) -> Any:
             side = one_hot_side(batch) if "side" in self.given_ else None
             left = is_left(batch) if self.mirror_left else None
-            answers, features = self.module_(self.codecs_["rgb"].encode(batch), side, left)
+            answers, features = module(self.codecs_["rgb"].encode(batch), side, left)
             return function(answers[-1], features)
 
         return self._in_chunks(rows, read, compute, True)
