@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skhand._validation import check_number, check_option, check_shape, warn_user
+from skhand._weights import HANDS
 from skhand.estimators._base import PoseEstimator, Run
 from skhand.estimators._data import TrainingData
 from skhand.estimators._inputs import read_target, require_given, to_original_frame
@@ -25,7 +26,7 @@ from skhand.estimators.latent_heatmap.labels import (
     scale_ratio,
 )
 from skhand.estimators.latent_heatmap.network import HEATMAPS, NETWORKS, Maps25D, Pose25DNet, map_spread
-from skhand.estimators.latent_heatmap.pretrained import HANDS, read_pretrained
+from skhand.estimators.latent_heatmap.pretrained import read_pretrained
 from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective, is_left
 from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import bone_length, mean_bone_lengths
@@ -557,7 +558,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         fitted, wanted = super()._fitted_and_wanted()
         return {**fitted, "bone": self.bone_}, {**wanted, "bone": tuple(self.bone)}
 
-    def _build_module(self, pretrained: bool) -> Pose25DNet:
+    def _build_module(self, pretrained: str | bool) -> Pose25DNet:
         size = (self.input_shape_[0], self.input_shape_[1])
         made = dict(self.architecture_)
         return Pose25DNet(
