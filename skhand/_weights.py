@@ -14,7 +14,10 @@ from torch import Tensor
 
 from skhand.exceptions import DataFileError
 
-__all__ = ["load_weights", "save_weights"]
+__all__ = ["HANDS", "load_weights", "save_weights"]
+
+HANDS = Path(__file__).parent / "weights" / "hands.safetensors"
+"""The weights of `LatentHeatmapRegressor` that ship."""
 
 _TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I64": np.int64, "I32": np.int32}
 

@@ -35,7 +35,7 @@ class PairedPoseEstimator(LatentSpaceMixin, PoseEstimator):
         check_number(self.beta, "beta", low=0)
         check_option(self.backbone, "backbone", BACKBONES)
         check_option(self.decoder, "decoder", tuple(DECODERS))
-        check_option(self.pretrained, "pretrained", (True, False))
+        check_option(self.pretrained, "pretrained", (False, True, "imagenet", "hands"))
 
     def _layers(self) -> Layers:
         """Return how the parameters say that encoders and decoders are built."""
@@ -56,11 +56,11 @@ class PairedPoseEstimator(LatentSpaceMixin, PoseEstimator):
             {**wanted, "pairs": self._pairs(self.source_ if known else self.source)},
         )
 
-    def _fitted_layers(self, pretrained: bool) -> Layers:
+    def _fitted_layers(self, pretrained: str | bool) -> Layers:
         """Return how the encoders and decoders are built that were fitted."""
         names = Layers.__dataclass_fields__
         made = {name: value for name, value in self.architecture_.items() if name in names}
-        return Layers(**{**made, "pretrained": pretrained})
+        return Layers(**{**made, "pretrained": "imagenet" if pretrained is True else pretrained})
 
     def _start(self, run: Run) -> None:
         """Fit the codecs, and describe the networks."""

@@ -29,7 +29,7 @@ class PickledNetworks(BaseEstimator):
     _average: Any
     _memory_format: torch.memory_format
 
-    def _build_module(self, pretrained: bool) -> Any:
+    def _build_module(self, pretrained: str | bool) -> Any:
         """Return new networks of the fitted architecture."""
         raise NotImplementedError
 

@@ -9,6 +9,7 @@ from skhand.nn._coders import (
     VectorEncoder,
     hidden_layers,
 )
+from skhand.nn._folding import fold_batch_norm, fold_once
 from skhand.nn._injection import InjectionDecoder
 from skhand.nn._losses import (
     draw_latent,
@@ -32,6 +33,8 @@ __all__ = [
     "VectorEncoder",
     "draw_latent",
     "draw_noise",
+    "fold_batch_norm",
+    "fold_once",
     "hidden_layers",
     "kl_standard_normal",
     "known_difference",

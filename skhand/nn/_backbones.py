@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skhand._weights import HANDS, load_weights
 from skhand.exceptions import InputError
 
 __all__ = ["BACKBONES", "TRUNKS", "ImageTrunk", "StridedConv2d", "trunk_levels"]
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-BACKBONES = (*RESNETS, "small")
+BACKBONES = ("resnet10", *RESNETS, "small")
 TRUNKS = (
     "resnet10",
     *RESNETS,
@@ -57,9 +59,10 @@ class ImageTrunk(nn.Module):
         3 for colour, 1 for depth.
     image_size : tuple of int
         Height and width, px.
-    pretrained : bool, default=False
-        Whether to start from torchvision's ImageNet weights. A one-channel trunk takes the sum of the
-        three colour filters.
+    pretrained : {False, "imagenet", "hands"}, default=False
+        Weights to start from: torchvision's of ImageNet, or the trunk of `LatentHeatmapRegressor`'s that ship,
+        which is a "resnet10" and has seen generated hands. A one-channel trunk takes the sum of the three
+        colour filters.
 
     Attributes
     ----------
@@ -76,14 +79,18 @@ class ImageTrunk(nn.Module):
     std: Tensor
 
     def __init__(
-        self, backbone: str, in_channels: int, image_size: tuple[int, int], pretrained: bool = False
+        self, backbone: str, in_channels: int, image_size: tuple[int, int], pretrained: str | bool = False
     ):
         super().__init__()
         self.layers, channels = _small(in_channels) if backbone == "small" else _resnet(backbone, in_channels)
-        if pretrained:
+        if pretrained == "hands":
+            _load_hands(self.layers, backbone, in_channels)
+        elif pretrained:
             _load_imagenet(self.layers, backbone, in_channels)
         mean, std = torch.zeros(in_channels), torch.ones(in_channels)
-        if pretrained and in_channels == 3:  # pictures come in [-0.5, 0.5], ImageNet's statistics in [0, 1]
+        if (
+            pretrained == "imagenet" and in_channels == 3
+        ):  # pictures come in [-0.5, 0.5], ImageNet's statistics in [0, 1]
             mean, std = torch.tensor([0.485, 0.456, 0.406]) - 0.5, torch.tensor([0.229, 0.224, 0.225])
         self.register_buffer("mean", mean.view(-1, 1, 1))
         self.register_buffer("std", std.view(-1, 1, 1))
@@ -96,6 +103,15 @@ class ImageTrunk(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Pictures (n, channels, height, width) in [-0.5, 0.5] to features (n, n_features)."""
         return self.pool(self.layers((images - self.mean) / self.std)).flatten(1)
+
+
+def _build(backbone: str) -> Any:
+    """Return one of torchvision's networks, with new weights."""
+    from torchvision import models
+
+    if backbone == "resnet10":
+        return models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1])
+    return getattr(models, backbone)(weights=None)
 
 
 def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], list[int]]:
@@ -115,13 +131,8 @@ def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], 
     channels : list of int
         Of their maps.
     """
-    from torchvision import models
-
     with torch.device("cpu"):  # torchvision works out the widths of a RegNet by tensors
-        if backbone == "resnet10":
-            net = models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1])
-        else:
-            net = getattr(models, backbone)(weights=None)
+        net = _build(backbone)
     parts = dict(net.named_children())
     if backbone.startswith("resnet"):
         blocks = list(net.children())[:-2]
@@ -169,9 +180,7 @@ def _replace(parent: nn.Module, old: nn.Module, new: nn.Module) -> None:
 
 
 def _resnet(backbone: str, in_channels: int) -> tuple[nn.Sequential, int]:
-    from torchvision import models
-
-    net = getattr(models, backbone)(weights=None)
+    net = _build(backbone)
     channels = net.fc.in_features
     if in_channels != 3:
         net.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -189,6 +198,21 @@ def _small(in_channels: int) -> tuple[nn.Sequential, int]:
             kind = StridedConv2d if stride == 2 else nn.Conv2d
             layers += [kind(inside, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
     return nn.Sequential(*layers), 256
+
+
+def _load_hands(layers: nn.Sequential, backbone: str, in_channels: int) -> None:
+    """Load the trunk of the weights that ship."""
+    if backbone != "resnet10":
+        raise InputError(f"pretrained: 'hands' is a 'resnet10'; expected it as backbone, got {backbone!r}.")
+    weights, _ = load_weights(HANDS)
+    levels, _ = trunk_levels(backbone, 3)
+    trunk = nn.ModuleList(levels)
+    begin = "body.levels."
+    trunk.load_state_dict({k.removeprefix(begin): v for k, v in weights.items() if k.startswith(begin)})
+    state = nn.Sequential(*(block for level in levels for block in level)).state_dict()
+    if in_channels == 1:
+        state["0.weight"] = state["0.weight"].sum(dim=1, keepdim=True)
+    layers.load_state_dict(state)
 
 
 def _load_imagenet(layers: nn.Sequential, backbone: str, in_channels: int) -> None:

@@ -43,7 +43,7 @@ class ImageEncoder(nn.Module):
         Size of the latent space.
     side : bool, default=False
         Whether the hand's side (one-hot of two) is appended to the features.
-    pretrained : bool, default=False
+    pretrained : {False, "imagenet", "hands"}, default=False
         Whether the trunk starts from ImageNet weights.
     """
 
@@ -55,7 +55,7 @@ class ImageEncoder(nn.Module):
         latent_dim: int,
         *,
         side: bool = False,
-        pretrained: bool = False,
+        pretrained: str | bool = False,
     ):
         super().__init__()
         self.trunk = ImageTrunk(backbone, in_channels, image_size, pretrained)

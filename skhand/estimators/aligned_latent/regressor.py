@@ -81,10 +81,11 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     source : {"auto", "rgb", "depth", "keypoints2d", "table"}, default="auto"
         Modality of ``X``; "auto" reads it off X.
     backbone : str, default="resnet18"
-        Trunk of picture encoders: one of torchvision's ResNets, or "small" for small pictures.
-    pretrained : bool, default=False
-        Whether the trunk starts from torchvision's ImageNet weights, as in the paper (needs a network or a
-        cached file).
+        Trunk of picture encoders: one of torchvision's ResNets, "resnet10", or "small" for small pictures.
+    pretrained : {False, "imagenet", "hands"}, default=False
+        What the trunk starts from: torchvision's ImageNet weights, as in the paper (needs a network or a
+        cached file; True is the same), or the trunk of the weights that ship, a "resnet10" that has seen
+        generated hands.
     hidden_units, n_hidden_layers : int, default=512, 3
         Width and number of the layers of the pose encoder and the decoders, and of the encoder where X is no
         picture; mappers and discriminator have two layers of this width. Not published.
@@ -263,7 +264,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         batch_size: int = 64,
         source: str = "auto",
         backbone: str = "resnet18",
-        pretrained: bool = False,
+        pretrained: str | bool = False,
         hidden_units: int = 512,
         n_hidden_layers: int = 3,
         given: tuple[str, ...] = (),
@@ -431,7 +432,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         if not run.goes_on:
             self.stage_, self.space_ = self.stages_[0], "source"
 
-    def _build_module(self, pretrained: bool) -> AlignedVAE:
+    def _build_module(self, pretrained: str | bool) -> AlignedVAE:
         made, layers = self.architecture_, self._fitted_layers(pretrained)
         n_pose, n_context, n_decoded = made["latent_dim"], made["context_dim"], self._n_latent()
         source, pose = MODALITIES[self.source_], MODALITIES["pose3d"]

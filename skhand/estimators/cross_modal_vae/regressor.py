@@ -52,9 +52,10 @@ class CrossModalVAERegressor(PairedPoseEstimator):
     source : str, default="auto"
         Modality of ``X``; "auto" reads it off X.
     backbone : str, default="resnet18"
-        Trunk of picture encoders: one of torchvision's ResNets, or "small" for small pictures.
-    pretrained : bool, default=False
-        Whether the trunk starts from torchvision's ImageNet weights (needs a network or a cached file).
+        Trunk of picture encoders: one of torchvision's ResNets, "resnet10", or "small" for small pictures.
+    pretrained : {False, "imagenet", "hands"}, default=False
+        What the trunk starts from: torchvision's ImageNet weights (needs a network or a cached file; True is
+        the same), or the trunk of the weights that ship, a "resnet10" that has seen generated hands.
     decoder : {"plain", "injection"}, default="plain"
         Decoders of vectors: the paper's plain layers, or layers into each of which the latent vector is
         injected (Stergioulas et al. 2021, Sec. 3.3). Decoders of pictures stay as they are.
@@ -183,7 +184,7 @@ class CrossModalVAERegressor(PairedPoseEstimator):
         pair_weights: Sequence[float] | None = None,
         source: str = "auto",
         backbone: str = "resnet18",
-        pretrained: bool = False,
+        pretrained: str | bool = False,
         decoder: str = "plain",
         hidden_units: int = 512,
         n_hidden_layers: int = 5,
@@ -261,7 +262,7 @@ class CrossModalVAERegressor(PairedPoseEstimator):
     def _architecture(self) -> dict[str, Any]:
         return {"latent_dim": self.latent_dim, **vars(self._layers())}
 
-    def _build_module(self, pretrained: bool) -> CrossModalVAE:
+    def _build_module(self, pretrained: str | bool) -> CrossModalVAE:
         layers = self._fitted_layers(pretrained)
         return build_networks(self.pairs_, self.shapes_, self.architecture_["latent_dim"], layers)
 

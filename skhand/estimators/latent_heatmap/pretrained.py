@@ -16,10 +16,7 @@ from skhand.exceptions import DataFileError, InputError
 from skhand.skeleton import BONES, joint_index
 from skhand.training import MODALITIES, CodecSettings, to_numpy
 
-__all__ = ["HANDS", "read_pretrained", "write_pretrained"]
-
-HANDS = Path(__file__).parents[2] / "weights" / "hands.safetensors"
-"""The weights that are shipped."""
+__all__ = ["read_pretrained", "write_pretrained"]
 
 _PARAMETERS = (
     "network",

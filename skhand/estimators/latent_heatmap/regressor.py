@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skhand._validation import check_number, check_option, check_shape, warn_user
+from skhand._weights import HANDS
 from skhand.estimators._base import PoseEstimator, Run
 from skhand.estimators._data import TrainingData
 from skhand.estimators._inputs import read_target, require_given, to_original_frame
@@ -25,11 +26,11 @@ from skhand.estimators.latent_heatmap.labels import (
     scale_ratio,
 )
 from skhand.estimators.latent_heatmap.network import HEATMAPS, NETWORKS, Maps25D, Pose25DNet, map_spread
-from skhand.estimators.latent_heatmap.pretrained import HANDS, read_pretrained
+from skhand.estimators.latent_heatmap.pretrained import read_pretrained
 from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective, is_left
 from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import bone_length, mean_bone_lengths
-from skhand.nn import BACKBONES, TRUNKS
+from skhand.nn import BACKBONES, TRUNKS, fold_once
 from skhand.skeleton import BONES, JOINTS, root_position
 from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_side
 
@@ -570,7 +571,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         fitted, wanted = super()._fitted_and_wanted()
         return {**fitted, "bone": self.bone_}, {**wanted, "bone": tuple(self.bone)}
 
-    def _build_module(self, pretrained: bool) -> Pose25DNet:
+    def _build_module(self, pretrained: str | bool) -> Pose25DNet:
         size = (self.input_shape_[0], self.input_shape_[1])
         made = dict(self.architecture_)
         return Pose25DNet(
@@ -628,6 +629,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     ) -> list[np.ndarray]:
         """Call a function on the network's last answer and features of rows."""
         names = ["rgb", *(["side"] if "side" in self.given_ or self.mirror_left else [])]
+        module = fold_once(self.module_, self._memory_format)
 
         def read(part: np.ndarray) -> Any:
             return fetch(columns, names, part, self.device_)
@@ -635,7 +637,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         def compute(batch: Any) -> Any:
             side = one_hot_side(batch) if "side" in self.given_ else None
             left = is_left(batch) if self.mirror_left else None
-            answers, features = self.module_(self.codecs_["rgb"].encode(batch), side, left)
+            answers, features = module(self.codecs_["rgb"].encode(batch), side, left)
             return function(answers[-1], features)
 
         return self._in_chunks(rows, read, compute, True)

@@ -574,7 +574,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         self.front_ = {domain: domain for domain in DOMAINS}
         self.posterior_variance_ = np.ones(self.latent_dim)
 
-    def _build_module(self, pretrained: bool) -> SimToRealNet:
+    def _build_module(self, pretrained: str | bool) -> SimToRealNet:
         height, width = self.shapes_[self.source_][:2]
         n_outputs = int(np.prod(self.shapes_["pose3d"]))
         return SimToRealNet(

@@ -82,7 +82,7 @@ class Layers:
     """Settings of encoders and decoders; the names are those of the estimators' parameters."""
 
     backbone: str = "resnet18"
-    pretrained: bool = False
+    pretrained: str | bool = False
     decoder: str = "plain"
     hidden_units: int = 512
     n_hidden_layers: int = 5

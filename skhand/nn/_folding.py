@@ -1,0 +1,63 @@
+"""Batch normalisation worked into the convolutions before it, for quicker predictions."""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+__all__ = ["fold_batch_norm", "fold_once"]
+
+_FOLDED: WeakKeyDictionary[nn.Module, tuple[Any, nn.Module]] = WeakKeyDictionary()
+
+
+def fold_batch_norm(module: nn.Module) -> nn.Module:
+    """Return a copy whose batch normalisations are part of the convolutions that stand before them.
+
+    In evaluation mode it computes the same but for rounding. Modules must call their children in the order in
+    which they have them, as those of `skhand.nn` and torchvision's do.
+
+    Parameters
+    ----------
+    module : Module
+
+    Returns
+    -------
+    folded : Module
+        In evaluation mode, without gradients.
+    """
+    folded = copy.deepcopy(module).eval().requires_grad_(False)
+    with torch.inference_mode(False), torch.no_grad():
+        for parent in list(folded.modules()):
+            for (name, layer), (next_name, norm) in pairwise(list(parent.named_children())):
+                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    setattr(parent, name, fuse_conv_bn_eval(layer, norm))
+                    setattr(parent, next_name, nn.Identity())
+    return folded
+
+
+def fold_once(module: nn.Module, memory_format: torch.memory_format) -> nn.Module:
+    """Return what `fold_batch_norm` makes of a module, made anew only where a weight has changed since.
+
+    Parameters
+    ----------
+    module : Module
+    memory_format : torch.memory_format
+        Of the copy's weights.
+
+    Returns
+    -------
+    folded : Module
+    """
+    tensors = [*module.parameters(), *module.buffers()]
+    state = [(tensor.data_ptr(), tensor._version, tensor.device) for tensor in tensors]
+    known = _FOLDED.get(module)
+    if known is None or known[0] != state:
+        folded: Any = fold_batch_norm(module)
+        known = _FOLDED[module] = (state, folded.to(memory_format=memory_format))
+    return known[1]
