@@ -60,7 +60,7 @@ class ImageTrunk(nn.Module):
     image_size : tuple of int
         Height and width, px.
     pretrained : {False, "imagenet", "hands"}, default=False
-        Weights to start from: torchvision's of ImageNet, or the trunk of `LatentHeatmapRegressor`'s that ship,
+        Weights to start from: torchvision's of ImageNet, or the shipped trunk of `LatentHeatmapRegressor`,
         which is a "resnet10" and has seen generated hands. A one-channel trunk takes the sum of the three
         colour filters.
 
