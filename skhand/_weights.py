@@ -89,6 +89,6 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
             )
         meta = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, struct.error) as error:
+    except (OSError, AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
         raise DataFileError(f"{path}: missing, or no weights as skhand writes them ({error}).") from error
     return weights, meta

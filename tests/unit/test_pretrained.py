@@ -16,10 +16,10 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import skhand
-from skhand._weights import load_weights, save_weights
+from skhand._weights import HANDS, load_weights, save_weights
 from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
-from skhand.estimators.latent_heatmap.pretrained import HANDS, write_pretrained
+from skhand.estimators.latent_heatmap.pretrained import write_pretrained
 from skhand.exceptions import DataFileError, InputError, SideInformationError
 from skhand.metrics import mean_epe
 from skhand.skeleton import root_position
@@ -199,7 +199,7 @@ def test_a_given_root_and_scale_place_the_same_prediction(written, hands):
 def test_fit_goes_on_from_the_weights_and_improves(hands, tmp_path):
     """Half of the way is written; the other half is trained from the file."""
     X, y = make_hands(
-        232, image_size=32, rotation=20, n_subjects=2, backgrounds=None, gestures={"open": 1}, images=("rgb",),
+        232, image_size=32, rotation=20, n_subjects=2, backgrounds=None, gestures="open", images=("rgb",),
         random_state=1, return_X_y=True,
     )  # fmt: skip
     train, held = slice(0, 192), slice(192, 232)

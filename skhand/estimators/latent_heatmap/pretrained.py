@@ -16,7 +16,7 @@ from skhand.exceptions import DataFileError, InputError
 from skhand.skeleton import BONES, joint_index
 from skhand.training import MODALITIES, CodecSettings, to_numpy
 
-__all__ = ["read_pretrained", "write_pretrained"]
+__all__ = ["check_agreement", "read_pretrained", "write_pretrained"]
 
 _PARAMETERS = (
     "network",
@@ -67,7 +67,7 @@ def read_pretrained(estimator: Any, path: str | Path) -> dict[str, Any]:
     Parameters
     ----------
     estimator : LatentHeatmapRegressor
-        With the file's parameters or others of no matter to the network.
+        Not fitted. What the file has among its parameters is taken from the file.
     path : str or Path
         The file.
 
@@ -122,11 +122,34 @@ def read_pretrained(estimator: Any, path: str | Path) -> dict[str, Any]:
             device_=resolve_device(estimator.device),
         )
         estimator.module_ = estimator._live = estimator._rebuild(to_numpy(weights))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         estimator.__dict__.pop("module_", None)
         raise DataFileError(f"{path}: holds no LatentHeatmapRegressor ({error}).") from error
     estimator.n_parameters_ = sum(weight.numel() for weight in estimator.module_.parameters())
     return meta
+
+
+def check_agreement(estimator: Any, params: Mapping[str, Any]) -> None:
+    """Check what a user asked for against what a file had.
+
+    Parameters
+    ----------
+    estimator : LatentHeatmapRegressor
+        As `read_pretrained` made it.
+    params : mapping
+        The user's parameters; a width or backbone of None is any.
+
+    Raises
+    ------
+    InputError
+        If one of them decides about the network, and is another one in the file.
+    """
+    for name in _PARAMETERS:
+        wanted, found = params.get(name), getattr(estimator, name)
+        if isinstance(wanted, list):
+            wanted = tuple(wanted)
+        if wanted is not None and wanted != found:
+            raise InputError(f"{name}: expected {found!r}, as these weights have it, got {wanted!r}.")
 
 
 def _ratio(bone: tuple[str, str], mean_bones: np.ndarray) -> float:

@@ -26,7 +26,7 @@ from skhand.estimators.latent_heatmap.labels import (
     scale_ratio,
 )
 from skhand.estimators.latent_heatmap.network import HEATMAPS, NETWORKS, Maps25D, Pose25DNet, map_spread
-from skhand.estimators.latent_heatmap.pretrained import read_pretrained
+from skhand.estimators.latent_heatmap.pretrained import check_agreement, read_pretrained
 from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective, is_left
 from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import bone_length, mean_bone_lengths
@@ -188,13 +188,24 @@ class LatentHeatmapRegressor(PoseEstimator):
 
     Notes
     -----
-    The paper's networks (17 M and 35 M weights with one and two stacks) have 16 991 039 and 34 071 422 here.
-    The fast one has 3 147 967, 5.4 times fewer; the paper's has 3.8 times fewer. A head that is wide enough
-    for 3.8 costs more than the speed that the paper reports allows.
+    The paper's are the 2.5D pose and its way to an absolute one, the three heads, the loss (Eq. 8), and with
+    ``network="paper"`` the encoder-decoder. Ours are the pyramid, which is the default, ``mirror_left``, the
+    weights of `from_pretrained`, and what the paper leaves open.
 
-    The paper's appendix is not at hand. Choices: six resolutions with one 3 x 3 convolution each on the way
+    **The pyramid.** ``backbone`` without its classifier; "resnet10" is torchvision's ResNet with one block a
+    level. Its maps of four or five sizes get ``width`` channels each by a 1 x 1 convolution and are added,
+    doubled, from the smallest one up to a quarter of the picture, with a 3 x 3 convolution after each sum (as
+    in feature pyramid networks, Lin et al. 2017). Heads and losses read its maps as they read the paper's; a
+    map's pixel stands at the middle of the 4 x 4 that it covers, and ``sigma`` is in px of the picture.
+
+    **The paper's network.** The paper's networks (17 M and 35 M weights with one and two stacks) have
+    16 991 039 and 34 071 422 here. The fast one has 3 147 967, 5.4 times fewer; the paper's has 3.8 times
+    fewer. A head that is wide enough for 3.8 costs more than the speed that the paper reports allows. The
+    paper's appendix is not at hand. Choices: six resolutions with one 3 x 3 convolution each on the way
     down and up, one more at the smallest, batch normalisation, skip connections that are concatenated and
-    bilinear doubling; later stacks read the maps of the one before as they are; losses are mean absolute
+    bilinear doubling; later stacks read the maps of the one before as they are.
+
+    **Both.** Choices where the paper leaves them open: losses are mean absolute
     errors in widths of the picture and in bones (better than squared ones), and squared ones for Gaussian
     maps; ``alpha``, ``beta`` and ``sigma`` (chosen with the loss on held-out subjects of generated hands of
     32 px); Adam, ``lr`` and the augmentation (not searched). Of the 21 joints the wrist stands for the palm
@@ -305,8 +316,8 @@ class LatentHeatmapRegressor(PoseEstimator):
         path : str, path or None, default=None
             A ``.safetensors`` file with its JSON file beside it; None is the one that is shipped.
         **params : dict
-            Parameters, such as ``lr`` and ``max_epochs``. ``warm_start`` is True unless it is among them, so
-            that ``fit`` goes on from these weights.
+            Parameters, such as ``given``, ``lr`` and ``max_epochs``. ``warm_start`` is True unless it is among
+            them, so that ``fit`` goes on from these weights. What the network depends on is the file's.
 
         Returns
         -------
@@ -317,6 +328,8 @@ class LatentHeatmapRegressor(PoseEstimator):
         ------
         DataFileError
             If there is no such file, or it holds something else.
+        InputError
+            If ``given`` has "side", or a parameter that decides about the network is not the file's.
 
         Examples
         --------
@@ -328,6 +341,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         """
         estimator = cls(**{"warm_start": True, **params})
         estimator.card_ = read_pretrained(estimator, HANDS if path is None else path)
+        check_agreement(estimator, params)
         return estimator
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
