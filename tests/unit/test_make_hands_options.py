@@ -184,3 +184,54 @@ def test_presets_are_arguments(name):
 def test_bad_options_are_named(name, value):
     with pytest.raises(InputError, match=name):
         make_hands(**{"n_samples": 2, "image_size": 16, name: value})
+
+
+# ---------------------------------------------------------------- strange hands
+
+
+def everything(hands):
+    """All arrays that came out, by name."""
+    data = {name: getattr(hands.data, name) for name in hands.data.columns}
+    return {**data, "target": hands.target, "angles": hands.angles, "groups": hands.groups}
+
+
+def test_no_strange_hands_are_the_hands_of_ever():
+    plain, none = everything(pictures()), everything(pictures(strange=0.0))
+    assert set(plain) == set(none)
+    for name, array in plain.items():
+        np.testing.assert_array_equal(none[name], array)
+
+
+def test_strange_hands_look_otherwise_and_have_the_same_labels():
+    plain, strange = pictures(24, images=("rgb", "mask")), pictures(24, images=("rgb", "mask"), strange=1.0)
+    again = pictures(24, images=("rgb", "mask"), strange=1.0)
+    other = (plain.data.rgb != strange.data.rgb).any(axis=(1, 2, 3))
+    assert other.mean() > 0.7  # one in twenty draws none of the five
+    np.testing.assert_array_equal(again.data.rgb, strange.data.rgb)
+    for name in ("keypoints2d", "camera", "side", "scale", "root", "box", "domain"):
+        np.testing.assert_array_equal(getattr(strange.data, name), getattr(plain.data, name))
+    for name in ("target", "angles", "gesture", "groups"):
+        np.testing.assert_array_equal(strange[name], plain[name])
+    # an arm that ends early hides nothing more, and leaves some of the picture free
+    assert (plain.data.visible <= strange.data.visible).all()
+    assert (strange.data.mask <= plain.data.mask).all()
+    fewer = strange.data.mask.sum(axis=(1, 2)) < plain.data.mask.sum(axis=(1, 2))
+    assert 0.1 < fewer.mean() < 0.9
+
+
+def test_a_share_of_the_rows_is_strange_and_rows_do_not_depend_on_others():
+    plain, half = pictures(200, image_size=16), pictures(200, image_size=16, strange=0.5)
+    share = (plain.data.rgb != half.data.rgb).any(axis=(1, 2, 3)).mean()
+    assert 0.35 < share < 0.55  # a half, less those that draw none of the five
+    whole = pictures(200, image_size=16, strange=1.0)
+    for row in np.flatnonzero((plain.data.rgb != half.data.rgb).any(axis=(1, 2, 3)))[:20]:
+        np.testing.assert_array_equal(half.data.rgb[row], whole.data.rgb[row])
+    np.testing.assert_array_equal(pictures(7, image_size=16, strange=0.5).data.rgb, half.data.rgb[:7])
+    lazy = pictures(7, image_size=16, strange=0.5, lazy=True)
+    np.testing.assert_array_equal(lazy.data.rgb[[5, 2]], half.data.rgb[[5, 2]])
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, np.nan, "some", None])
+def test_a_bad_share_of_strange_hands_is_named(share):
+    with pytest.raises(InputError, match="^strange: expected"):
+        pictures(strange=share)

@@ -316,8 +316,8 @@ class LatentHeatmapRegressor(PoseEstimator):
         path : str, path or None, default=None
             A ``.safetensors`` file with its JSON file beside it; None is the one that is shipped.
         **params : dict
-            Parameters, such as ``given``, ``lr`` and ``max_epochs``. ``warm_start`` is True unless it is among
-            them, so that ``fit`` goes on from these weights. What the network depends on is the file's.
+            Parameters, such as ``given``, ``lr`` and ``max_epochs``. ``warm_start`` is True unless it is
+            among them, so that ``fit`` goes on from these weights. What the network depends on is the file's.
 
         Returns
         -------
