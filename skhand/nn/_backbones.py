@@ -60,8 +60,8 @@ class ImageTrunk(nn.Module):
     image_size : tuple of int
         Height and width, px.
     pretrained : {False, "imagenet", "hands"}, default=False
-        Weights to start from: torchvision's of ImageNet, or the trunk of `LatentHeatmapRegressor`'s that ship,
-        which is a "resnet10" and has seen generated hands. A one-channel trunk takes the sum of the three
+        Weights to start from: torchvision's of ImageNet, or those that ship, of `LatentHeatmapRegressor`:
+        a "resnet10" that has seen generated hands. A one-channel trunk takes the sum of the three
         colour filters.
 
     Attributes
