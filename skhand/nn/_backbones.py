@@ -60,8 +60,8 @@ class ImageTrunk(nn.Module):
     image_size : tuple of int
         Height and width, px.
     pretrained : {False, "imagenet", "hands"}, default=False
-        Weights to start from: torchvision's of ImageNet, or the shipped trunk of `LatentHeatmapRegressor`,
-        which is a "resnet10" and has seen generated hands. A one-channel trunk takes the sum of the three
+        Weights to start from: torchvision's of ImageNet, or those that ship, of `LatentHeatmapRegressor`:
+        a "resnet10" that has seen generated hands. A one-channel trunk takes the sum of the three
         colour filters.
 
     Attributes
@@ -88,9 +88,8 @@ class ImageTrunk(nn.Module):
         elif pretrained:
             _load_imagenet(self.layers, backbone, in_channels)
         mean, std = torch.zeros(in_channels), torch.ones(in_channels)
-        if (
-            pretrained == "imagenet" and in_channels == 3
-        ):  # pictures come in [-0.5, 0.5], ImageNet's statistics in [0, 1]
+        if pretrained and pretrained != "hands" and in_channels == 3:
+            # pictures come in [-0.5, 0.5], ImageNet's statistics in [0, 1]
             mean, std = torch.tensor([0.485, 0.456, 0.406]) - 0.5, torch.tensor([0.229, 0.224, 0.225])
         self.register_buffer("mean", mean.view(-1, 1, 1))
         self.register_buffer("std", std.view(-1, 1, 1))
@@ -149,8 +148,7 @@ def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], 
             layer.__class__ = StridedConv2d
     levels: list[nn.Sequential] = []
     channels: list[int] = []
-    some: list[nn.Module] = []
-    maps = torch.zeros(1, in_channels, 64, 64, device="cpu")
+    maps, some = torch.zeros(1, in_channels, 64, 64, device="cpu"), []
     with torch.no_grad():
         for block in blocks:
             after = block.eval()(maps)

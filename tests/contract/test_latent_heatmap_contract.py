@@ -177,7 +177,7 @@ BAD = {
     "no rows": (lambda X: X[:0], ValueError, "0 sample"),
     "no columns": (lambda X: X[:, :0], ValueError, "0 feature"),
     "too few columns": (lambda X: X[:, :-3], ValueError, "features"),
-    "no shape": (lambda X: "pictures", ValueError, "Expected 2D array|[Ss]tring|could not convert"),
+    "no shape": (lambda X: "pictures", ValueError, "not a readable picture"),
 }
 
 

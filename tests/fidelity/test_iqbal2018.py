@@ -43,7 +43,7 @@ def latent_maps(seed, n=2, height=12, width=9):
 
 def train(module, optimizer, batch, alpha=1.0, dtype=torch.float32, measure=False):
     """Take one step on a batch, without augmentation."""
-    objective = HeatmapObjective(alpha, 1.0, codecs={"rgb": RGBCodec()}, dtype=dtype)
+    objective = HeatmapObjective(alpha, 1.0, False, codecs={"rgb": RGBCodec()}, dtype=dtype)
     return objective.step(module, {"hands": batch}, StepContext(optimizer, measure=measure))
 
 
@@ -129,7 +129,7 @@ def test_a_large_beta_sharpens_one_joint_only():
 def test_the_spread_is_the_heatmaps_covariance():
     maps = latent_maps(3)
     answer = latent_pose(maps, torch.ones(K))
-    covariance = map_spread(answer, latent=True).numpy()
+    covariance = map_spread(answer, latent=True, size=(12, 9)).numpy()
     probability = answer.heatmaps[0, 5].double().numpy().ravel()
     v, u = np.mgrid[:12, :9]
     values = np.stack([u.ravel(), v.ravel(), maps[0, K + 5].double().numpy().ravel()])

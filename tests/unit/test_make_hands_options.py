@@ -212,9 +212,10 @@ def test_strange_hands_look_otherwise_and_have_the_same_labels():
         np.testing.assert_array_equal(getattr(strange.data, name), getattr(plain.data, name))
     for name in ("target", "angles", "gesture", "groups"):
         np.testing.assert_array_equal(strange[name], plain[name])
-    # an arm that ends early hides nothing more, and leaves some of the picture free
+    # of the body only the arm is another one: it ends early
     assert (plain.data.visible <= strange.data.visible).all()
-    assert (strange.data.mask <= plain.data.mask).all()
+    more = (strange.data.mask & ~plain.data.mask).sum(axis=(1, 2))
+    assert more.max() < 0.01 * 48**2  # where normals and surfaces are smoothed, at the wrist
     fewer = strange.data.mask.sum(axis=(1, 2)) < plain.data.mask.sum(axis=(1, 2))
     assert 0.1 < fewer.mean() < 0.9
 

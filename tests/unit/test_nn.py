@@ -135,9 +135,10 @@ def imagenet(monkeypatch):
     return source
 
 
-def test_pretrained_weights_see_pictures_in_imagenets_statistics(monkeypatch):
+@pytest.mark.parametrize("pretrained", ["imagenet", True])
+def test_pretrained_weights_see_pictures_in_imagenets_statistics(monkeypatch, pretrained):
     source = imagenet(monkeypatch).eval()
-    trunk = ImageTrunk("resnet18", 3, (32, 32), pretrained=True).eval()
+    trunk = ImageTrunk("resnet18", 3, (32, 32), pretrained=pretrained).eval()
     seen = []
     source.conv1.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     pictures = torch.rand(2, 3, 32, 32)
@@ -172,4 +173,5 @@ def test_the_small_trunk_has_no_imagenet_weights():
 
 
 def test_every_backbone_is_offered():
-    assert set(BACKBONES) == {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "small"}
+    resnets = {f"resnet{n}" for n in (10, 18, 34, 50, 101, 152)}
+    assert set(BACKBONES) == {*resnets, "small"}

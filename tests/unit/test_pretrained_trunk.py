@@ -35,13 +35,12 @@ def test_another_backbone_is_refused():
 
 @pytest.mark.slow
 def test_hands_are_learned_faster_from_it():
-    hands = make_hands(400, image_size=64, side="right", rotation=60, images=("rgb",), random_state=0)
-    train, test = slice(0, 300), slice(300, 400)
+    hands = make_hands(300, side="right", rotation=60, images=("rgb",), random_state=0)
+    train, test = slice(0, 200), slice(200, 300)
     errors = []
     for start in (False, "hands"):
         est = CrossModalVAERegressor(
-            backbone="resnet10", pretrained=start, given=("root",), max_epochs=8, random_state=0
+            backbone="resnet10", pretrained=start, given=("root",), max_epochs=10, random_state=0
         ).fit(hands.data[train], hands.target[train])
-        off = est.predict(hands.data[test]) - (hands.target - hands.data.root[:, None])[test]
-        errors.append(np.linalg.norm(off, axis=2).mean())
-    assert errors[1] < 0.85 * errors[0]
+        errors.append(np.linalg.norm(est.predict(hands.data[test]) - hands.target[test], axis=2).mean())
+    assert errors[1] < 0.9 * errors[0]
