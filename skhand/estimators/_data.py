@@ -225,6 +225,12 @@ class DataReader:
             if MODALITIES[name].is_image:
                 MODALITIES[name].check_values(columns[name])
         shapes = {name: tuple(columns[name].shape[1:]) for name in modalities}
+        for name, shape in shapes.items():
+            if None in shape:
+                raise InputError(
+                    f"X: expected {name} of one size, got pictures of several; crop them first, for example by "
+                    "HandCropper."
+                )
         if fresh:
             names = vars(estimator).get("feature_names_in_")
             n_features = int(np.prod(shapes[source]))

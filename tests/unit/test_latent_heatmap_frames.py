@@ -308,7 +308,7 @@ def test_joined_tables_read_their_own_rows_and_fill_what_is_unknown(hands):
             concat_frames([one, hands.data.replace(**{column: None})])
     sizes = concat_frames([one, one.replace(rgb=one.rgb[:][:, :8])])  # to be read one by one
     assert [sizes.rgb[[i]].shape for i in (0, 10)] == [(1, 16, 16, 3), (1, 8, 16, 3)]
-    with pytest.raises(InputError, match="rgb"):
+    with pytest.raises(InputError, match="rgb of one size"):
         small().fit(sizes, np.concatenate([hands.target[:10]] * 2))
     with pytest.raises(InputError, match="rgb of one dtype"):
         concat_frames([one, one.replace(rgb=one.rgb[:] / 255.0)])

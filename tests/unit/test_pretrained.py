@@ -199,19 +199,19 @@ def test_a_given_root_and_scale_place_the_same_prediction(written, hands):
 def test_fit_goes_on_from_the_weights_and_improves(hands, tmp_path):
     """Half of the way is written; the other half is trained from the file."""
     X, y = make_hands(
-        232, image_size=32, rotation=20, n_subjects=2, backgrounds=None, gestures="open", images=("rgb",),
+        168, image_size=32, rotation=20, n_subjects=2, backgrounds=None, gestures="open", images=("rgb",),
         random_state=1, return_X_y=True,
     )  # fmt: skip
-    train, held = slice(0, 192), slice(192, 232)
-    est = small(max_epochs=3, lr=3e-3).fit(X[train], y[train])
+    train, held = slice(0, 128), slice(128, 168)
+    est = small(backbone="resnet10", max_epochs=2, lr=3e-3).fit(X[train], y[train])
     write_pretrained(est, tmp_path / "w.safetensors", {})
-    settings = {"max_epochs": 8, "lr": 3e-3, "batch_size": 12, "augment": None, "random_state": 1}
+    settings = {"max_epochs": 4, "lr": 3e-3, "batch_size": 12, "augment": None, "random_state": 1}
     back = LatentHeatmapRegressor.from_pretrained(tmp_path / "w.safetensors", device="cpu", **settings)
     assert back.warm_start
     before = pixels_off(back, X[held])
     assert before == pytest.approx(pixels_off(est, X[held]), rel=0.02)
     back.fit(X[train], y[train])
-    assert back.n_iter_ == 8
+    assert back.n_iter_ == 4
     assert back.history_["train_loss"][0] < 1.3 * est.history_["train_loss"][-1]
     assert pixels_off(back, X[held]) < 0.9 * before
 
@@ -274,15 +274,16 @@ def test_the_shipped_weights_know_generated_hands(shipped, unseen):
     assert np.linalg.norm(rooted(told.predict(X)) - rooted(y), axis=2).mean() < 22
 
 
-def test_the_shipped_weights_learn_other_pictures(unseen):
-    """Negatives: what they never saw."""
-    X = unseen.data[:44].replace(rgb=255 - unseen.data.rgb[:44])
-    est = LatentHeatmapRegressor.from_pretrained(
-        device="cpu", max_epochs=2, batch_size=8, lr=5e-4, augment=None, random_state=0
-    )
-    before = pixels_off(est, X[32:])
-    est.fit(X[:32], unseen.target[:32])
-    assert pixels_off(est, X[32:]) < 0.95 * before
+def test_fit_goes_on_from_the_shipped_weights(unseen):
+    """A first epoch's loss is near what these weights have, far from what new ones have."""
+    X, y = unseen.data[:32], unseen.target[:32]
+    settings = {
+        "device": "cpu", "max_epochs": 1, "batch_size": 16, "lr": 1e-4, "augment": None, "random_state": 0,
+    }  # fmt: skip
+    est = LatentHeatmapRegressor.from_pretrained(**settings).fit(X, y)
+    new = LatentHeatmapRegressor(mirror_left=True, **settings).fit(X, y)
+    assert est.history_["xy"][0] < 0.4 * new.history_["xy"][0]
+    assert pixels_off(est, unseen.data[32:64]) < 7
 
 
 def test_each_file_has_its_card_and_all_are_small():
