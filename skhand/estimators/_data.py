@@ -228,8 +228,8 @@ class DataReader:
         for name, shape in shapes.items():
             if None in shape:
                 raise InputError(
-                    f"X: expected {name} of one size, got pictures of several; crop them first, for example by "
-                    "HandCropper."
+                    f"X: expected {name} of one size, got pictures of several; crop them first, for example "
+                    "by HandCropper."
                 )
         if fresh:
             names = vars(estimator).get("feature_names_in_")

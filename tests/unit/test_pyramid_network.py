@@ -147,7 +147,7 @@ def test_the_spread_of_maps_is_in_pixels_of_the_picture():
 
 def test_it_learns_where_the_joints_are():
     est = small(backbone=None, width=16, lr=5e-3, max_epochs=7, batch_size=24, lr_schedule="cosine")
-    est.fit(*drawn_hands(240, 0))
+    est.fit(*drawn_hands(160, 0))
     X, y = drawn_hands(40, 1)
     wanted = project(y, CAMERA)
     mean = np.broadcast_to(wanted.mean(axis=0), wanted.shape)
