@@ -109,6 +109,13 @@ def test_check_estimator(estimator, check):
     check(estimator)
 
 
+@parametrize_with_checks(
+    [small(network="pyramid", fast=False, backbone="resnet10")], expected_failed_checks=lambda _: CANNOT_APPLY
+)
+def test_check_estimator_with_the_default_network(estimator, check):
+    check(estimator)
+
+
 @pytest.mark.slow
 @parametrize_with_checks(
     [small(heatmap="holistic", backbone="small"), small(heatmap="direct", sigma=1.0)],
