@@ -148,8 +148,7 @@ def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], 
             layer.__class__ = StridedConv2d
     levels: list[nn.Sequential] = []
     channels: list[int] = []
-    some: list[nn.Module] = []
-    maps = torch.zeros(1, in_channels, 64, 64, device="cpu")
+    maps, some = torch.zeros(1, in_channels, 64, 64, device="cpu"), list[nn.Module]()
     with torch.no_grad():
         for block in blocks:
             after = block.eval()(maps)
