@@ -109,6 +109,7 @@ def test_check_estimator(estimator, check):
     check(estimator)
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     [small(network="pyramid", fast=False, backbone="resnet10")], expected_failed_checks=lambda _: CANNOT_APPLY
 )
