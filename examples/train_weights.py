@@ -233,13 +233,19 @@ class Scores(Callback):
         if self.n_epochs % self.args.score_every == 0:
             self.write("latest")
 
+    def settings(self) -> dict[str, Any]:
+        """Return what the command line said of the training."""
+        names = ("batch_size", "lr", "averaging", "seed", "minutes", "start")
+        said = {name: getattr(self.args, name) for name in names}
+        return {**said, "start": str(said["start"]), "near_views": NEAR_VIEWS if self.args.minutes else None}
+
     def write(self, name: str) -> dict[str, Any]:
         """Write the present weights with their scores, and log them."""
         path, module = self.args.out / f"{name}.safetensors", self.est.module_
         training = module.training
         module.eval()
         card: dict[str, Any] = {
-            "recipe": {**RECIPE, "augment": AUGMENT, "pictures_seen": self.n_pictures},
+            "recipe": {**RECIPE, "augment": AUGMENT, "pictures_seen": self.n_pictures, **self.settings()},
             "licence": "BSD-3-Clause",
             "date": date.today().isoformat(),
         }
