@@ -15,7 +15,7 @@ from skhand.detection import HandDetector
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
-from skhand.tracking._crops import Poses, check_pose, predict_poses
+from skhand.tracking._crops import Poses, can_judge, check_pose, judge_poses
 from skhand.tracking._hands import Hands
 from skhand.tracking._tracks import Detected, Track, Video, box_of
 
@@ -48,6 +48,11 @@ class HandTracker(BaseEstimator):
         Intrinsics of all pictures, upright as they are seen.
     max_hands : int, default=2
         The surest so many hands of a picture are answered.
+    side : {"auto", "pose", "detector"}, default="auto"
+        What tells left from right. "pose": the pose network, which answers each new hand as both and keeps
+        the side that gives sharper heatmaps and more plausible bones; it needs heatmaps. "detector": the
+        detector. "auto" is "pose" for the library's own detector, whose sides are hardly better than chance,
+        if the pose network can tell, and else "detector".
     smoothing : {None, "one_euro"}, default=None
         Whether ``track`` smooths joints and keypoints, by the One-Euro filter [2]_. Boxes follow from
         unsmoothed ones.
@@ -108,6 +113,7 @@ class HandTracker(BaseEstimator):
         fov: float = 60.0,
         camera: Any = None,
         max_hands: int = 2,
+        side: str = "auto",
         smoothing: str | None = None,
         min_cutoff: float = 1.0,
         beta: float = 5.0,
@@ -119,6 +125,7 @@ class HandTracker(BaseEstimator):
         self.fov = fov
         self.camera = camera
         self.max_hands = max_hands
+        self.side = side
         self.smoothing = smoothing
         self.min_cutoff = min_cutoff
         self.beta = beta
@@ -146,15 +153,17 @@ class HandTracker(BaseEstimator):
             If a picture cannot be read, or a parameter is not what was expected.
         """
         self._check()
+        judges = self._judges()
         cameras = pictures.camera if isinstance(pictures, HandFrames) else None
         parts, sources = [], []
         for i, picture in enumerate(iterate_pictures(pictures, "pictures")):
             camera, source = self._find_camera(picture, None if cameras is None else cameras[i])
             found = self._detect(picture.pixels)
-            poses = predict_poses(self.pose_, picture.pixels, found.box, found.side, camera)
-            parts.append(
-                _Part(poses.joints, poses.keypoints, found.side, found.score, found.box, camera, source)
-            )
+            votes, fresh = np.where(found.side == "left", -1.0, 1.0), np.full(len(found.side), judges)
+            votes[fresh] = 0.0
+            poses, votes = judge_poses(self.pose_, picture.pixels, found.box, votes, fresh, camera)
+            side = np.where(votes >= 0, "right", "left")
+            parts.append(_Part(poses.joints, poses.keypoints, side, found.score, found.box, camera, source))
             sources.append(picture.path or picture.pixels)
         return _join(parts, sources)
 
@@ -183,13 +192,14 @@ class HandTracker(BaseEstimator):
         pictures = read_pictures(frame, "frame")
         if len(pictures) != 1:
             raise InputError(f"frame: expected one picture, got {len(pictures)}; see predict_video.")
-        video = self.__dict__.setdefault("_video", Video())
+        video, judges = self.__dict__.setdefault("_video", Video()), self._judges()
+        video.detector_votes = not judges
         elapsed = video.take_time(time)
         camera, source = self._find_camera(pictures[0], None)
         pixels = pictures[0].pixels
 
-        def answer(boxes: np.ndarray, sides: np.ndarray) -> Poses:
-            return predict_poses(self.pose_, pixels, boxes, sides, camera)
+        def answer(boxes: np.ndarray, votes: np.ndarray, fresh: np.ndarray) -> tuple[Poses, np.ndarray]:
+            return judge_poses(self.pose_, pixels, boxes, votes, fresh & judges, camera)
 
         looked = not video.tracks or (video.n_frames - 1) % self.detect_every == 0
         if looked:
@@ -247,6 +257,7 @@ class HandTracker(BaseEstimator):
         check_number(self.min_cutoff, "min_cutoff", low=0, include_low=False)
         check_number(self.beta, "beta", low=0)
         check_option(self.smoothing, "smoothing", (None, "one_euro"))
+        check_option(self.side, "side", ("auto", "pose", "detector"))
         if self.camera is not None and check_camera(self.camera).shape != (3, 3):
             raise CameraError(
                 f"camera: expected one matrix (3, 3) for all pictures, got {describe(self.camera)}."
@@ -263,6 +274,18 @@ class HandTracker(BaseEstimator):
         elif not vars(self).get("_pretrained"):
             self.pose_, self._pretrained = LatentHeatmapRegressor.from_pretrained(), True
         check_pose(self.pose_)
+        if self.side == "pose" and not can_judge(self.pose_):
+            raise InputError(
+                'side: "pose" needs a pose network with heatmaps; use "detector", or heatmap="latent".'
+            )
+
+    def _judges(self) -> bool:
+        """Return whether the pose network tells the side."""
+        if self.side != "auto":
+            return self.side == "pose"
+        own = isinstance(self.detector_, HandDetector)
+        own = own and getattr(self.detector_, "detector", None) == "skhand"
+        return own and can_judge(self.pose_)
 
     def _find_camera(self, picture: Picture, own: np.ndarray | None) -> tuple[np.ndarray, str]:
         """Return a picture's intrinsics (3, 3), px, and where they come from."""

@@ -41,26 +41,28 @@ class Track:
         Its identity; -1 until it is found.
     box : ndarray of shape (4,), px
         Where it is looked for in the next frame.
-    side : str
-        Left or right, as first detected.
-    score : float
-        How sure the detector was.
+
+    Attributes
+    ----------
+    votes : float
+        What is known of the side: above 0, or 0, right; below, left.
+    fresh : bool
+        Whether it was found, or found again, in this frame.
     """
 
-    def __init__(self, number: int, box: np.ndarray, side: str, score: float):
+    def __init__(self, number: int, box: np.ndarray):
         self.number, self.box, self.n_unseen = number, box, 0
-        self._votes = 0.0
-        self.vote(side, score)
+        self.votes, self.fresh = 0.0, True
         self.filters: tuple[OneEuro, OneEuro] | None = None
 
     @property
     def side(self) -> str:
-        """What the detections so far say, each with its score."""
-        return "right" if self._votes >= 0 else "left"
+        """What the votes say."""
+        return "right" if self.votes >= 0 else "left"
 
     def vote(self, side: str, score: float) -> None:
-        """Take another detection's side into account."""
-        self._votes += score if side == "right" else -score
+        """Take another detection's side into account, with its score."""
+        self.votes += score if side == "right" else -score
 
     def is_plausible(self, box: np.ndarray, size: tuple[int, ...]) -> bool:
         """Tell whether a box (px) can be the hand's next one in a picture of this height and width.
@@ -100,6 +102,11 @@ class Track:
 class Video:
     """What is known of a video so far.
 
+    Parameters
+    ----------
+    detector_votes : bool, default=True
+        Whether detections tell the sides of hands.
+
     Attributes
     ----------
     tracks : list of Track
@@ -108,7 +115,8 @@ class Video:
         How many frames have come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, detector_votes: bool = True) -> None:
+        self.detector_votes = detector_votes
         self.tracks: list[Track] = []
         self.n_frames = 0
         self._time = -_FRAME
@@ -137,7 +145,7 @@ class Video:
     def follow(
         self,
         tracks: list[Track],
-        answer: Callable[[np.ndarray, np.ndarray], Poses],
+        answer: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[Poses, np.ndarray]],
         camera: np.ndarray,
         size: tuple[int, ...],
         lost_below: float,
@@ -149,7 +157,8 @@ class Video:
         tracks : list of Track
             Those of the frame before, ``self.tracks`` itself, or new ones.
         answer : callable
-            Returns the poses of boxes (n, 4), px, and sides (n,).
+            Of boxes (n, 4), px, the sides' votes (n,) and which hands are fresh (n,), returns their poses,
+            and the votes after it has seen them.
         camera : ndarray of shape (3, 3), px
             Of the picture.
         size : tuple of int
@@ -164,10 +173,12 @@ class Video:
         """
         others = [] if tracks is self.tracks else self.tracks
         boxes = np.array([track.box for track in tracks]).reshape(-1, 4)
-        poses = answer(boxes, np.array([track.side for track in tracks], dtype="U5"))
+        votes, fresh = np.array([track.votes for track in tracks]), [track.fresh for track in tracks]
+        poses, votes = answer(boxes, votes, np.array(fresh, dtype=bool))
         found = []
         kept = list(others)
         for i, track in enumerate(tracks):
+            track.votes, track.fresh = float(votes[i]), False
             box = box_of(poses.joints[i], poses.keypoints[i], camera)
             twice = len(kept) > 0 and overlap(box, _boxes(kept)).max() > _TWICE
             if poses.score[i] >= lost_below and track.is_plausible(box, size) and not twice:
@@ -212,13 +223,17 @@ class Video:
             shares = overlap(box, _boxes(known))
             if len(known) and shares.max() > _SAME:
                 track = known[int(shares.argmax())]
-                track.vote(side, score)
+                if self.detector_votes:
+                    track.vote(side, score)
                 if shares.max() < _SLID:
                     track.box = box
             elif len(fresh) < room:
                 again = self._find_lost(box)
-                fresh.append(Track(-1, box, side, score) if again is None else again)
-                fresh[-1].box, fresh[-1].n_unseen = box, 0
+                track = Track(-1, box) if again is None else again
+                if self.detector_votes and again is None:
+                    track.vote(side, score)
+                track.box, track.n_unseen, track.fresh = box, 0, True
+                fresh.append(track)
         return fresh
 
     def _find_lost(self, box: np.ndarray) -> Track | None:

@@ -16,8 +16,8 @@ from skhand.datasets._scenes import load_pool, render_backgrounds, render_hands
 from skhand.detection import HandDetector
 from skhand.detection._boxes import Found, box_iou, detection_loss, make_targets, read_maps
 from skhand.detection._measure import measure
-from skhand.detection._network import ARCHITECTURE, DetectorNet, Maps
-from skhand.detection._training import DetectorTraining
+from skhand.detection._network import ARCHITECTURE, DetectorNet, Maps, normalise
+from skhand.detection._training import DetectorTraining, draw_scenes
 from skhand.exceptions import InputError
 from skhand.preprocessing import HandCropper, HandMirror
 
@@ -195,6 +195,27 @@ def test_training_goes_on_bit_by_bit_and_learns():
     other = DetectorTraining(pool, batch_size=8, rate=1e-2, architecture={**small, "input": 96}, seed=5)
     other.load_state_dict(state)
     assert sum(other.step(0.0).values()).item() == last[0]
+
+
+def test_the_sides_of_a_few_scenes_are_learnt_by_heart():
+    arrays = render_hands(0, np.arange(12), 64)
+    pool = load_pool({**arrays, "backgrounds": render_backgrounds(0, np.arange(6), 64)})
+    scenes = draw_scenes(pool, 12, 96, torch.Generator().manual_seed(0))
+    targets = make_targets(scenes.boxes, scenes.is_left, scenes.shown, scenes.unclear, 96)
+    torch.manual_seed(0)
+    network = DetectorNet([8, 16, 16, 16, 16], [0, 0, 1, 1], 2, [16, 16], 96)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    for _ in range(120):
+        optimizer.zero_grad()
+        sum(detection_loss(network(normalise(scenes.pictures)), targets).values()).backward()
+        optimizer.step()
+    # with the statistics of this batch, and where the hands are: what is read are the right logits
+    maps = network(normalise(scenes.pictures))
+    middle = (scenes.boxes[..., :2] + 0.5 * scenes.boxes[..., 2:] - 1.5) / 4
+    x, y = middle.round().long().clamp(0, 23).unbind(2)
+    left = maps.side[torch.arange(12)[:, None], 0, y, x] > maps.side[torch.arange(12)[:, None], 1, y, x]
+    assert set(scenes.is_left[scenes.shown].tolist()) == {True, False}
+    assert (left == scenes.is_left)[scenes.shown].float().mean() > 0.95
 
 
 def test_scenes_can_be_searched(detector):

@@ -6,10 +6,12 @@ import torch
 
 from skhand import HandFrames
 from skhand.datasets import make_scenes
-from skhand.datasets._scenes import load_pool, render_backgrounds, render_hands
+from skhand.datasets._scenes import _source, load_pool, render_backgrounds, render_hands
+from skhand.estimators import LatentHeatmapRegressor
 from skhand.exceptions import InputError
 from skhand.preprocessing import HandCropper
 from skhand.rendering.scenes import GROUNDS, SCENE_NUMBERS, SLOTS, compose_scenes, find_arms
+from skhand.tracking._crops import judge_poses
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,36 @@ def test_a_mirrored_hand_has_the_other_side(pool):
         return one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
 
     assert torch.equal(turn(made.points) * turn(pool.points[rows]) < 0, made.is_left != own)
+
+
+def test_sides_are_those_of_the_pictures(pool):
+    source = _source(5, 96, 10_000, "cpu")
+    poses = source.poses(np.arange(8))
+    assert set(poses.is_left) == {True, False}
+    # seen from the other side of the mirror, points turn the other way, and lie on the picture's hand
+    ahead = poses.joints[..., :2] / poses.joints[..., 2:]
+    one, other = ahead[:, 5] - ahead[:, 0], ahead[:, 17] - ahead[:, 0]
+    turn = np.sign(one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0])
+    points = pool.points.numpy()
+    one, other = points[:, 5] - points[:, 0], points[:, 17] - points[:, 0]
+    seen = np.sign(one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0])
+    np.testing.assert_array_equal(seen == turn, ~pool.is_left.numpy())
+    for i in range(8):
+        x, y = points[i][poses.visible[i]].round().astype(int).clip(0, 95).T
+        assert (pool.rgba[i, 3, y, x] > 0).float().mean() > 0.8, i
+
+
+def test_a_pose_network_sees_the_sides_that_scenes_say():
+    scenes = make_scenes(60, image_size=192, random_state=1)
+    hands = scenes.data[np.flatnonzero(scenes.data.box[:, 2:].max(axis=1) > 60)]
+    pose, camera = LatentHeatmapRegressor.from_pretrained(device="cpu"), np.diag([300.0, 300.0, 1.0])
+    camera[:2, 2] = 96
+    right = [
+        judge_poses(pose, picture, box[None], np.zeros(1), np.ones(1, bool), camera)[1][0] >= 0
+        for picture, box in zip(hands.rgb, hands.box, strict=True)
+    ]
+    assert len(right) > 20
+    assert np.mean(np.where(right, "right", "left") == hands.side) > 0.7
 
 
 def test_arms_leave_where_the_mask_meets_the_rim():

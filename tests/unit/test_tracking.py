@@ -287,6 +287,62 @@ def test_one_euro_calms_a_still_hand_and_keeps_up_with_a_moving_one(rng):
     assert abs(centres(last)[0, 0] - moving[-1]) < 4
 
 
+# ------------------------------------------------------------------------------------------- left or right
+
+
+class Wrong(Detector):
+    """Names the sides the wrong way round."""
+
+    def transform(self, pictures):
+        found = super().transform(pictures)
+        return found.replace(side=np.where(found.side == "left", "right", "left").astype("U5"))
+
+
+class Counting(Pose):
+    def __init__(self):
+        self.n_rows = []
+
+    def predict(self, X, return_std=False):
+        self.n_rows.append(len(X))
+        return super().predict(X, return_std)
+
+
+@pytest.mark.parametrize("bones", [None, np.linalg.norm(np.diff(SHAPE, axis=0), axis=1) + 0.1])
+def test_the_pose_network_tells_the_sides(bones):
+    pose = Counting()
+    pose.mean_bones_ = bones
+    judged = HandTracker(Wrong(), pose, camera=CAMERA, side="pose")
+    picture = scene(("left", 40, 60, 30), ("right", 110, 50, 48))
+    hands = judged.predict([picture, scene()])
+    assert pose.n_rows == [4]
+    assert hands.side.tolist() == ["right", "left"]
+    one_by_one = tracker().predict(picture)
+    np.testing.assert_allclose(hands.keypoints, one_by_one.keypoints)
+    np.testing.assert_allclose(hands.joints, one_by_one.joints)
+    for own in ({}, {"side": "detector"}):  # another detector than the library's is believed
+        hands = HandTracker(Wrong(), Pose(), camera=CAMERA, **own).predict(picture)
+        assert hands.side.tolist() == ["left", "right"]
+
+
+def test_sides_are_judged_once_for_each_hand_that_comes():
+    pose = Counting()
+    judged = HandTracker(Wrong(), pose, camera=CAMERA, side="pose", detect_every=3)
+    disks = [("left", 40, 60, 30), ("right", 110, 60, 30)]
+    for k in range(9):
+        hands = judged.track(scene(*(disks[:1] if k < 4 else disks)))
+    assert sorted(hands.side) == ["left", "right"]
+    assert pose.n_rows == [2, 1, 1, 1, 1, 1, 3, 2, 2]
+
+
+def test_only_heatmaps_tell_sides():
+    class Holistic(Pose):
+        heatmap = "holistic"
+
+    with pytest.raises(InputError, match=r"^side: .*heatmaps"):
+        HandTracker(Detector(), Holistic(), side="pose").predict(scene())
+    assert len(HandTracker(Detector(), Holistic()).predict(scene(("left", 40, 60, 30)))) == 1
+
+
 # -------------------------------------------------------------------------------------- parameters and errors
 
 
@@ -297,6 +353,7 @@ def test_one_euro_calms_a_still_hand_and_keeps_up_with_a_moving_one(rng):
         ({"fov": np.nan}, "fov"),
         ({"max_hands": 0}, "max_hands"),
         ({"smoothing": "kalman"}, "smoothing"),
+        ({"side": "left"}, "side"),
         ({"min_cutoff": 0}, "min_cutoff"),
         ({"beta": -1}, "beta"),
         ({"lost_below": 2}, "lost_below"),
