@@ -118,7 +118,7 @@ def render_pool(folder: str, worker: int, n_workers: int, args: argparse.Namespa
 
 
 class Pool(HandFrames):
-    """What processes have rendered so far: each epoch has new hands first, and then earlier ones.
+    """Hands that processes have rendered so far: each epoch has new ones first, and then earlier ones.
 
     Parameters
     ----------
@@ -237,7 +237,8 @@ class Scores(Callback):
         """Return what the command line said of the training."""
         names = ("batch_size", "lr", "averaging", "seed", "minutes", "start")
         said = {name: getattr(self.args, name) for name in names}
-        return {**said, "start": str(said["start"]), "near_views": NEAR_VIEWS if self.args.minutes else None}
+        start = None if said["start"] is None else str(said["start"])
+        return {**said, "start": start, "near_views": NEAR_VIEWS if self.args.minutes else None}
 
     def write(self, name: str) -> dict[str, Any]:
         """Write the present weights with their scores, and log them."""

@@ -1,4 +1,4 @@
-"""What labelled photographs add to the weights that ship: errors on a block that none of them is from.
+"""Gain of labelled photographs over the weights that ship: errors on a block that none of them is from.
 
 The folder is that of ``examples/fit_photographs.py``. The photographs are cut into four blocks; a fit gets
 some of three of them, evenly spaced and 20 frames away from the fourth, and is tested on the fourth. Nothing

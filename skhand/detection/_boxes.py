@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What the maps should be.
+    """Targets of the maps.
 
     Parameters
     ----------

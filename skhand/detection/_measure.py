@@ -1,4 +1,4 @@
-"""How well hands are found: recall, precision, false alarms and overlap."""
+"""Scores of hands that are found: recall, precision, false alarms and overlap."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from skhand.exceptions import InputError
 __all__ = ["find_with_mediapipe"]
 
 _PAD = 0.045
-"""What the box is wider than the joints on each side, in its longer side: about 8 mm."""
+"""Margin of the box around the joints on each side, in its longer side: about 8 mm."""
 
 
 def find_with_mediapipe(pictures: Sequence[np.ndarray], threshold: float, max_hands: int) -> list[Found]:

@@ -25,7 +25,7 @@ _CENTRE, _SIZE, _OFFSET, _SIDE = slice(0, 1), slice(1, 3), slice(3, 5), slice(5,
 
 
 class Maps(NamedTuple):
-    """What the network answers, one value a pixel of the maps.
+    """Answers of the network, one value a pixel of the maps.
 
     Parameters
     ----------

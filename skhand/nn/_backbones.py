@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 from urllib.error import URLError
 
@@ -110,7 +111,9 @@ def _build(backbone: str) -> Any:
 
     if backbone == "resnet10":
         return models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1])
-    return getattr(models, backbone)(weights=None)
+    is_regnet = backbone.startswith("regnet")  # torchvision works out its widths by tensors: never on "meta"
+    with torch.device("cpu") if is_regnet else contextlib.nullcontext():
+        return getattr(models, backbone)(weights=None)
 
 
 def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], list[int]]:
@@ -130,8 +133,7 @@ def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], 
     channels : list of int
         Of their maps.
     """
-    with torch.device("cpu"):  # torchvision works out the widths of a RegNet by tensors
-        net = _build(backbone)
+    net = _build(backbone)
     parts = dict(net.named_children())
     if backbone.startswith("resnet"):
         blocks = list(net.children())[:-2]
@@ -141,14 +143,13 @@ def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], 
         blocks = list(parts["features"].children())
     first = next(layer for layer in nn.Sequential(*blocks).modules() if isinstance(layer, nn.Conv2d))
     if in_channels != 3:
-        _replace(blocks[0], first, _like(first, in_channels))
-        blocks = [_like(first, in_channels) if block is first else block for block in blocks]
+        blocks[0] = _replaced(blocks[0], first, _like(first, in_channels))
     for layer in nn.Sequential(*blocks).modules():
         if isinstance(layer, nn.Conv2d) and (layer.stride, layer.kernel_size) == ((2, 2), (3, 3)):
             layer.__class__ = StridedConv2d
     levels: list[nn.Sequential] = []
     channels: list[int] = []
-    maps, some = torch.zeros(1, in_channels, 64, 64, device="cpu"), list[nn.Module]()
+    maps, some = torch.zeros(1, in_channels, 64, 64, device=first.weight.device), list[nn.Module]()
     with torch.no_grad():
         for block in blocks:
             after = block.eval()(maps)
@@ -164,28 +165,27 @@ def trunk_levels(backbone: str, in_channels: int) -> tuple[list[nn.Sequential], 
 def _like(layer: nn.Conv2d, in_channels: int) -> nn.Conv2d:
     """Return a new convolution that differs in the channels that it reads."""
     kernel, stride, padding = layer.kernel_size, layer.stride, layer.padding
-    bias = layer.bias is not None
-    return nn.Conv2d(in_channels, layer.out_channels, kernel, stride, padding, bias=bias, device="cpu")  # type: ignore[arg-type]
+    options: dict[str, Any] = {"bias": layer.bias is not None, "device": layer.weight.device}
+    return nn.Conv2d(in_channels, layer.out_channels, kernel, stride, padding, **options)  # type: ignore[arg-type]
 
 
-def _replace(parent: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put another module in the place of one within a module."""
-    for name, child in parent.named_children():
-        if child is old:
-            setattr(parent, name, new)
-            return
-        _replace(child, old, new)
+def _replaced(module: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """Return a module with another one in the place of one within it, or of itself."""
+    if module is old:
+        return new
+    for name, child in module.named_children():
+        setattr(module, name, _replaced(child, old, new))
+    return module
 
 
 def _resnet(backbone: str, in_channels: int) -> tuple[nn.Sequential, int]:
-    net = _build(backbone)
-    channels = net.fc.in_features
-    if in_channels != 3:
-        net.conv1 = nn.Conv2d(in_channels, 64, kernel_size=7, stride=2, padding=3, bias=False)
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d) and (layer.stride, layer.kernel_size) == ((2, 2), (3, 3)):
-            layer.__class__ = StridedConv2d
-    return nn.Sequential(*list(net.children())[:-2]), channels
+    levels, channels = trunk_levels(backbone, in_channels)
+    return _join(levels), channels[-1]
+
+
+def _join(levels: list[nn.Sequential]) -> nn.Sequential:
+    """Return the parts of a trunk as one, without their levels."""
+    return nn.Sequential(*(block for level in levels for block in level))
 
 
 def _small(in_channels: int) -> tuple[nn.Sequential, int]:
@@ -207,7 +207,7 @@ def _load_hands(layers: nn.Sequential, backbone: str, in_channels: int) -> None:
     trunk = nn.ModuleList(levels)
     begin = "body.levels."
     trunk.load_state_dict({k.removeprefix(begin): v for k, v in weights.items() if k.startswith(begin)})
-    state = nn.Sequential(*(block for level in levels for block in level)).state_dict()
+    state = _join(levels).state_dict()
     if in_channels == 1:
         state["0.weight"] = state["0.weight"].sum(dim=1, keepdim=True)
     layers.load_state_dict(state)

@@ -16,7 +16,7 @@ STRANGE_DRAWS = 24
 
 @dataclass
 class Strange:
-    """What is strange about each row; mostly nothing.
+    """The strange things about each row; mostly none.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is remembered of each hand of a video, and which boxes are of one hand."""
+"""Memory of each hand of a video, and which boxes are of one hand."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Track:
 
     @property
     def side(self) -> str:
-        """What the votes say."""
+        """The side that the votes tell."""
         return "right" if self.votes >= 0 else "left"
 
     def vote(self, side: str, score: float) -> None:
@@ -100,7 +100,7 @@ class Track:
 
 
 class Video:
-    """What is known of a video so far.
+    """Knowledge of a video so far.
 
     Parameters
     ----------

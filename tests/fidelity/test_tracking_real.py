@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from skhand.estimators import LatentHeatmapRegressor
-from skhand.exceptions import DataFileError
 from skhand.geometry import project
 from skhand.tracking import HandTracker
 
@@ -29,10 +28,7 @@ def script():
 
 @pytest.fixture(scope="module")
 def pose():
-    try:
-        return LatentHeatmapRegressor.from_pretrained()
-    except DataFileError:
-        pytest.skip("no weights yet")
+    return LatentHeatmapRegressor.from_pretrained()
 
 
 def test_the_moved_photographs_keep_their_labels(script, real_data):

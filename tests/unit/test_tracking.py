@@ -15,7 +15,7 @@ from PIL import Image
 from skhand import HandFrames
 from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
-from skhand.exceptions import CameraError, DataFileError, InputError
+from skhand.exceptions import CameraError, InputError
 from skhand.geometry import project
 from skhand.preprocessing import HandCropper
 from skhand.skeleton import JOINTS, root_position
@@ -441,10 +441,7 @@ def test_a_fitted_network_answers_as_it_does_on_crops():
 
 def test_a_photograph_is_answered_out_of_the_box(real_data):
     photograph = real_data / "real-rgb" / "images" / "00000.jpg"
-    try:
-        hands = HandTracker(max_hands=1).predict(photograph)
-    except DataFileError:
-        pytest.skip("no weights yet")
+    hands = HandTracker(max_hands=1).predict(photograph)
     with np.load(real_data / "real-rgb" / "annotations.npz", allow_pickle=False) as file:
         camera, joints = file["K_crop"][0], file["joints_mm"][0]
     assert len(hands) == 1 and hands.joints.shape == (1, 21, 3)

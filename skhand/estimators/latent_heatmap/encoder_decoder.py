@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["HeatmapNet"]
+__all__ = ["HeatmapNet", "conv_layer"]
 
 N_LEVELS = 6  # resolutions, the picture's own included
 
@@ -40,7 +40,7 @@ class HeatmapNet(nn.Module):
         super().__init__()
         base = max(1, width // 2) if fast else width
         self.n_features = base
-        self.start = _layer(in_channels, base)
+        self.start = conv_layer(in_channels, base)
         self.stacks = nn.ModuleList(
             EncoderDecoder(base + (out_channels if stack else 0), base, width, out_channels, fast)
             for stack in range(n_stacks)
@@ -78,11 +78,13 @@ class EncoderDecoder(nn.Module):
 
     def __init__(self, in_channels: int, base: int, width: int, out_channels: int, fast: bool):
         super().__init__()
-        self.down = nn.ModuleList(_layer(base if level else in_channels, base) for level in range(N_LEVELS))
-        self.deepest = _layer(base, base)
-        self.up = nn.ModuleList(_layer(2 * base, base) for _ in range(N_LEVELS - 1))
+        self.down = nn.ModuleList(
+            conv_layer(base if level else in_channels, base) for level in range(N_LEVELS)
+        )
+        self.deepest = conv_layer(base, base)
+        self.up = nn.ModuleList(conv_layer(2 * base, base) for _ in range(N_LEVELS - 1))
         first, second, last = (1, 3, 1) if fast else (7, 7, 7)
-        self.head = nn.Sequential(_layer(base, width, first), _layer(width, width, second))
+        self.head = nn.Sequential(conv_layer(base, width, first), conv_layer(width, width, second))
         self.last = nn.Conv2d(width, out_channels, last, padding="same")
         with torch.no_grad():  # start flat
             self.last.weight *= 0.1
@@ -101,7 +103,7 @@ class EncoderDecoder(nn.Module):
         return self.last(self.head(x)), deepest
 
 
-def _layer(before: int, after: int, size: int = 3) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU; the size of the picture stays."""
+def conv_layer(before: int, after: int, size: int = 3) -> nn.Sequential:
+    """Return convolution, batch normalisation and ReLU; the size of the picture stays."""
     convolution = nn.Conv2d(before, after, size, padding="same", bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skhand.estimators.latent_heatmap.encoder_decoder import conv_layer
 from skhand.nn import trunk_levels
 
 __all__ = ["PyramidNet"]
@@ -35,7 +36,7 @@ class PyramidNet(nn.Module):
         levels, channels = trunk_levels(backbone, in_channels)
         self.levels = nn.ModuleList(levels)
         self.across = nn.ModuleList(nn.Conv2d(each, width, 1) for each in channels)
-        self.smooth = nn.ModuleList(_layer(width) for _ in channels[1:])
+        self.smooth = nn.ModuleList(conv_layer(width, width) for _ in channels[1:])
         self.last = nn.Conv2d(width, out_channels, 1)
         with torch.no_grad():  # start flat
             self.last.weight *= 0.1
@@ -67,8 +68,3 @@ class PyramidNet(nn.Module):
             maps = functional.interpolate(maps, size=output.shape[2:], mode="bilinear")
             maps = smooth(maps + across(output))
         return [self.last(maps)], deepest.mean(dim=(2, 3))
-
-
-def _layer(width: int) -> nn.Sequential:
-    convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
