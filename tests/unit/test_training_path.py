@@ -34,7 +34,7 @@ def hands():
 
 
 def trace_first_step(fit):
-    """Return our frames below the first `AdamInTurn.step`, outermost last, and the files of ours entered before.
+    """Return our frames below the first `AdamInTurn.step`, outermost last, and our files entered before.
 
     A frame is (file, function); files are relative to the package.
     """
