@@ -16,6 +16,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
 from skhand._validation import check_number, check_option, warn_user
+from skhand.estimators._calibration import CalibrationMixin
 from skhand.estimators._data import DataDescription, DataReader, TrainingData
 from skhand.estimators._inputs import check_given
 from skhand.estimators._pickled import PickledNetworks
@@ -84,6 +85,7 @@ class Run:
 
 class PoseEstimator(
     PickledNetworks,
+    CalibrationMixin,
     CallbackSupportMixin,
     RegressorMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -238,6 +240,7 @@ class PoseEstimator(
     def _begin(self, run: Run) -> Run:
         """Set what describes the data, set validation rows aside, and make the networks."""
         data, goes_on = run.data, run.goes_on
+        self._forget_calibration()
         if goes_on:
             self._require_same_architecture()
         else:
