@@ -150,6 +150,7 @@ def check_numbers(
     include_low: bool = True,
     allow_nan: bool = False,
     keep_single: bool = False,
+    what: str | None = None,
 ) -> np.ndarray:
     """Check that ``value`` are finite numbers of this shape and return them as float64.
 
@@ -165,6 +166,8 @@ def check_numbers(
         Whether NaN, for what is not known, is accepted.
     keep_single : bool, default=False
         Whether float32 stays float32.
+    what : str, optional
+        What the numbers are, for the error; "finite numbers" by default.
 
     Returns
     -------
@@ -181,33 +184,27 @@ def check_numbers(
     good = above & np.isfinite(array) | (np.isnan(array) if allow_nan else False)
     if not good.all():
         bound = f" {'>=' if include_low else '>'} {low:g}" if np.isfinite(low) else ""
+        what = what or f"finite numbers{bound}"
         unknown = ", or NaN where unknown" if allow_nan else ""
         where = "" if array.ndim == 0 else f" (first at {tuple(map(int, np.argwhere(~good)[0]))})"
-        raise InputError(
-            f"{name}: expected finite numbers{bound}{unknown}, got {array[~good].flat[0]:g}{where}."
-        )
+        raise InputError(f"{name}: expected {what}{unknown}, got {array[~good].flat[0]:g}{where}.")
     return array
 
 
 def check_mask(value: Any, name: str, shape: tuple[int | str, ...]) -> np.ndarray:
-    """Check that ``value`` is a mask of this shape, of True and False or the integers 1 and 0; return it as bool.
+    """Return ``value`` as bool if it is a mask of this shape, of True and False or 1 and 0.
 
     Raises
     ------
     InputError
         If it is not; NaN, fractions and strings are neither true nor false.
     """
-    wanted = f"bool of shape ({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-    mask = read_array(value, name, wanted)
-    fits = mask.ndim == len(shape) and all(
-        isinstance(want, str) or have == want for have, want in zip(mask.shape, shape, strict=True)
-    )
-    if not fits or not (mask.dtype.kind in "buif" or mask.size == 0):
-        raise InputError(f"{name}: expected {wanted}, got {describe(value)}.")
-    odd = [] if mask.dtype == bool else mask[(mask != 0) & (mask != 1)]
-    if len(odd) or mask.dtype.kind == "f" and mask.size:
-        shown = f" with {odd[0]:g} in it" if len(odd) else ""
-        raise InputError(f"{name}: expected {wanted}, got {describe(mask)}{shown}.")
+    mask = check_shape(value, name, shape)
+    odd = mask[:0] if mask.dtype == bool else mask[(mask != 0) & (mask != 1)]
+    if odd.size:
+        raise InputError(
+            f"{name}: expected a mask of True and False, got {odd.flat[0]:g} in {describe(mask)}."
+        )
     return mask.astype(bool, copy=False)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_bool, check_mask, check_numbers, check_option, check_shape, describe
+from skhand._validation import check_bool, check_numbers, check_option, check_shape, describe, read_array
 from skhand.exceptions import InputError
 from skhand.skeleton import BONES, JOINTS, root_position
 
@@ -200,5 +200,8 @@ def _pair(y_pred: Any, y_true: Any, mask: Any) -> tuple[np.ndarray, np.ndarray, 
         raise InputError(f"y_pred: expected shape {true.shape} as y_true has, got {describe(y_pred)}.")
     counts = np.isfinite(true).all(-1) & np.isfinite(pred).all(-1)
     if mask is not None:
-        counts = counts & check_mask(mask, "mask", counts.shape)
+        mask = read_array(mask, "mask", f"bool of shape {counts.shape}")
+        if mask.shape != counts.shape or mask.dtype != bool:
+            raise InputError(f"mask: expected bool of shape {counts.shape}, got {describe(mask)}.")
+        counts = counts & mask
     return pred, true, np.asarray(counts)

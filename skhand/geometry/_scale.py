@@ -69,7 +69,15 @@ def recover_scale(joints: Any, mean_bones: Any) -> np.ndarray:
     >>> float(recover_scale(hand, 50 * bone_lengths(hand)[0])[0].round(6))
     50.0
     """
-    mean = check_numbers(mean_bones, "mean_bones", (len(BONES),), low=0, include_low=False, allow_nan=True)
+    mean = check_numbers(
+        mean_bones,
+        "mean_bones",
+        (len(BONES),),
+        low=0,
+        include_low=False,
+        allow_nan=True,
+        what="lengths above 0 (mm)",
+    )
     lengths = bone_lengths(check_shape(joints, "joints", ("n_samples", "n_joints", 3)))
     counts = np.isfinite(lengths) & np.isfinite(mean)
     d, mu = np.where(counts, lengths, 0.0), np.where(counts, mean, 0.0)

@@ -141,8 +141,8 @@ def decode_25d(
     Raises
     ------
     InputError
-        If there are not 21 points, one is infinite, the root or the bone is unknown, or a scale does not fit or
-        is neither above 0 nor NaN.
+        If there are not 21 points, one is infinite, the root or the bone is unknown, or a scale does not fit
+        or is neither above 0 nor NaN.
     """
     points = check_numbers(points, "points", ("n_samples", len(JOINTS), 3), allow_nan=True)
     check_bone(bone)
@@ -170,5 +170,7 @@ def _lengths(scale: Any, n_samples: int) -> np.ndarray:
     lengths = read_numbers(scale, "scale")
     if lengths.shape not in ((), (n_samples,)):
         raise InputError(f"scale: expected a number or shape ({n_samples},), got {describe(scale)}.")
-    lengths = check_numbers(lengths, "scale", lengths.shape, low=0, include_low=False, allow_nan=True)
+    lengths = check_numbers(
+        lengths, "scale", lengths.shape, low=0, include_low=False, allow_nan=True, what="lengths above 0 (mm)"
+    )
     return np.broadcast_to(lengths, (n_samples,))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from skhand._validation import check_option, check_shape, describe
+from skhand._validation import check_numbers, check_option, describe
 from skhand.exceptions import InputError
 from skhand.metrics._compared import (
     convert_mask,
@@ -186,9 +186,9 @@ def _check_task(
     if protocol.scale == "true_bone" and given is not None:
         given = tuple(name for name in GIVEN if name in (*given, "scale"))
     if mean_bones is not None:
-        mean_bones = check_shape(mean_bones, "mean_bones", (len(BONES),)).astype(np.float64)
-        if not ((mean_bones > 0) & np.isfinite(mean_bones)).all():
-            raise InputError(f"mean_bones: expected lengths above 0 (mm), finite, got {mean_bones}.")
+        mean_bones = check_numbers(
+            mean_bones, "mean_bones", (len(BONES),), low=0, include_low=False, what="lengths above 0 (mm)"
+        )
     mask = None if visible is None else convert_mask(visible, true, true_layout, protocol, rule)
     mask = mask if protocol.visible == "visible" else None
     if mask is not None:
