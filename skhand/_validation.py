@@ -179,7 +179,7 @@ def check_numbers(
         As from `check_shape`, and if a number is infinite, NaN or too low.
     """
     array = check_shape(value, name, shape, leading=leading)
-    array = array if keep_single and array.dtype == np.float32 else array.astype(np.float64)
+    array = array if keep_single and array.dtype == np.float32 else array.astype(np.float64, copy=False)
     above = array >= low if include_low else array > low
     good = above & np.isfinite(array) | (np.isnan(array) if allow_nan else False)
     if not good.all():
@@ -286,7 +286,7 @@ def check_camera(camera: Any, name: str = "camera", *, unknown: bool = False) ->
     """
     expected = "camera matrices of shape (..., 3, 3)"
     try:
-        array = read_numbers(camera, name, expected).astype(np.float64)
+        array = read_numbers(camera, name, expected).astype(np.float64, copy=False)
     except InputError as error:
         raise CameraError(str(error)) from error
     if array.ndim < 2 or array.shape[-2:] != (3, 3):

@@ -100,6 +100,8 @@ def read_input(
             columns["domain"] = (names != "synthetic").astype(np.int64)
             columns["domain"][np.isin(names, _NO_NAME)] = -1
         _check_maps(columns)
+        if {"visible", "keypoints2d"} <= columns.keys():
+            check_shape(columns["visible"], "visible", (len(X), columns["keypoints2d"].shape[1]))
         if source not in columns:
             raise InputError(f"source: X has no column {source!r}; its columns are {X.columns}.")
     else:

@@ -134,7 +134,7 @@ def apply_affine(affine: Any, pixels: Any) -> np.ndarray:
     InputError
         If the shapes do not fit, or a number is infinite.
     """
-    affine = check_numbers(affine, "affine", (3, 3), leading=True)
+    affine = check_numbers(affine, "affine", (3, 3), leading=True, allow_nan=True)
     pixels = check_numbers(pixels, "pixels", (2,), leading=True, allow_nan=True)
     matrix = per_row(affine, pixels, "affine", "pixels")
     moved = (matrix[..., :2] @ pixels[..., None])[..., 0] + matrix[..., 2]

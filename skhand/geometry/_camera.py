@@ -236,7 +236,7 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
         If the result is no camera, for example after a rotation that the warp does not follow.
     """
     matrix = check_camera(camera, unknown=True)
-    warp = check_numbers(affine, "affine", (3, 3), leading=True)
+    warp = check_numbers(affine, "affine", (3, 3), leading=True, allow_nan=True)
     turn = check_numbers(np.eye(3) if rotation is None else rotation, "rotation", (3, 3), leading=True)
     if (np.abs(np.linalg.det(turn)) < 1e-12).any():
         raise InputError("rotation: expected matrices that can be inverted, got a singular one.")

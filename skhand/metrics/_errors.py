@@ -25,8 +25,8 @@ __all__ = ["joint_errors"]
 ALIGNMENTS = (None, "root", "root+scale", "procrustes")
 ROOT_JOINTS = ("keep", "zero", "drop")
 
-# how far from the origin the mean of a hand's joints lies, in root mean squares about it: at most 2.2 where the
-# hand is relative to one of its joints, at least 5 in front of a camera
+# how far from the origin the mean of a hand's joints lies, in root mean squares about it: at most 2.2 where
+# the hand is relative to one of its joints, at least 5 in front of a camera
 _NEAR, _FAR = 2.5, 4.0
 
 Metric = TypeVar("Metric", bound=Callable[..., Any])
