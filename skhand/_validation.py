@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,12 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 def describe(value: Any) -> str:
     """Describe ``value`` in a few words, for an error message."""
+    if isinstance(value, str):
+        return repr(str(value)) if len(value) <= 100 else f"str of length {len(value)}"
     shape = getattr(value, "shape", None)
     if shape is not None:
         return f"{type(value).__name__} of shape {tuple(shape)}, dtype {getattr(value, 'dtype', '?')}"
-    if isinstance(value, str | numbers.Number) or value is None:
+    if isinstance(value, numbers.Number) or value is None:
         return repr(value)
     try:
         return f"{type(value).__name__} of length {len(value)}"
@@ -305,7 +307,7 @@ def check_camera(camera: Any, name: str = "camera", *, unknown: bool = False) ->
     return array
 
 
-def some_rows(rows: np.ndarray) -> str:
+def some_rows(rows: Sequence[int] | np.ndarray) -> str:
     """List the first few row numbers, for an error message."""
     return f"[{', '.join(map(str, rows[:5]))}{', ...' if len(rows) > 5 else ''}]"
 

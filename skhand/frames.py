@@ -320,7 +320,7 @@ def _check_known_numbers(name: str, value: Any) -> np.ndarray:
     array = read_numbers(value, name)
     array = array if array.dtype.kind == "f" else array.astype(np.float64)
     if np.isinf(array).any():
-        rows = np.flatnonzero(np.isinf(array.reshape(len(array), -1)).any(axis=1)) if array.ndim else []
+        rows = np.flatnonzero(np.isinf(np.atleast_1d(array)).any(axis=tuple(range(1, array.ndim))))
         where = f" in the rows {some_rows(rows)}" if len(rows) else ""
         raise InputError(f"{name}: expected finite numbers, or NaN where unknown, got infinity{where}.")
     low, high = _RANGES.get(name, (-np.inf, np.inf))
