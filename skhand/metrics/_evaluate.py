@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from skhand._doubts import warn_of_doubts
 from skhand._validation import check_numbers, check_option, describe
 from skhand.exceptions import InputError
+from skhand.frames import HandFrames
+from skhand.geometry import rotate_points
 from skhand.metrics._compared import (
     convert_mask,
     convert_poses,
@@ -73,6 +76,12 @@ def evaluate(
     InputError
         As in `evaluate_predictions`, and if the estimator cannot predict or is not fitted.
 
+    Warns
+    -----
+    UserWarning
+        As in `evaluate_predictions`, and if the columns ``camera`` and ``keypoints2d`` of X contradict y or
+        the size of the pictures.
+
     Examples
     --------
     >>> import numpy as np
@@ -87,6 +96,7 @@ def evaluate(
         raise InputError(f"estimator: expected an object with a method predict, got {describe(estimator)}.")
     given = _find_given(estimator) if isinstance(given, str) and given == "estimator" else given
     task = _check_task(y, "y", protocol, visible, given, layout, mean_bones, palm_to_wrist)
+    _warn_of_doubts(task, "y", X)
     try:
         y_pred = estimator.predict(X)
     except NotFittedError as error:
@@ -147,6 +157,12 @@ def evaluate_predictions(
         If the protocol or layout is unknown, shapes or numbers of joints do not fit, nothing is labelled, or
         a prediction that counts is not finite.
 
+    Warns
+    -----
+    UserWarning
+        If true bones are not as long as bones are in mm, rows are 0 or joints -1 throughout, or poses that
+        are relative to a root are compared with absolute ones.
+
     Examples
     --------
     >>> import numpy as np
@@ -157,6 +173,7 @@ def evaluate_predictions(
     (5.0, 70)
     """
     task = _check_task(y_true, "y_true", protocol, visible, given, layout, mean_bones, palm_to_wrist)
+    _warn_of_doubts(task, "y_true")
     return _score(task, y_pred)
 
 
@@ -198,6 +215,18 @@ def _check_task(
                 f"visible: expected at least one labelled and visible joint in {name}, got none."
             )
     return _Task(protocol, true, true_layout, chosen, mask, visible is not None, given, mean_bones, rule)
+
+
+def _warn_of_doubts(task: _Task, name: str, X: Any = None) -> None:
+    """Warn where the truth, or the camera and keypoints of its rows, look wrong."""
+    if task.protocol.n_dims != 3 or task.protocol.unit != "mm":
+        return
+    columns: dict[str, Any] = {}
+    poses = task.true
+    if isinstance(X, HandFrames) and len(X) == len(poses):
+        columns = {column: getattr(X, column) for column in X.columns}
+        poses = rotate_points(poses, X.rotation) if "rotation" in columns else poses
+    warn_of_doubts(columns, poses, name)
 
 
 def _score(task: _Task, y_pred: Any) -> Evaluation:
