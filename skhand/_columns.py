@@ -15,6 +15,7 @@ from skhand.exceptions import InputError
 
 __all__ = [
     "PICTURES",
+    "CheckedColumn",
     "ImageFiles",
     "LazyColumn",
     "Maker",
@@ -121,6 +122,32 @@ class RowsOf(LazyColumn):
 
     def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
         """Return what was read."""
+        return read[0]
+
+
+class CheckedColumn(LazyColumn):
+    """A column whose rows are checked as they are read, each time.
+
+    Parameters
+    ----------
+    column : array-like
+        With ``shape``, ``dtype`` and indexing by rows.
+    check : callable
+        ``check(rows)`` raises an error where the rows (k, ...) are not as they should be. Picklable.
+    """
+
+    def __init__(self, column: Any, check: Callable[[np.ndarray], None]):
+        super().__init__(tuple(column.shape), column.dtype)
+        self.column, self.check = column, check
+
+    def parts(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+        """Return the column behind, and its rows."""
+        return [(self.column, rows)]
+
+    def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
+        """Return what was read, checked."""
+        if read[0].size:
+            self.check(read[0])
         return read[0]
 
 

@@ -16,8 +16,8 @@ __all__ = ["list_bone_doubts", "warn_of_doubts"]
 
 _BONE_RANGE = (5.0, 200.0)  # mm; the median bone of real hands is 29 to 38
 _MOST_ROWS = 2000  # that are looked at with their camera
-# what real sets stay far below, with crops of 0.7 times the hand's box too: joints outside of their picture,
-# pictures without any joint, and the distance of keypoints from the projections, in root mean squares of the hand
+# what real sets stay far below, also in crops of 0.6 times the hand's box: joints outside of their picture,
+# pictures without any joint, the distance of keypoints from projections in root mean squares of the hand
 _OUTSIDE, _NOTHING_INSIDE, _OFF = 0.7, 0.2, 0.3
 
 
@@ -49,7 +49,7 @@ def list_bone_doubts(hands: np.ndarray, name: str) -> list[str]:
     if hands.shape[1] != len(JOINTS):
         return []
     lengths = bone_lengths(hands)
-    known = lengths[np.isfinite(lengths)]
+    known = lengths[np.isfinite(lengths) & (lengths > 0)]
     typical = float(np.median(known)) if known.size else np.nan
     if np.isnan(typical) or _BONE_RANGE[0] <= typical <= _BONE_RANGE[1]:
         return []
@@ -65,12 +65,12 @@ def _list_marks(points: Any, name: str) -> list[str]:
     if len(zero):
         doubts.append(
             f"{name}: {len(zero)} of {len(points)} rows are 0 throughout, {some_rows(zero)}: if that says "
-            f"unlabelled, set them NaN, {name}[({name} == 0).all(axis=(1, 2))] = np.nan."
+            f"unlabelled, set these rows NaN: {name}[rows] = np.nan."
         )
     n_marked = int((points == -1).all(axis=2).sum())
     if n_marked:
         doubts.append(
-            f"{name}: {n_marked} joints are -1 in all coordinates: if that says unlabelled, set them NaN, "
+            f"{name}: {n_marked} joints are -1 in all coordinates: if that says unlabelled, set them NaN: "
             f"{name}[({name} == -1).all(axis=2)] = np.nan."
         )
     return doubts
