@@ -58,8 +58,8 @@ def read_array(value: Any, name: str, expected: str = "an array") -> np.ndarray:
         return _fill_masked(value, name, expected)
     try:
         return np.asarray(value)
-    except InputError:
-        raise  # a HandFrames says what to do instead
+    except InputError as error:  # a HandFrames says what to do instead
+        raise InputError(name + str(error).removeprefix("X")) from error
     except (TypeError, ValueError, RuntimeError) as error:
         reason = "inhomogeneous" in str(error)
         hint = " (rows of different lengths)" if reason else ""

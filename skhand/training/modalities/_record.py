@@ -268,7 +268,7 @@ class Vector(Modality):
 
 
 def scan(column: Any, first_of_lazy: int = 16) -> Sequence[np.ndarray]:
-    """Return a column in parts; of one that is not in memory the first rows, the others when they are read."""
+    """Return a column in parts; of one that is not in memory only the first rows."""
     from skhand._columns import in_memory
 
     n = len(column) if in_memory(column) else min(len(column), first_of_lazy)
