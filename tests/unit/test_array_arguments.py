@@ -1,4 +1,4 @@
-"""What is given as an array: tensors and data frames work, anything that is no numbers is named in the error."""
+"""What is given as an array: tensors and data frames work, what is no numbers is named in the error."""
 
 from __future__ import annotations
 
