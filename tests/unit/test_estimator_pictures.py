@@ -100,17 +100,9 @@ def test_the_last_lazy_picture_of_floats_is_checked_as_the_first(column, wrong, 
         smallest("cross-modal", given=(), pairs=pairs).fit(table, Y)
 
 
-def test_a_root_that_is_not_known_is_told():
-    estimator = smallest("cross-modal").fit(X, Y)
-    root = np.array(X.root)
-    root[[2, 5]] = np.nan
-    with pytest.warns(
-        UserWarning, match="^root: X's column root is NaN in 2 of 24 rows, and so are their pred"
-    ):
-        predicted = estimator.predict(X.replace(root=root))
-    assert np.isnan(predicted).any(axis=(1, 2)).nonzero()[0].tolist() == [2, 5]
+def test_an_infinite_root_is_refused():
     with pytest.raises(InputError, match="^root: expected finite numbers"):
-        estimator.predict(X.replace(root=np.where(np.isnan(root), np.inf, root)))
+        X.replace(root=np.full((len(X), 3), np.inf))
 
 
 def test_as_many_joints_are_visible_as_there_are():
