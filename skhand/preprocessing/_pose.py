@@ -137,13 +137,18 @@ class PoseNormalizer(StatelessTransformer):
         return root, None if self.scale_bone is None else bone_length(poses, self.scale_bone)
 
 
-def read_poses(X: Any) -> np.ndarray:
-    """Return the poses (n_samples, n_joints, 3) that X is, or holds in its column ``pose3d``."""
+def read_poses(X: Any, *, flat: bool = False) -> np.ndarray:
+    """Return the poses (n_samples, n_joints, 3) that X is, or holds in its column ``pose3d``.
+
+    ``flat`` says whether X may also be flattened poses, (n_samples, n_joints * 3).
+    """
     poses = check_frames(X, "pose3d").pose3d if isinstance(X, HandFrames) else X
     try:
         poses = np.asarray(poses, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"X: expected numbers, got {describe(X)}.") from error
+    if flat and poses.ndim == 2 and poses.shape[1] % 3 == 0:
+        poses = poses.reshape(len(poses), poses.shape[1] // 3, 3)
     return check_shape(poses, "X", ("n_samples", "n_joints", 3))
 
 
