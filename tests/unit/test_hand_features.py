@@ -26,7 +26,7 @@ FEATURES = [JointAngles(side="right"), BoneLengths(), CanonicalPose(side="right"
 
 
 def flat_hand():
-    """A right hand: wrist at the origin, fingers straight along y, the thumb's side at x > 0, palm to z > 0."""
+    """A right hand: wrist at the origin, fingers along y, the thumb's side at x > 0, palm at z > 0."""
     hand = np.zeros((21, 3))
     for x, finger in zip([40.0, 25.0, 0.0, -20.0, -40.0], FINGERS, strict=True):
         first, step = (20.0, 30.0) if finger == "thumb" else (90.0, 25.0)
