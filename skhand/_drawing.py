@@ -125,7 +125,7 @@ def _check_colour(colour: Any) -> Any:
     elif isinstance(colour, tuple | list) and len(colour) in (3, 4):
         return tuple(int(check_number(part, "colour", integer=True, low=0, high=255)) for part in colour)
     raise InputError(
-        f"colour: expected a colour's name, '#rrggbb', or three or four numbers from 0 to 255, got {colour!r}."
+        f"colour: expected a colour's name, '#rrggbb', or 3 or 4 numbers from 0 to 255, got {colour!r}."
     )
 
 

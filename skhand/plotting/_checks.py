@@ -13,6 +13,7 @@ from skhand._pictures import is_pictures, stack_pictures
 from skhand._validation import check_number, check_option, check_shape, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
+from skhand.metrics import joint_errors
 from skhand.metrics._errors import check_poses as metrics_poses
 from skhand.skeleton import JOINTS, Layout, joint_index
 
@@ -48,9 +49,12 @@ def check_pair(y_true: Any, y_pred: Any, layout: Layout) -> tuple[np.ndarray | N
     return truth, predicted
 
 
-def check_joints(joints: Any, name: str) -> np.ndarray:
+def check_joints(joints: Any, name: str, layout: Layout | None = None) -> np.ndarray:
     """Return joints (n_samples, n_joints, 2 or 3), or flattened rows of 3D ones, as float64."""
-    return metrics_poses(check_numbers(joints, name), name, 3)
+    array = metrics_poses(check_numbers(joints, name), name, 3)
+    if layout is not None and array.shape[1] != len(layout):
+        raise InputError(f"{name}: expected {len(layout)} joints as in the layout, got {array.shape[1]}.")
+    return array
 
 
 def check_y(y: Any, n_rows: int, layout: Layout | None = None, *, flat: bool = False) -> np.ndarray | None:
@@ -60,11 +64,20 @@ def check_y(y: Any, n_rows: int, layout: Layout | None = None, *, flat: bool = F
     """
     if y is None:
         return None
-    truth = check_joints(y, "y") if flat else check_poses(y, "y", layout)
+    truth = check_joints(y, "y", layout) if flat else check_poses(y, "y", layout)
     if len(truth) != n_rows:
         raise InputError(f"y: expected as many rows as X ({n_rows}), got {len(truth)}.")
     if np.isinf(truth).any() or not np.isfinite(truth).all(axis=2).any():
         raise InputError("y: expected at least one known joint, NaN where unknown and no infinity.")
+    return truth
+
+
+def require_truth(y: Any, n_rows: int, options: dict[str, Any], layout: Layout | None = None) -> np.ndarray:
+    """Return the truth that predictions will be compared with; errors come before anything is predicted."""
+    truth = check_y(y, n_rows, layout, flat=True)
+    if truth is None:
+        raise InputError("y: expected true joints to compare with, got None.")
+    joint_errors(truth, np.nan_to_num(truth), **options)
     return truth
 
 
@@ -97,6 +110,13 @@ def check_name(name: Any, argument: str = "name") -> None:
     """Validate the text for a legend or an axis, or None."""
     if not (name is None or isinstance(name, str)):
         raise InputError(f"{argument}: expected a str or None, got {describe(name)}.")
+
+
+def check_unit(unit: Any) -> str:
+    """Return the name of a unit."""
+    if not isinstance(unit, str):
+        raise InputError(f"unit: expected a str, got {describe(unit)}.")
+    return unit
 
 
 def check_flag(value: Any, name: str) -> bool:

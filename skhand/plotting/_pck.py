@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import describe
 from skhand.exceptions import InputError
 from skhand.metrics import pck_curve
 from skhand.metrics._statistics import check_grid, compute_area
@@ -18,7 +17,8 @@ from skhand.plotting._checks import (
     check_name,
     check_numbers,
     check_rows,
-    check_y,
+    check_unit,
+    require_truth,
 )
 from skhand.plotting._draw import import_pyplot, put_legend_below
 
@@ -219,17 +219,13 @@ class PckCurveDisplay:
         _map(estimator, lambda each, argument: check_method(each, "predict", argument), "estimator")
         check_grid(thresholds)
         X = check_rows(X)
-        truth = check_y(y, len(X), flat=True)
-        if truth is None:
-            raise InputError("y: expected true joints to compare with, got None.")
-        options = {"thresholds": thresholds, "visible": visible, "align": align, "root": root}
-        pck_curve(
-            truth, np.where(np.isnan(truth), 0.0, truth), **options
-        )  # errors come before the predictions
+        options = {"visible": visible, "align": align, "root": root}
+        truth = require_truth(y, len(X), options)
         if name is None and not isinstance(estimator, Mapping):
             name = type(estimator).__name__
         predicted = _map(estimator, lambda each, _: each.predict(X), "estimator")
-        return cls.from_predictions(truth, predicted, name=name, unit=unit, ax=ax, **options, **line_kwargs)
+        options |= {"thresholds": thresholds, "name": name, "unit": unit, "ax": ax}
+        return cls.from_predictions(truth, predicted, **options, **line_kwargs)
 
 
 def _map(value: Any, function: Any, argument: str) -> Any:
@@ -242,8 +238,7 @@ def _map(value: Any, function: Any, argument: str) -> Any:
 def _check_names(name: Any, unit: Any, curves: Any, argument: str) -> None:
     """Validate what is written into legend and axis; a dict brings names of its own."""
     check_name(name)
-    if not isinstance(unit, str):
-        raise InputError(f"unit: expected a str, got {describe(unit)}.")
+    check_unit(unit)
     if not isinstance(curves, Mapping):
         return
     if name is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from skhand._validation import check_number, check_option, describe
 from skhand.exceptions import InputError
-from skhand.plotting._checks import check_method, check_numbers, check_poses, check_view, check_rows
+from skhand.plotting._checks import check_method, check_numbers, check_poses, check_rows, check_view
 from skhand.plotting._draw import draw_skeleton, frame_skeletons, import_pyplot
 from skhand.skeleton import Layout, resolve_layout
 
