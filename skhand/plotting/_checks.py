@@ -81,10 +81,16 @@ def require_truth(y: Any, n_rows: int, options: dict[str, Any], layout: Layout |
     return truth
 
 
-def find_root(root: Any, layout: Layout) -> str | int:
-    """Return the root as `skhand.skeleton.root_position` takes it: an index, where the layout is not ours."""
+def find_root(root: Any, layout: Layout, align: Any) -> str | int:
+    """Return the root as `skhand.skeleton.root_position` takes it: an index, where the layout is not ours.
+
+    A layout that lacks the palm, the default, may do so where nothing is aligned by its root.
+    """
     if isinstance(root, str) and layout.joints == JOINTS:
         return check_option(root, "root", ("palm", *JOINTS))
+    aligned = isinstance(align, str) and align in ("root", "root+scale")
+    if isinstance(root, str) and root == "palm" and not aligned:
+        return root
     if isinstance(root, str):
         return joint_index(check_option(root, "root", layout.joints), layout)
     return int(check_number(root, "root", integer=True, low=0, high=len(layout) - 1))

@@ -32,7 +32,7 @@ def move_onto(
 ) -> np.ndarray:
     """Move predictions (n, n_joints, 3) by their root onto the truth's, or leave them where they are."""
     check_option(align, "align", (None, "root"))
-    place = find_root(root, layout)
+    place = find_root(root, layout, align)
     if align is None:
         return y_pred
     if y_true is None:
@@ -109,9 +109,11 @@ def frame_skeletons(
 
 
 def put_legend_below(ax: Any, *, n_columns: int = 1) -> None:
-    """Put the legend under the axis, where it covers no curve."""
+    """Put the legend under the axis, where it covers no curve, and make room for it in the figure."""
     from matplotlib.transforms import ScaledTranslation
 
+    if ax.figure.figure.get_layout_engine() is None:
+        ax.figure.figure.set_layout_engine("constrained")
     below = ax.transAxes + ScaledTranslation(0, -_LEGEND_GAP / 72, ax.figure.dpi_scale_trans)
     ax.legend(
         loc="upper center",

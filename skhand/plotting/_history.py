@@ -83,7 +83,7 @@ class HistoryDisplay:
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
         self.lines_ = {}
-        for name, column in self.terms.items():
+        for i, (name, column) in enumerate(self.terms.items()):
             epochs = 1 + np.arange(len(column))
             known = np.isfinite(column)
             lone = (
@@ -93,7 +93,9 @@ class HistoryDisplay:
                 epochs,
                 column,
                 label=name,
-                linestyle="--" if name.startswith("valid_") else "-",
+                linestyle="--"
+                if name.startswith("valid_")
+                else ("-", ":", "-.")[i // 10 % 3],  # of ten colours
                 marker="." if lone.any() else None,
             )
         numbers = np.concatenate(list(self.terms.values()))

@@ -131,7 +131,9 @@ class JointErrorDisplay:
         check_unit(unit)
         layout = resolve_layout(layout)
         truth, predicted = check_joints(y_true, "y_true", layout), check_joints(y_pred, "y_pred", layout)
-        errors = joint_errors(truth, predicted, visible=visible, align=align, root=find_root(root, layout))
+        errors = joint_errors(
+            truth, predicted, visible=visible, align=align, root=find_root(root, layout, align)
+        )
         counted = np.isfinite(errors)
         n_counted = np.where(counted.any(axis=0), counted.sum(axis=0), np.nan)
         means = np.where(counted, errors, 0.0).sum(axis=0) / n_counted
@@ -182,6 +184,6 @@ class JointErrorDisplay:
         check_axes(ax)
         check_unit(unit)
         layout, X = resolve_layout(layout), check_rows(X)
-        options = {"visible": visible, "align": align, "root": find_root(root, layout)}
+        options = {"visible": visible, "align": align, "root": find_root(root, layout, align)}
         truth = require_truth(y, len(X), options, layout)
         return cls.from_predictions(truth, estimator.predict(X), layout=layout, unit=unit, ax=ax, **options)

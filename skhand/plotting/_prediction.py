@@ -287,7 +287,7 @@ class PredictionDisplay:
         """
         check_method(estimator, "predict")
         layout = resolve_layout(layout)
-        find_root(root, layout)
+        find_root(root, layout, align)
         _check_options(n_hands, which, kind, y is not None)
         check_seed(random_state)
         X = check_rows(X)

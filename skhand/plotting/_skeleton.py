@@ -192,7 +192,7 @@ class SkeletonDisplay:
         check_method(estimator, "predict")
         check_axes(ax, in_3d=True)
         layout = resolve_layout(layout)
-        find_root(root, layout)
+        find_root(root, layout, align)
         X = check_rows(X)
         rows = np.array([check_row(row, len(X))])
         check_number(n_samples, "n_samples", integer=True, low=0)
