@@ -11,6 +11,7 @@ from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import project, rotate_points
 from skhand.metrics import joint_errors
+from skhand.metrics._errors import check_mask
 from skhand.plotting._checks import (
     check_method,
     check_numbers,
@@ -228,6 +229,8 @@ class PredictionDisplay:
         X = None if X is None else check_rows(X)
         if X is not None and len(X) != len(predicted):
             raise InputError(f"X: expected as many rows as y_pred ({len(predicted)}), got {len(X)}.")
+        if visible is not None:
+            check_mask(visible, predicted.shape[:2])
         predicted = move_onto(truth, predicted, align, root, layout)
         errors = None if truth is None else _average_rows(truth, predicted, visible)
         rows = _choose(np.zeros(len(predicted)) if errors is None else errors, n_hands, which, seed)
@@ -292,6 +295,8 @@ class PredictionDisplay:
         check_seed(random_state)
         X = check_rows(X)
         truth = check_y(y, len(X), layout)
+        if visible is not None:
+            check_mask(visible, (len(X), len(layout)))
         move_onto(truth, np.zeros((len(X), len(layout), 3)), align, root, layout)  # before the prediction
         return cls.from_predictions(
             truth,
