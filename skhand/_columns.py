@@ -5,26 +5,30 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from mmap import mmap as _mmap
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
 from skhand._decoding import MAX_PIXELS, decode_file, to_colour, to_gray
-from skhand._validation import check_number, check_option
+from skhand._validation import check_number, check_option, read_numbers, warn_user
 from skhand.exceptions import InputError
 
 __all__ = [
     "PICTURES",
+    "CheckedColumn",
     "ImageFiles",
     "LazyColumn",
     "Maker",
     "MakerColumn",
     "RowsOf",
+    "check_stamp",
     "in_memory",
     "is_on_disk",
     "pack",
     "read_columns",
+    "read_pictures",
     "stack_rows",
+    "stamp_columns",
     "unpack",
     "unroll",
 ]
@@ -118,6 +122,32 @@ class RowsOf(LazyColumn):
 
     def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
         """Return what was read."""
+        return read[0]
+
+
+class CheckedColumn(LazyColumn):
+    """A column whose rows are checked as they are read, each time.
+
+    Parameters
+    ----------
+    column : array-like
+        With ``shape``, ``dtype`` and indexing by rows.
+    check : callable
+        ``check(rows)`` raises an error where the rows (k, ...) are not as they should be. Picklable.
+    """
+
+    def __init__(self, column: Any, check: Callable[[np.ndarray], None]):
+        super().__init__(tuple(column.shape), column.dtype)
+        self.column, self.check = column, check
+
+    def parts(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+        """Return the column behind, and its rows."""
+        return [(self.column, rows)]
+
+    def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
+        """Return what was read, checked."""
+        if read[0].size:
+            self.check(read[0])
         return read[0]
 
 
@@ -366,16 +396,96 @@ def stack_rows(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack(pictures) if len(pictures) else np.empty((0, 0, 0, 3), np.uint8)
 
 
+def read_pictures(value: Any, name: str) -> Any:
+    """Return a column of pictures: lazy ones as they are, all others as an array.
+
+    Raises
+    ------
+    InputError
+        If it is no array of numbers, for example a list of pictures of several sizes.
+    """
+    is_tensor, is_masked = hasattr(value, "detach"), isinstance(value, np.ma.MaskedArray)
+    if all(hasattr(value, each) for each in ("shape", "dtype", "__getitem__")) and not (
+        is_tensor or is_masked
+    ):
+        return value
+    if isinstance(value, list | tuple):
+        sizes = {tuple(getattr(picture, "shape", ())) for picture in value}
+        if len(sizes) > 1 and () not in sizes:
+            raise InputError(
+                f"{name}: expected pictures of one size, got shapes {sorted(sizes)[:3]}. Pictures of several "
+                "sizes: ImageFiles(paths, one_size=False), or concat_frames of one HandFrames a size; "
+                "HandCropper then crops them to one."
+            )
+    return read_numbers(value, name, "pictures")
+
+
+class _Stamp(NamedTuple):
+    """How a file was when it was mapped."""
+
+    inode: int
+    size: int
+    changed: int
+
+    @classmethod
+    def of(cls, filename: Any) -> _Stamp:
+        found = os.stat(filename)
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def stamp_columns(columns: Mapping[str, Any]) -> dict[str, _Stamp]:
+    """Remember how the files are that columns map and that this process does not write to."""
+    return {
+        name: _Stamp.of(column.filename)
+        for name, column in columns.items()
+        if isinstance(column, np.memmap)
+        and column.mode in ("r", "c")
+        and os.path.exists(str(column.filename))
+    }
+
+
+def check_stamp(name: str, column: np.memmap, stamps: dict[str, _Stamp]) -> None:
+    """Check that the file that a column maps is as it was; warn once if it is not.
+
+    Raises
+    ------
+    InputError
+        If the file was cut, so that there is nothing to read.
+    """
+    old = stamps[name]
+    try:
+        new = _Stamp.of(column.filename)
+    except OSError:
+        return  # deleted: what is mapped stays
+    if new != old and new.inode == old.inode:
+        _report_change(name, column.filename, new.size < old.size, "this table was made")
+        stamps[name] = new
+
+
+def _report_change(name: str, filename: Any, is_cut: bool, since: str) -> None:
+    if is_cut:
+        raise InputError(f"{name}: expected {filename} as it was when {since}, got a shorter file.")
+    warn_user(
+        f"{name}: {filename} was written to after {since}; its rows are read as they are now. "
+        "Load it again, or write to another file."
+    )
+
+
 class _MemmapOnDisk:
     """Where a memory-mapped column lies, so that a pickle carries its address and not its content."""
 
     def __init__(self, column: np.memmap):
         self.filename = os.path.abspath(str(column.filename))
+        self.stamp = _Stamp.of(self.filename)
         self.dtype, self.offset, self.shape = column.dtype, column.offset, column.shape
         self.order = "F" if column.flags.f_contiguous and not column.flags.c_contiguous else "C"
 
     def open(self) -> np.memmap:
         """Map the file again, read-only."""
+        new = _Stamp.of(self.filename)
+        if new[1:] != self.stamp[1:]:
+            name = os.path.basename(self.filename)
+            _report_change(name, self.filename, new.size < self.stamp.size, "the table was pickled")
         return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)  # type: ignore[call-overload]
 
 

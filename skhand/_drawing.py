@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skhand._pictures import read_pictures
-from skhand._validation import check_camera, check_number, describe
+from skhand._validation import check_camera, check_number, describe, read_numbers
 from skhand.exceptions import CameraError, InputError
 from skhand.geometry import project
 from skhand.skeleton import Layout, find_finger, layout_bones, resolve_layout
@@ -102,17 +102,17 @@ def draw_hand(
 
 
 def as_numbers(value: Any, name: str) -> np.ndarray:
-    """Return what holds numbers as float64.
+    """Return numbers as float64; NaN stands for what is not known.
 
     Raises
     ------
     InputError
-        If it holds anything else: words, ragged lists, tensors that require gradients.
+        If these are no numbers, or one is infinite.
     """
-    try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise InputError(f"{name}: expected numbers, got {describe(value)}.") from error
+    array = read_numbers(value, name).astype(np.float64, copy=False)
+    if np.isinf(array).any():
+        raise InputError(f"{name}: expected finite numbers, or NaN where unknown, got infinity.")
+    return array
 
 
 def _check_colour(colour: Any) -> Any:

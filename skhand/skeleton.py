@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_option, check_shape
+from skhand._validation import check_numbers, check_option
 from skhand.exceptions import InputError
 
 __all__ = [
@@ -248,6 +249,12 @@ def find_finger(joint: str) -> str | None:
     return None
 
 
+def _check_joints(joints: Any, n_joints: int | str) -> np.ndarray:
+    return check_numbers(
+        joints, "joints", (n_joints, "n_dims"), leading=True, allow_nan=True, keep_single=True
+    )
+
+
 def convert(
     joints: np.ndarray, source: str | Layout, target: str | Layout, *, palm_to_wrist: str = "ring"
 ) -> np.ndarray:
@@ -283,7 +290,7 @@ def convert(
     Raises
     ------
     InputError
-        If a layout is unknown, or ``joints`` has not as many joints as the source.
+        If a layout is unknown, ``joints`` has not as many joints as the source, or one is infinite.
 
     Examples
     --------
@@ -296,8 +303,7 @@ def convert(
     """
     source, target = resolve_layout(source, "source"), resolve_layout(target, "target")
     check_option(palm_to_wrist, "palm_to_wrist", ("ring", "middle"))
-    joints = check_shape(joints, "joints", (len(source), "n_dims"), leading=True)
-    joints = joints if joints.dtype == np.float32 else joints.astype(np.float64)
+    joints = _check_joints(joints, len(source))
     known = {name: joints[..., i, :] for i, name in enumerate(source.joints)}
     if "palm" not in known and {"wrist", "middle_mcp"} <= known.keys():
         known["palm"] = (known["wrist"] + known["middle_mcp"]) / 2
@@ -328,15 +334,15 @@ def root_position(joints: np.ndarray, root: str | int = "palm") -> np.ndarray:
     Raises
     ------
     InputError
-        If the root is unknown or ``joints`` are not 21.
+        If the root is unknown, ``joints`` are not 21 or one is infinite.
     """
     if isinstance(root, numbers.Integral) and not isinstance(root, bool):
-        joints = check_shape(joints, "joints", ("n_joints", "n_dims"), leading=True)
+        joints = _check_joints(joints, "n_joints")
         if not -joints.shape[-2] <= root < joints.shape[-2]:
             raise InputError(f"root: expected the index of one of {joints.shape[-2]} joints, got {root}.")
         return joints[..., int(root), :]
     check_option(root, "root", ("palm", *JOINTS))
-    joints = check_shape(joints, "joints", (len(JOINTS), "n_dims"), leading=True)
+    joints = _check_joints(joints, len(JOINTS))
     if root == "palm":
         return (joints[..., 0, :] + joints[..., JOINTS.index("middle_mcp"), :]) / 2
     return joints[..., JOINTS.index(str(root)), :]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, validate_data
 
+from skhand._columns import CheckedColumn, in_memory
 from skhand._pictures import is_pictures, stack_pictures
 from skhand._validation import check_option, check_shape
 from skhand.exceptions import InputError, SideInformationError
@@ -100,6 +101,8 @@ def read_input(
             columns["domain"] = (names != "synthetic").astype(np.int64)
             columns["domain"][np.isin(names, _NO_NAME)] = -1
         _check_maps(columns)
+        if {"visible", "keypoints2d"} <= columns.keys():
+            check_shape(columns["visible"], "visible", (len(X), columns["keypoints2d"].shape[1]))
         if source not in columns:
             raise InputError(f"source: X has no column {source!r}; its columns are {X.columns}.")
     else:
@@ -110,7 +113,15 @@ def read_input(
         record.check_values(columns[source])
     elif not reset and not np.isfinite(columns[source]).all():
         raise InputError(f"X: expected finite {source}, got NaN or infinity.")
-    return columns
+    return {name: _check_when_read(name, column) for name, column in columns.items()}
+
+
+def _check_when_read(name: str, column: Any) -> Any:
+    """Return pictures of floats that are not in memory so that each row is checked as it is read."""
+    record = MODALITIES.get(name)
+    if record is None or not record.is_image or in_memory(column) or np.dtype(column.dtype).kind != "f":
+        return column
+    return CheckedColumn(column, record.check_values)
 
 
 def _check_maps(columns: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import check_number, check_option, describe, warn_user
 from skhand.estimators._data import TrainingData
 from skhand.estimators._inputs import read_target, to_original_frame
 from skhand.estimators._score import variance_weighted_r2
@@ -83,6 +83,7 @@ class LatentSpaceMixin(_Base):
             If X does not fit what was fitted, or a modality has no encoder or decoder.
         """
         source, target, columns = self._read(X, source, target)
+        self._warn_of_unknown_roots(columns, target)
         n = len(columns[source])
         rows = np.arange(n)
         mean, log_var = self._encode(columns, rows, source)
@@ -210,6 +211,8 @@ class LatentSpaceMixin(_Base):
         """
         check_number(n_samples, "n_samples", integer=True, low=1)
         source, wanted, columns = self._read(X, source, None if target == "latent" else target)
+        if target != "latent":
+            self._warn_of_unknown_roots(columns, wanted)
         rows = np.arange(len(columns[source]))
         mean, log_var = self._encode(columns, rows, source)
         noise = check_random_state(random_state).standard_normal((n_samples, *mean.shape))
@@ -386,10 +389,24 @@ class LatentSpaceMixin(_Base):
             return self.inverse_transform(Z, target)
         return {name: self.inverse_transform(Z, name) for name in target}
 
+    def _adds_root(self, columns: dict[str, Any], target: str) -> bool:
+        """Tell whether predictions are put at X's column ``root``."""
+        return target == "pose3d" and self.poses_ and "root" in self.given_ and "root" in columns
+
+    def _warn_of_unknown_roots(self, columns: dict[str, Any], target: str) -> None:
+        if not self._adds_root(columns, target):
+            return
+        unknown = int(np.isnan(columns["root"]).any(axis=1).sum())
+        if unknown:
+            warn_user(
+                f"root: X's column root is NaN in {unknown} of {len(columns['root'])} rows, and so are their "
+                "predictions. X.replace(root=None) predicts relative to the root."
+            )
+
     def _to_answer(self, decoded: np.ndarray, target: str, columns: dict[str, Any]) -> np.ndarray:
         """Add a known root, go back to the original frame, and give poses the shape of y."""
         is_pose = target == "pose3d"
-        if is_pose and self.poses_ and "root" in self.given_ and "root" in columns:
+        if self._adds_root(columns, target):
             decoded = decoded + np.asarray(columns["root"], dtype=np.float64)[:, None]
         decoded = to_original_frame(decoded, target, columns)
         return decoded.reshape(len(decoded), *self.y_shape_) if is_pose else decoded

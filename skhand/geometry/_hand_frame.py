@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_shape, check_side
+from skhand._validation import check_numbers, check_side
 from skhand.exceptions import InputError
 from skhand.skeleton import JOINTS
 
@@ -37,7 +37,7 @@ def hand_axes(joints: Any, side: Any) -> np.ndarray:
     Raises
     ------
     InputError
-        If joints are not 21, or the sides are not one or one a row.
+        If joints are not 21 or infinite, or the sides are not one or one a row.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def hand_axes(joints: Any, side: Any) -> np.ndarray:
     >>> bool((np.linalg.det(axes).round() == np.where(hands.data.side == "left", -1, 1)).all())
     True
     """
-    joints = check_shape(joints, "joints", ("n_samples", len(JOINTS), 3)).astype(np.float64)
+    joints = check_numbers(joints, "joints", ("n_samples", len(JOINTS), 3), allow_nan=True)
     sides = check_side(side)
     if sides.shape not in ((), (len(joints),)):
         raise InputError(f"side: expected one side or {len(joints)} of them, got shape {sides.shape}.")

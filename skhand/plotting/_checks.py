@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from skhand._columns import ImageFiles
 from skhand._drawing import as_numbers
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_number, check_option, check_shape, describe
+from skhand._validation import check_number, check_option, check_shape, describe, read_array, read_numbers
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.metrics import joint_errors
@@ -172,10 +172,7 @@ def take_rows(X: Any, rows: np.ndarray) -> Any:
         return X[rows]
     if hasattr(X, "iloc"):
         return X.iloc[rows]
-    try:
-        return np.asarray(X)[rows]
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"X: expected rows, got {describe(X)}.") from error
+    return read_array(X, "X", "rows")[rows]
 
 
 def find_pictures(X: Any, rows: np.ndarray) -> np.ndarray | None:
@@ -192,12 +189,9 @@ def find_pictures(X: Any, rows: np.ndarray) -> np.ndarray | None:
 
 def check_pictures(pictures: Any, name: str, n_rows: int | None = None) -> np.ndarray:
     """Return pictures (n, height, width, 3) or (n, height, width), of numbers that can be drawn."""
-    try:
-        array = np.asarray(pictures)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name}: expected pictures, got {describe(pictures)}.") from error
+    array = read_numbers(pictures, name)
     fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)
-    if not fits or array.size == 0 or array.dtype.kind not in "uifb" or n_rows not in (None, len(array)):
+    if not fits or array.size == 0 or n_rows not in (None, len(array)):
         count = "" if n_rows is None else f"{n_rows} "
         raise InputError(
             f"{name}: expected {count}pictures, colour (n, height, width, 3) or depth (n, height, width), "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from skhand._drawing import joint_colours
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import check_number, check_option, describe, read_numbers
 from skhand.exceptions import InputError
 from skhand.plotting._checks import (
     check_axes,
@@ -59,11 +59,7 @@ class HeatmapDisplay:
         self.heatmaps = check_numbers(heatmaps, "heatmaps", (len(self.layout), "height", "width"))
         if self.heatmaps.size == 0 or not ((self.heatmaps >= 0) & np.isfinite(self.heatmaps)).all():
             raise InputError("heatmaps: expected finite numbers >= 0, got negative, infinite or no ones.")
-        try:
-            pictures = np.asarray(picture)[None]
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"picture: expected a picture, got {describe(picture)}.") from error
-        self.picture = check_pictures(pictures, "picture", 1)[0]
+        self.picture = check_pictures(read_numbers(picture, "picture")[None], "picture", 1)[0]
 
     def plot(self, ax: Any = None, *, joints: Any = None, opacity: float = 0.9) -> HeatmapDisplay:
         """Draw the picture and the maps over it.

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_number, check_option, check_shape
+from skhand._validation import check_mask, check_number, check_option, check_shape
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import project, rotate_points
 from skhand.metrics import joint_errors
-from skhand.metrics._errors import check_mask
 from skhand.plotting._checks import (
     check_method,
     check_numbers,
@@ -230,7 +229,7 @@ class PredictionDisplay:
         if X is not None and len(X) != len(predicted):
             raise InputError(f"X: expected as many rows as y_pred ({len(predicted)}), got {len(X)}.")
         if visible is not None:
-            check_mask(visible, predicted.shape[:2])
+            check_mask(visible, "visible", predicted.shape[:2])
         predicted = move_onto(truth, predicted, align, root, layout)
         errors = None if truth is None else _average_rows(truth, predicted, visible)
         rows = _choose(np.zeros(len(predicted)) if errors is None else errors, n_hands, which, seed)
@@ -296,7 +295,7 @@ class PredictionDisplay:
         X = check_rows(X)
         truth = check_y(y, len(X), layout)
         if visible is not None:
-            check_mask(visible, (len(X), len(layout)))
+            check_mask(visible, "visible", (len(X), len(layout)))
         move_onto(truth, np.zeros((len(X), len(layout), 3)), align, root, layout)  # before the prediction
         return cls.from_predictions(
             truth,

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import check_number, check_option, describe, read_numbers
 from skhand.exceptions import InputError
-from skhand.plotting._checks import check_method, check_numbers, check_poses, check_rows, check_view
+from skhand.plotting._checks import check_method, check_poses, check_rows, check_view
 from skhand.plotting._draw import draw_skeleton, frame_skeletons, import_pyplot
 from skhand.skeleton import Layout, resolve_layout
 
@@ -44,10 +44,7 @@ class LatentWalkDisplay:
         self.layout = resolve_layout(layout)
         if not isinstance(walk, dict):
             raise InputError(f"walk: expected a dict of modalities, got {describe(walk)}.")
-        self.walk = {
-            name: steps if hasattr(steps, "dtype") else check_numbers(steps, f"walk[{name!r}]")
-            for name, steps in walk.items()
-        }
+        self.walk = {name: read_numbers(steps, f"walk[{name!r}]") for name, steps in walk.items()}
         for name, steps in self.walk.items():
             if _find_kind(steps, len(self.layout)) is None:
                 raise InputError(
@@ -149,7 +146,7 @@ class LatentWalkDisplay:
 
 def _find_kind(steps: np.ndarray, n_joints: int) -> str | None:
     """Tell pictures, 2D joints and 3D joints apart by their shape."""
-    if getattr(steps, "ndim", 0) == 0 or steps.dtype.kind not in "uifb":
+    if steps.ndim == 0:
         return None
     if steps.shape[1:] == (n_joints, 3):
         return "pose3d"
