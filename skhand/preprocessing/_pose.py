@@ -10,6 +10,7 @@ from skhand._validation import check_numbers, check_option, describe, read_numbe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import bone_length
+from skhand.geometry._align import check_bone
 from skhand.preprocessing._base import StatelessTransformer, check_frames
 from skhand.skeleton import JOINTS, root_position
 
@@ -135,6 +136,8 @@ class PoseNormalizer(StatelessTransformer):
         """Measure the root (n, 3) and the length of the bone (n,), mm."""
         if isinstance(self.root, str):
             check_option(self.root, "root", ("palm", *JOINTS))
+        if self.scale_bone is not None:
+            check_bone(self.scale_bone, "scale_bone")
         root = root_position(poses, self.root)
         return root, None if self.scale_bone is None else bone_length(poses, self.scale_bone)
 

@@ -232,7 +232,7 @@ def test_what_is_no_hand_is_named(features):
         (CanonicalPose(side="left", mirror_left=1), "mirror_left: expected one of"),
         (CanonicalPose(side="left", root="elbow"), "root: expected one of"),
         (CanonicalPose(side="left", root=21), "root: expected the index"),
-        (CanonicalPose(side="left", scale_bone="wrist"), "bone: expected the names"),
+        (CanonicalPose(side="left", scale_bone="wrist"), "scale_bone: expected the names"),
     ],
 )
 def test_bad_parameters_are_named(features, message):
