@@ -138,13 +138,13 @@ def _find_keypoints(hand: Any, camera: Any, n_joints: int) -> np.ndarray:
             f"(n, {n_joints}, ...), got {describe(hand)}."
         )
     hands = hands.reshape(-1, *hands.shape[-2:])
+    cameras = None if camera is None else check_camera(as_numbers(camera, "camera"))
+    if cameras is not None and cameras.shape not in ((3, 3), (len(hands), 3, 3)):
+        raise CameraError(f"camera: expected (3, 3) or ({len(hands)}, 3, 3), got {describe(camera)}.")
     if hands.shape[2] == 2:
         return hands
-    if camera is None:
+    if cameras is None:
         raise CameraError("camera: expected intrinsics (px) to draw joints in mm, got None.")
-    cameras = check_camera(as_numbers(camera, "camera"))
-    if cameras.shape not in ((3, 3), (len(hands), 3, 3)):
-        raise CameraError(f"camera: expected (3, 3) or ({len(hands)}, 3, 3), got {describe(camera)}.")
     before = hands[..., 2:] > 0
     return project(np.where(before, hands, np.nan), cameras)
 

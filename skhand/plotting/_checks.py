@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from skhand._columns import ImageFiles
 from skhand._drawing import as_numbers
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_number, check_option, check_shape, describe, read_array, read_numbers
+from skhand._validation import check_number, check_option, check_shape, describe, read_numbers
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.metrics import joint_errors
@@ -27,7 +27,7 @@ def check_numbers(value: Any, name: str, shape: tuple[int | str, ...] | None = N
 def check_poses(poses: Any, name: str, layout: Layout | None = None) -> np.ndarray:
     """Return poses as float64 of shape (n_samples, n_joints, 3), from that or from flattened rows."""
     array = check_numbers(poses, name)
-    if array.ndim == 2 and array.shape[1] and array.shape[1] % 3 == 0:
+    if array.ndim == 2 and array.size and array.shape[1] % 3 == 0:
         array = array.reshape(len(array), -1, 3)
     fits = array.ndim == 3 and array.shape[2] == 3 and (layout is None or array.shape[1] == len(layout))
     if not fits or array.size == 0:
@@ -45,13 +45,22 @@ def check_pair(y_true: Any, y_pred: Any, layout: Layout) -> tuple[np.ndarray | N
     if y_true is None:
         return None, predicted
     truth = check_poses(y_true, "y_true", layout)
-    check_shape(predicted, "y_pred", truth.shape)
+    check_alike(truth, predicted)
     return truth, predicted
+
+
+def check_alike(truth: np.ndarray, predicted: np.ndarray, name: str = "y_pred") -> None:
+    """Validate that predictions have the shape of the truth."""
+    if truth.shape != predicted.shape:
+        raise InputError(f"{name}: expected {truth.shape} as y_true has, got {predicted.shape}.")
 
 
 def check_joints(joints: Any, name: str, layout: Layout | None = None) -> np.ndarray:
     """Return joints (n_samples, n_joints, 2 or 3), or flattened rows of 3D ones, as float64."""
-    array = metrics_poses(check_numbers(joints, name), name, 3)
+    array = check_numbers(joints, name)
+    if array.size == 0:
+        raise InputError(f"{name}: expected at least one row of joints, got {describe(array)}.")
+    array = metrics_poses(array, name, 3)
     if layout is not None and array.shape[1] != len(layout):
         raise InputError(f"{name}: expected {len(layout)} joints as in the layout, got {array.shape[1]}.")
     return array
@@ -81,6 +90,22 @@ def require_truth(y: Any, n_rows: int, options: dict[str, Any], layout: Layout |
     return truth
 
 
+def predict_joints(estimator: Any, X: Any, truth: np.ndarray) -> np.ndarray:
+    """Predict the joints that are to be compared with the truth ``y``."""
+    predicted = check_joints(estimator.predict(X), "y_pred")
+    if predicted.shape != truth.shape:
+        raise InputError(f"y: expected {predicted.shape} as the estimator predicts, got {truth.shape}.")
+    return predicted
+
+
+def check_root(root: Any, n_joints: int) -> None:
+    """Validate a root of so many joints, also where nothing is aligned by it."""
+    if isinstance(root, str):
+        check_option(root, "root", ("palm", *JOINTS))
+    else:
+        check_number(root, "root", integer=True, low=0, high=n_joints - 1)
+
+
 def find_root(root: Any, layout: Layout, align: Any) -> str | int:
     """Return the root as `skhand.skeleton.root_position` takes it: an index, where the layout is not ours.
 
@@ -108,8 +133,8 @@ def check_axes(ax: Any, *, in_3d: bool = False) -> None:
 
 def check_view(elev: Any, azim: Any) -> None:
     """Validate the two angles of a view, degrees."""
-    check_number(elev, "elev")
-    check_number(azim, "azim")
+    check_number(elev, "elev", low=-360, high=360)
+    check_number(azim, "azim", low=-360, high=360)
 
 
 def check_name(name: Any, argument: str = "name") -> None:
@@ -141,6 +166,8 @@ def check_method(estimator: Any, method: str, argument: str = "estimator") -> No
 def check_seed(random_state: Any) -> Any:
     """Return the RandomState that a seed stands for."""
     try:
+        if isinstance(random_state, bool | np.bool_):
+            raise TypeError
         return check_random_state(random_state)
     except (ValueError, TypeError) as error:
         raise InputError(
@@ -152,12 +179,14 @@ def check_rows(X: Any, name: str = "X") -> Any:
     """Return X with at least one row; paths and PIL pictures become pictures."""
     if is_pictures(X):
         return stack_pictures(X, name)
-    try:
-        n_rows = len(X)
-    except TypeError as error:
-        raise InputError(f"{name}: expected rows, got {describe(X)}.") from error
-    if n_rows == 0 or isinstance(X, bytes | dict):
-        raise InputError(f"{name}: expected rows, at least one, got {describe(X)}.")
+    if not (isinstance(X, HandFrames | ImageFiles) or hasattr(X, "iloc")):
+        X = read_numbers(X, name, "rows of numbers, pictures or a HandFrames")
+        if X.ndim < 2:
+            raise InputError(
+                f"{name}: expected rows of numbers, pictures or a HandFrames, got {describe(X)}."
+            )
+    if len(X) == 0:
+        raise InputError(f"{name}: expected at least one row, got {describe(X)}.")
     return X
 
 
@@ -172,7 +201,7 @@ def take_rows(X: Any, rows: np.ndarray) -> Any:
         return X[rows]
     if hasattr(X, "iloc"):
         return X.iloc[rows]
-    return read_array(X, "X", "rows")[rows]
+    return X[rows]
 
 
 def find_pictures(X: Any, rows: np.ndarray) -> np.ndarray | None:
@@ -190,11 +219,20 @@ def find_pictures(X: Any, rows: np.ndarray) -> np.ndarray | None:
 def check_pictures(pictures: Any, name: str, n_rows: int | None = None) -> np.ndarray:
     """Return pictures (n, height, width, 3) or (n, height, width), of numbers that can be drawn."""
     array = read_numbers(pictures, name)
-    fits = array.ndim == 3 or (array.ndim == 4 and array.shape[3] == 3)
-    if not fits or array.size == 0 or n_rows not in (None, len(array)):
+    is_colour = array.ndim == 4 and array.shape[3] == 3
+    if not (is_colour or array.ndim == 3) or array.size == 0 or n_rows not in (None, len(array)):
         count = "" if n_rows is None else f"{n_rows} "
         raise InputError(
             f"{name}: expected {count}pictures, colour (n, height, width, 3) or depth (n, height, width), "
             f"got {describe(array)}."
         )
+    if not np.isfinite(array).all():
+        raise InputError(f"{name}: expected finite numbers, got NaN or infinity.")
+    if is_colour and array.dtype != np.uint8:
+        high = 1 if array.dtype.kind in "fb" else 255
+        if not ((array >= 0) & (array <= high)).all():
+            raise InputError(
+                f"{name}: expected colours of uint8, or floats from 0 to 1, got {array.dtype} from "
+                f"{array.min():g} to {array.max():g}."
+            )
     return array

@@ -24,6 +24,7 @@ from skhand.plotting._draw import import_pyplot, put_legend_below
 __all__ = ["LatentEmbeddingDisplay"]
 
 _METHODS = ("pca", "tsne")
+_LEAST = {"pca": 2, "tsne": 4}  # points
 
 
 class LatentEmbeddingDisplay:
@@ -128,7 +129,7 @@ class LatentEmbeddingDisplay:
         seed = check_seed(random_state)
         vectors = _check_vectors(latents, "latents")
         stacked = np.concatenate(list(vectors.values()))
-        least = {"pca": 2, "tsne": 4}[method]
+        least = _LEAST[method]
         if stacked.shape[1] < 2 or len(stacked) < least:
             raise InputError(
                 f"latents: expected at least {least} vectors of 2 dimensions for {method!r}, in all, got "
@@ -193,6 +194,10 @@ class LatentEmbeddingDisplay:
         if len(sources) == 0:
             raise InputError(f"sources: expected some of {known} that X has as columns, got none.")
         names = [check_option(name, "sources", known) for name in sources]
+        if len(X) * len(names) < _LEAST[method]:
+            raise InputError(
+                f"X: expected at least {_LEAST[method]} points for {method!r}, got {len(X)} rows."
+            )
         latents = {name: np.asarray(estimator.transform(X, source=name)) for name in names}
         options = {"method": method, "random_state": random_state, "connect": connect, "ax": ax}
         return cls.from_predictions(latents, **options)

@@ -10,6 +10,7 @@ from skhand._drawing import joint_colours
 from skhand.exceptions import InputError
 from skhand.metrics import joint_errors
 from skhand.plotting._checks import (
+    check_alike,
     check_axes,
     check_joints,
     check_method,
@@ -17,6 +18,7 @@ from skhand.plotting._checks import (
     check_rows,
     check_unit,
     find_root,
+    predict_joints,
     require_truth,
 )
 from skhand.plotting._draw import import_pyplot
@@ -131,6 +133,7 @@ class JointErrorDisplay:
         check_unit(unit)
         layout = resolve_layout(layout)
         truth, predicted = check_joints(y_true, "y_true", layout), check_joints(y_pred, "y_pred", layout)
+        check_alike(truth, predicted)
         errors = joint_errors(
             truth, predicted, visible=visible, align=align, root=find_root(root, layout, align)
         )
@@ -186,4 +189,5 @@ class JointErrorDisplay:
         layout, X = resolve_layout(layout), check_rows(X)
         options = {"visible": visible, "align": align, "root": find_root(root, layout, align)}
         truth = require_truth(y, len(X), options, layout)
-        return cls.from_predictions(truth, estimator.predict(X), layout=layout, unit=unit, ax=ax, **options)
+        predicted = predict_joints(estimator, X, truth)
+        return cls.from_predictions(truth, predicted, layout=layout, unit=unit, ax=ax, **options)

@@ -11,13 +11,16 @@ from skhand.exceptions import InputError
 from skhand.metrics import pck_curve
 from skhand.metrics._statistics import check_grid, compute_area
 from skhand.plotting._checks import (
+    check_alike,
     check_axes,
     check_joints,
     check_method,
     check_name,
     check_numbers,
+    check_root,
     check_rows,
     check_unit,
+    predict_joints,
     require_truth,
 )
 from skhand.plotting._draw import import_pyplot, put_legend_below
@@ -155,11 +158,11 @@ class PckCurveDisplay:
         _check_names(name, unit, y_pred, "y_pred")
         grid = check_grid(thresholds)
         truth = check_joints(y_true, "y_true")
+        check_root(root, truth.shape[1])
 
         def compute(predicted: Any, argument: str) -> np.ndarray:
             predicted = check_joints(predicted, argument)
-            if predicted.shape != truth.shape:
-                raise InputError(f"{argument}: expected {truth.shape} as y_true, got {predicted.shape}.")
+            check_alike(truth, predicted, argument)
             options = {"thresholds": grid, "visible": visible, "align": align, "root": root}
             return pck_curve(truth, predicted, **options)[1]
 
@@ -221,9 +224,10 @@ class PckCurveDisplay:
         X = check_rows(X)
         options = {"visible": visible, "align": align, "root": root}
         truth = require_truth(y, len(X), options)
+        check_root(root, truth.shape[1])
         if name is None and not isinstance(estimator, Mapping):
             name = type(estimator).__name__
-        predicted = _map(estimator, lambda each, _: each.predict(X), "estimator")
+        predicted = _map(estimator, lambda each, _: predict_joints(each, X, truth), "estimator")
         options |= {"thresholds": thresholds, "name": name, "unit": unit, "ax": ax}
         return cls.from_predictions(truth, predicted, **options, **line_kwargs)
 

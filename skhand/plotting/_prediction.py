@@ -44,7 +44,7 @@ class PredictionDisplay:
     y_true : array-like of shape (n_hands, n_joints, 3), mm, or None
         True joints; None where they are not known.
     y_pred : array-like of shape (n_hands, n_joints, 3), mm
-        Predicted joints, in the same frame.
+        Predicted joints, in the same frame. Of both, joints that are NaN are not drawn.
     errors : array-like of shape (n_hands,), mm, default=None
         Mean joint error of each hand.
     rows : array-like of shape (n_hands,), default=None
@@ -52,7 +52,7 @@ class PredictionDisplay:
     pictures : array-like of shape (n_hands, height, width, 3) or (n_hands, height, width), default=None
         Colour or depth pictures.
     keypoints_true, keypoints_pred : array-like of shape (n_hands, n_joints, 2), px, default=None
-        Both hands in the pictures.
+        Both hands in the pictures; NaN where that is not known.
     layout : str or Layout, default="canonical"
         Which joints they are: a layout, or its name in `skhand.skeleton.LAYOUTS`.
 
@@ -85,6 +85,8 @@ class PredictionDisplay:
         self.y_true, self.y_pred = check_pair(y_true, y_pred, self.layout)
         n_hands = len(self.y_pred)
         self.errors = None if errors is None else check_numbers(errors, "errors", (n_hands,))
+        if self.errors is not None and not (self.errors >= 0).all():
+            raise InputError(f"errors: expected distances >= 0, got {self.errors}.")
         self.rows = np.arange(n_hands) if rows is None else check_shape(rows, "rows", (n_hands,))
         self.pictures: Any = None if pictures is None else check_pictures(pictures, "pictures", n_hands)
         flat = (n_hands, len(self.layout), 2)
@@ -232,7 +234,10 @@ class PredictionDisplay:
             check_mask(visible, "visible", predicted.shape[:2])
         predicted = move_onto(truth, predicted, align, root, layout)
         errors = None if truth is None else _average_rows(truth, predicted, visible)
-        rows = _choose(np.zeros(len(predicted)) if errors is None else errors, n_hands, which, seed)
+        known = np.isfinite(predicted).all(axis=2).any(axis=1)
+        if not known.any():
+            raise InputError("y_pred: expected at least one hand with a known joint, got only NaN.")
+        rows = _choose(np.where(known, 0.0, np.nan) if errors is None else errors, n_hands, which, seed)
         true = None if truth is None else truth[rows]
         drawn = {} if X is None else _read_pictures(X, rows, true, predicted[rows])
         errors = None if errors is None else errors[rows]
@@ -297,9 +302,10 @@ class PredictionDisplay:
         if visible is not None:
             check_mask(visible, "visible", (len(X), len(layout)))
         move_onto(truth, np.zeros((len(X), len(layout), 3)), align, root, layout)  # before the prediction
+        predicted = check_poses(estimator.predict(X), "y_pred", layout)
         return cls.from_predictions(
             truth,
-            check_poses(estimator.predict(X), "y_pred", layout),
+            predicted,
             X=X,
             visible=visible,
             align=align,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import check_number
+from skhand.exceptions import InputError
 from skhand.plotting._checks import (
     check_axes,
     check_method,
@@ -35,7 +36,7 @@ class SkeletonDisplay:
     Parameters
     ----------
     y_pred : array-like of shape (n_joints, 3), mm
-        The hand in colour, camera frame.
+        The hand in colour, camera frame. Joints that are NaN are not drawn.
     y_true : array-like of shape (n_joints, 3), mm, default=None
         The hand in grey.
     samples : array-like of shape (n_samples, n_joints, 3), mm, default=None
@@ -70,6 +71,8 @@ class SkeletonDisplay:
         self.layout = resolve_layout(layout)
         shape = (len(self.layout), 3)
         self.y_pred = check_numbers(y_pred, "y_pred", shape)
+        if not np.isfinite(self.y_pred).all(axis=1).any():
+            raise InputError("y_pred: expected at least one known joint, got only NaN.")
         self.y_true = None if y_true is None else check_numbers(y_true, "y_true", shape)
         self.samples = None if samples is None else check_poses(samples, "samples", self.layout)
 
