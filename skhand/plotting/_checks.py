@@ -10,12 +10,14 @@ from sklearn.utils import check_random_state
 from skhand._columns import ImageFiles
 from skhand._drawing import as_numbers
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_number, check_option, check_shape, describe, read_numbers
+from skhand._validation import check_number, check_option, check_shape, describe, read_numbers, warn_user
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.metrics import joint_errors
 from skhand.metrics._errors import check_poses as metrics_poses
 from skhand.skeleton import JOINTS, Layout, joint_index
+
+_AT_ORIGIN = 120.0  # mm: joints of a hand are less far from its palm, and hands farther from a camera
 
 
 def check_numbers(value: Any, name: str, shape: tuple[int | str, ...] | None = None) -> np.ndarray:
@@ -47,6 +49,24 @@ def check_pair(y_true: Any, y_pred: Any, layout: Layout) -> tuple[np.ndarray | N
     truth = check_poses(y_true, "y_true", layout)
     check_alike(truth, predicted)
     return truth, predicted
+
+
+def warn_if_relative(predicted: np.ndarray, truth: np.ndarray | None = None) -> None:
+    """Warn where predicted hands (n, n_joints, 3), mm, lie at the origin, and the true ones do not.
+
+    Without truth, the hands are those that a camera is to see. `joint_errors` warns by itself.
+    """
+    if _typical_distance(predicted) < _AT_ORIGIN:
+        far = None if truth is None else _typical_distance(truth) > 2 * _AT_ORIGIN
+        if far is not False:
+            hint = "align='root' compares them" if far else "they cannot be drawn in a picture"
+            warn_user(f"y_pred: the hands lie around the origin, as if relative to their root; {hint}.")
+
+
+def _typical_distance(poses: np.ndarray) -> float:
+    """Return the median distance of joints from the origin, mm."""
+    known = poses[np.isfinite(poses).all(axis=2)]
+    return float(np.median(np.linalg.norm(known, axis=1))) if len(known) else np.nan
 
 
 def check_alike(truth: np.ndarray, predicted: np.ndarray, name: str = "y_pred") -> None:

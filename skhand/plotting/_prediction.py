@@ -24,6 +24,7 @@ from skhand.plotting._checks import (
     find_pictures,
     find_root,
     take_rows,
+    warn_if_relative,
 )
 from skhand.plotting._draw import TRUTH_COLOUR, draw_skeleton, frame_skeletons, import_pyplot, move_onto
 from skhand.skeleton import Layout, resolve_layout
@@ -301,7 +302,7 @@ class PredictionDisplay:
         truth = check_y(y, len(X), layout)
         if visible is not None:
             check_mask(visible, "visible", (len(X), len(layout)))
-        move_onto(truth, np.zeros((len(X), len(layout), 3)), align, root, layout)  # before the prediction
+        move_onto(truth, np.zeros((len(X), len(layout), 3)), align, root, layout)  # before predicting
         predicted = check_poses(estimator.predict(X), "y_pred", layout)
         return cls.from_predictions(
             truth,
@@ -364,9 +365,13 @@ def _read_pictures(
         turn = np.eye(3) if chosen.rotation is None else chosen.rotation  # poses come in the original frame
         known = np.isfinite(chosen.camera).all(axis=(1, 2))[:, None, None]
         camera = np.where(known, chosen.camera, np.eye(3))
+        if y_true is None:
+            warn_if_relative(y_pred)
         for name, poses in (("keypoints_true", y_true), ("keypoints_pred", y_pred)):
             if poses is not None:
-                parts[name] = np.where(known, project(rotate_points(poses, turn), camera), np.nan)
+                seen = rotate_points(poses, turn)
+                seen = np.where(known & (seen[..., 2:] > 0), seen, np.nan)  # what is behind the camera is not
+                parts[name] = project(seen, camera)
     if (
         y_true is not None
         and chosen.keypoints2d is not None

@@ -21,11 +21,14 @@ from skhand.plotting._checks import (
     check_y,
     find_root,
     take_rows,
+    warn_if_relative,
 )
 from skhand.plotting._draw import TRUTH_COLOUR, draw_skeleton, frame_skeletons, import_pyplot, move_onto
 from skhand.skeleton import Layout, resolve_layout
 
 __all__ = ["SkeletonDisplay"]
+
+_MOST_SAMPLES = 1000  # what anybody can draw
 
 
 class SkeletonDisplay:
@@ -55,14 +58,6 @@ class SkeletonDisplay:
     ------
     InputError
         If a pose does not have the joints of the layout.
-
-    Examples
-    --------
-    >>> from skhand.datasets import make_hands
-    >>> from skhand.plotting import SkeletonDisplay
-    >>> hands = make_hands(1, images=(), random_state=0)
-    >>> display = SkeletonDisplay(hands.target[0])
-    >>> display.plot()  # doctest: +SKIP
     """
 
     def __init__(
@@ -71,10 +66,13 @@ class SkeletonDisplay:
         self.layout = resolve_layout(layout)
         shape = (len(self.layout), 3)
         self.y_pred = check_numbers(y_pred, "y_pred", shape)
-        if not np.isfinite(self.y_pred).all(axis=1).any():
-            raise InputError("y_pred: expected at least one known joint, got only NaN.")
+        _require_known(self.y_pred[None], "y_pred")
         self.y_true = None if y_true is None else check_numbers(y_true, "y_true", shape)
+        if self.y_true is not None:
+            warn_if_relative(self.y_pred[None], self.y_true[None])
         self.samples = None if samples is None else check_poses(samples, "samples", self.layout)
+        if self.samples is not None:
+            _require_known(self.samples, "samples")
 
     def plot(self, ax: Any = None, *, elev: float = 12.0, azim: float = -70.0) -> SkeletonDisplay:
         """Draw the hand.
@@ -176,7 +174,8 @@ class SkeletonDisplay:
         row : int, default=0
             Which hand.
         n_samples : int, default=0
-            How many samples of the row's posterior to draw too, by the estimator's ``sample_posterior``.
+            How many samples of the row's posterior to draw too, 1000 at most, by the estimator's
+            ``sample_posterior``.
         random_state : int, RandomState instance or None, default=None
             Seed of the samples.
         align : {None, "root"}, default=None
@@ -198,7 +197,7 @@ class SkeletonDisplay:
         find_root(root, layout, align)
         X = check_rows(X)
         rows = np.array([check_row(row, len(X))])
-        check_number(n_samples, "n_samples", integer=True, low=0)
+        check_number(n_samples, "n_samples", integer=True, low=0, high=_MOST_SAMPLES)
         truth = check_y(y, len(X), layout)
         truth = None if truth is None else truth[rows]
         move_onto(
@@ -216,3 +215,9 @@ class SkeletonDisplay:
         shown = move_onto(truth, predicted, align, root, layout)[0]
         true = None if truth is None else truth[0]
         return cls(shown, true, samples=samples, layout=layout).plot(ax=ax)
+
+
+def _require_known(poses: np.ndarray, name: str) -> None:
+    """Validate that each pose has a joint that can be drawn."""
+    if not np.isfinite(poses).all(axis=2).any(axis=1).all():
+        raise InputError(f"{name}: expected at least one known joint a hand, got only NaN.")

@@ -14,6 +14,8 @@ from skhand.skeleton import Layout, resolve_layout
 
 __all__ = ["LatentWalkDisplay"]
 
+_MOST_STEPS = 100  # of 1.5 inches each
+
 
 class LatentWalkDisplay:
     """The steps between two hands in the latent space: a row a modality, a column a step.
@@ -115,7 +117,7 @@ class LatentWalkDisplay:
         X_a, X_b : HandFrames or array-like of shape (1, ...)
             The two ends; of several rows the first is drawn.
         n_steps : int, default=7
-            Number of steps, both ends included.
+            Number of steps, both ends included; 100 at most.
         source : str, default=None
             Modality that the two ends are encoded from; the estimator's own choice by default.
         targets : tuple of str, default=None
@@ -129,7 +131,7 @@ class LatentWalkDisplay:
         """
         check_method(estimator, "interpolate")
         layout = resolve_layout(layout)
-        check_number(n_steps, "n_steps", integer=True, low=2)
+        check_number(n_steps, "n_steps", integer=True, low=2, high=_MOST_STEPS)
         for name, ends in (("X_a", X_a), ("X_b", X_b)):
             if not isinstance(ends, str):  # a picture's path
                 check_rows(ends, name)

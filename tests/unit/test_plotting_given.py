@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
@@ -10,7 +12,14 @@ from skhand import HandFrames
 from skhand._drawing import FINGER_COLOURS
 from skhand.estimators import CrossModalVAERegressor
 from skhand.exceptions import CameraError, InputError
-from skhand.plotting import LatentWalkDisplay, PckCurveDisplay, PredictionDisplay, SkeletonDisplay, draw_hand
+from skhand.plotting import (
+    JointErrorDisplay,
+    LatentWalkDisplay,
+    PckCurveDisplay,
+    PredictionDisplay,
+    SkeletonDisplay,
+    draw_hand,
+)
 from skhand.skeleton import BONES, FINGERS, JOINTS, LAYOUTS, Layout, convert, layout_bones
 
 CAMERA = np.array([[200.0, 0.0, 31.5], [0.0, 200.0, 31.5], [0.0, 0.0, 1.0]])
@@ -201,6 +210,28 @@ def test_keypoints_in_the_picture_have_a_pck_curve_too(hands):
     assert display.ax_.get_xlabel() == "error threshold [px]"
 
 
+def test_predictions_at_the_origin_are_warned_of(hands):
+    truth = np.random.default_rng(0).normal(0, 40, (10, 21, 3)) + [0, 0, 500]
+    relative = truth - [0, 0, 500]
+    X = HandFrames(rgb=np.zeros((10, 64, 64, 3), np.uint8), camera=CAMERA)
+    compared = "y_pred: .* lie around the origin.*align='root'"
+    for call in (
+        lambda **align: SkeletonDisplay.from_predictions(truth, relative, **align),
+        lambda **align: PredictionDisplay.from_predictions(truth, relative, X=X, n_hands=1, **align),
+        lambda **align: PckCurveDisplay.from_predictions(truth, {"a": relative}, **align),
+        lambda **align: JointErrorDisplay.from_predictions(truth, relative, **align),
+    ):
+        with pytest.warns(UserWarning, match=compared):
+            call()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            call(align="root")
+    with pytest.warns(UserWarning, match="cannot be drawn in a picture"):
+        shown = PredictionDisplay.from_predictions(None, relative, X=X, n_hands=1)
+    behind = relative[0, :, 2] <= 0
+    np.testing.assert_array_equal(np.isnan(shown.keypoints_pred[0, :, 0]), behind)
+
+
 def test_arguments_are_checked_before_anything_is_predicted(hands, pyplot):
     truth, predicted = hands
     model = Known(predicted)
@@ -232,7 +263,10 @@ def test_arguments_are_checked_before_anything_is_predicted(hands, pyplot):
         "which": [lambda: PredictionDisplay.from_estimator(model, rows(), which="worst")],
         "kind": [lambda: PredictionDisplay.from_estimator(model, rows(), kind=3)],
         "random_state": [lambda: PredictionDisplay.from_estimator(model, rows(), random_state="seed")],
-        "n_samples": [lambda: SkeletonDisplay.from_estimator(model, rows(), n_samples=-1)],
+        "n_samples": [
+            lambda: SkeletonDisplay.from_estimator(model, rows(), n_samples=-1),
+            lambda: SkeletonDisplay.from_estimator(model, rows(), n_samples=10**30),
+        ],
         "thresholds": [lambda: PckCurveDisplay.from_estimator(model, rows(), truth, thresholds=(5, 1, 3))],
         "visible": [
             lambda: PckCurveDisplay.from_estimator(model, rows(), truth, visible=[1]),
@@ -262,6 +296,9 @@ def test_what_is_drawn_is_checked(hands, tmp_path):
     for value in ("hand", [[1.0], [1.0, 2.0]], {"a": 1}, None):
         with pytest.raises(InputError, match="y_pred: expected"):
             SkeletonDisplay(value)
+    for name, pose in (("y_pred", {"y_pred": truth[0] * np.nan}), ("samples", {"samples": truth * np.nan})):
+        with pytest.raises(InputError, match=f"^{name}: expected at least one known joint"):
+            SkeletonDisplay(**{"y_pred": truth[0], **pose})
     display = SkeletonDisplay(truth[0])
     for view in ({"elev": "up"}, {"azim": np.nan}):
         with pytest.raises(InputError, match=next(iter(view))):
