@@ -84,7 +84,9 @@ class HistoryDisplay:
             _, ax = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
         self.lines_ = {}
         for i, (name, column) in enumerate(self.terms.items()):
-            epochs = 1 + np.arange(len(column))
+            epochs = 1.0 + np.arange(len(column))
+            if not name.startswith("valid_"):  # the losses of two stages are not one curve
+                epochs, column = (np.insert(each, self._starts()[1:], np.nan) for each in (epochs, column))
             known = np.isfinite(column)
             lone = (
                 known & ~np.r_[known[1:], False] & ~np.r_[False, known[:-1]]
@@ -107,10 +109,15 @@ class HistoryDisplay:
         ax.grid(alpha=0.3)
         ax.xaxis.get_major_locator().set_params(integer=True)
         if self.stages is not None:
-            _mark_stages(ax, self.stages)
+            _mark_stages(ax, self.stages, self._starts())
         put_legend_below(ax, n_columns=2)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def _starts(self) -> list[int]:
+        """Return the first epoch of each stage, from 0."""
+        stages = self.stages or [""]
+        return [i for i, stage in enumerate(stages) if i == 0 or stage != stages[i - 1]]
 
     @classmethod
     def from_estimator(
@@ -141,9 +148,8 @@ class HistoryDisplay:
         return cls(estimator.history_, terms=terms).plot(ax=ax, scale=scale)
 
 
-def _mark_stages(ax: Any, stages: list[str]) -> None:
+def _mark_stages(ax: Any, stages: list[str], starts: list[int]) -> None:
     """Write each stage's name over its epochs, and shade every other one."""
-    starts = [i for i, stage in enumerate(stages) if i == 0 or stage != stages[i - 1]]
     for number, (start, end) in enumerate(zip(starts, [*starts[1:], len(stages)], strict=True)):
         if number % 2:
             ax.axvspan(start + 0.5, end + 0.5, color="black", alpha=0.06, linewidth=0)

@@ -302,7 +302,8 @@ class PredictionDisplay:
         truth = check_y(y, len(X), layout)
         if visible is not None:
             check_mask(visible, "visible", (len(X), len(layout)))
-        move_onto(truth, np.zeros((len(X), len(layout), 3)), align, root, layout)  # before predicting
+        anything = np.zeros((len(X), len(layout), 3))
+        move_onto(truth, anything, align, root, layout)  # errors come before the prediction
         predicted = check_poses(estimator.predict(X), "y_pred", layout)
         return cls.from_predictions(
             truth,

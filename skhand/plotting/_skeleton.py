@@ -200,9 +200,8 @@ class SkeletonDisplay:
         check_number(n_samples, "n_samples", integer=True, low=0, high=_MOST_SAMPLES)
         truth = check_y(y, len(X), layout)
         truth = None if truth is None else truth[rows]
-        move_onto(
-            truth, np.zeros((1, len(layout), 3)), align, root, layout
-        )  # validated before the prediction
+        anything = np.zeros((1, len(layout), 3))
+        move_onto(truth, anything, align, root, layout)  # errors come before the prediction
         seed, chosen = check_seed(random_state), take_rows(X, rows)
         samples = None
         if n_samples:

@@ -151,6 +151,7 @@ def test_a_history_has_a_line_a_term_and_a_name_a_stage():
     display = HistoryDisplay(HISTORY).plot()
     assert list(display.lines_) == ["train_loss", "kcs", "valid_epe"]
     np.testing.assert_array_equal(display.lines_["valid_epe"].get_xydata(), [[1, 30], [2, 20], [3, 25]])
+    np.testing.assert_array_equal(display.lines_["train_loss"].get_ydata(), [3, 2, np.nan, 1])  # no bridge
     assert display.lines_["kcs"].get_marker() == "."  # a single epoch makes no line
     assert [text.get_text() for text in display.ax_.texts] == ["vae", "refine"]
     assert [text.xy[0] for text in display.ax_.texts] == [1.5, 3]
