@@ -15,7 +15,7 @@ from skhand.skeleton import JOINTS
 __all__ = ["list_bone_doubts", "warn_of_doubts"]
 
 _BONE_RANGE = (5.0, 200.0)  # mm; the median bone of real hands is 29 to 38
-_MOST_ROWS = 2000  # that are looked at with their camera
+_MOST_ROWS = 2000  # whose bones and cameras are looked at
 # what real sets stay far below, also in crops of 0.6 times the hand's box: joints outside of their picture,
 # pictures without any joint, the distance of keypoints from projections in root mean squares of the hand
 _OUTSIDE, _NOTHING_INSIDE, _OFF = 0.7, 0.2, 0.3
@@ -24,7 +24,7 @@ _OUTSIDE, _NOTHING_INSIDE, _OFF = 0.7, 0.2, 0.3
 def warn_of_doubts(columns: Mapping[str, Any], poses: Any, name: str = "y") -> None:
     """Warn, in one warning, about what looks wrong in poses and in the table that they belong to.
 
-    No picture is read, and of the cameras a few thousand rows at most.
+    No picture is read, and bones and cameras are looked at in a few thousand rows at most.
 
     Parameters
     ----------
@@ -48,12 +48,17 @@ def list_bone_doubts(hands: np.ndarray, name: str) -> list[str]:
     """List whether bones of hands (n, 21, 3) are too short or too long for mm; nothing of other joints."""
     if hands.shape[1] != len(JOINTS):
         return []
-    lengths = bone_lengths(hands)
+    lengths = bone_lengths(_take_some(hands))
     known = lengths[np.isfinite(lengths) & (lengths > 0)]
     typical = float(np.median(known)) if known.size else np.nan
     if np.isnan(typical) or _BONE_RANGE[0] <= typical <= _BONE_RANGE[1]:
         return []
     return [f"{name}: the bones are {typical:.3g} long in the median: are the poses in mm?"]
+
+
+def _take_some(rows: np.ndarray) -> np.ndarray:
+    """Return at most a few thousand rows, evenly spread."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)]
 
 
 def _list_marks(points: Any, name: str) -> list[str]:
@@ -87,7 +92,7 @@ def _list_camera_doubts(columns: Mapping[str, Any], poses: np.ndarray, name: str
     rows = np.flatnonzero(labelled & front)
     if len(rows) == 0 or len(rows) < labelled.sum() / 2:
         return []  # relative to a root: no camera sees them
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST_ROWS)).astype(int)]
+    rows = _take_some(rows)
     pixels = project(poses[rows], camera[rows])
     doubts = []
     sizes = {tuple(columns[each].shape[1:3]) for each in PICTURES if each in columns}

@@ -57,7 +57,7 @@ def read_array(value: Any, name: str, expected: str = "an array") -> np.ndarray:
     if isinstance(value, np.ma.MaskedArray):
         return _fill_masked(value, name, expected)
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
     except InputError as error:  # a HandFrames says what to do instead
         raise InputError(name + str(error).removeprefix("X")) from error
     except (TypeError, ValueError, RuntimeError) as error:
@@ -66,6 +66,9 @@ def read_array(value: Any, name: str, expected: str = "an array") -> np.ndarray:
         if hasattr(value, "detach"):  # bfloat16, or on a GPU
             hint = f"; give {name}.float().cpu()"
         raise InputError(f"{name}: expected {expected}, got {describe(value)}{hint}.") from error
+    if array.shape == () and array.dtype == object and not isinstance(value, numbers.Number):
+        raise InputError(f"{name}: expected {expected}, got {describe(value)}.")
+    return array
 
 
 def _fill_masked(value: np.ma.MaskedArray, name: str, expected: str) -> np.ndarray:
@@ -129,17 +132,23 @@ def check_shape(value: Any, name: str, shape: tuple[int | str, ...], *, leading:
     InputError
         If these are no numbers, or the number of axes or a fixed size differs.
     """
-    wanted = ", ".join(str(size) for size in shape)
-    wanted = f"(..., {wanted})" if leading else f"({wanted}{',' if len(shape) == 1 else ''})"
-    expected = f"an array of shape {wanted}"
-    array = read_numbers(value, name, expected)
+    if type(value) is np.ndarray and value.dtype.kind in "buif":
+        array = value
+    else:
+        array = read_numbers(value, name, _name_shape(shape, leading))
     got = array.shape[array.ndim - len(shape) :] if leading and array.ndim >= len(shape) else array.shape
     ok = len(got) == len(shape) and all(
         isinstance(want, str) or have == want for have, want in zip(got, shape, strict=True)
     )
     if not ok:
-        raise InputError(f"{name}: expected {expected}, got {describe(value)}.")
+        raise InputError(f"{name}: expected {_name_shape(shape, leading)}, got {describe(value)}.")
     return array
+
+
+def _name_shape(shape: tuple[int | str, ...], leading: bool) -> str:
+    sizes = ", ".join(map(str, shape))
+    sizes = f"..., {sizes}" if leading else f"{sizes}{',' if len(shape) == 1 else ''}"
+    return f"an array of shape ({sizes})"
 
 
 def check_numbers(
@@ -182,14 +191,15 @@ def check_numbers(
     """
     array = check_shape(value, name, shape, leading=leading)
     array = array if keep_single and array.dtype == np.float32 else array.astype(np.float64, copy=False)
-    above = array >= low if include_low else array > low
-    good = above & np.isfinite(array) | (np.isnan(array) if allow_nan else False)
-    if not good.all():
+    bad = np.isinf(array) if allow_nan else ~np.isfinite(array)
+    if low > -np.inf:
+        bad |= (array < low) if include_low else (array <= low)
+    if bad.any():
         bound = f" {'>=' if include_low else '>'} {low:g}" if np.isfinite(low) else ""
         what = what or f"finite numbers{bound}"
         unknown = ", or NaN where unknown" if allow_nan else ""
-        where = "" if array.ndim == 0 else f" (first at {tuple(map(int, np.argwhere(~good)[0]))})"
-        raise InputError(f"{name}: expected {what}{unknown}, got {array[~good].flat[0]:g}{where}.")
+        where = "" if array.ndim == 0 else f" (first at {tuple(map(int, np.argwhere(bad)[0]))})"
+        raise InputError(f"{name}: expected {what}{unknown}, got {array[bad].flat[0]:g}{where}.")
     return array
 
 

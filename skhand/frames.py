@@ -6,17 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from skhand._columns import (
-    PICTURES,
-    ImageFiles,
-    RowsOf,
-    check_stamp,
-    is_on_disk,
-    pack,
-    read_pictures,
-    stamp_columns,
-    unpack,
-)
+from skhand._columns import PICTURES, ImageFiles, RowsOf, read_pictures
+from skhand._maps import check_stamp, is_on_disk, pack, stamp_columns, unpack
 from skhand._validation import (
     check_camera,
     check_mask,

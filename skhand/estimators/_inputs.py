@@ -10,7 +10,7 @@ from sklearn.utils.validation import _num_samples, check_array, validate_data
 
 from skhand._columns import CheckedColumn, in_memory
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_option, check_shape
+from skhand._validation import check_option, check_shape, read_array, read_numbers
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
 from skhand.geometry import rotate_points
@@ -143,11 +143,11 @@ def _read_array(estimator: Any, X: Any, source: str, image_shape: Any, reset: bo
                 f"HandFrames, for example with {source}=ImageFiles(paths, gray=True), or an array."
             )
         return stack_pictures(X)
+    if not hasattr(X, "shape") or hasattr(X, "detach"):
+        X = read_array(X, "X", "an array or a HandFrames")
     if source == "table":
         return validate_data(estimator, X, dtype=np.float64, reset=reset)
     record = MODALITIES[source]
-    if isinstance(X, list | tuple) or hasattr(X, "detach"):  # a torch tensor
-        X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)
     if getattr(X, "ndim", 2) <= 2:
         own = reset or source == estimator.source_  # n_features_in_ counts the source that was fitted
         flat = validate_data(estimator, X, dtype=None, reset=reset) if own else check_array(X, dtype=None)
@@ -171,7 +171,12 @@ def read_target(y: Any, n_samples: int) -> np.ndarray:
         If y is infinite, all NaN, of another length than X or of another number of axes.
     """
     y = check_array(
-        y, dtype=np.float64, ensure_2d=False, allow_nd=True, ensure_all_finite="allow-nan", input_name="y"
+        read_numbers(y, "y"),
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        input_name="y",
     )
     if y.ndim > 3:
         raise InputError(f"y: expected shape (n,), (n, k) or (n, n_joints, 3), got {y.shape}.")
