@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from skhand._validation import check_number, check_option, warn_user
 from skhand.estimators._calibration import CalibrationMixin
 from skhand.estimators._data import DataDescription, DataReader, TrainingData
+from skhand.estimators._html import make_visual_block
 from skhand.estimators._inputs import check_given
 from skhand.estimators._pickled import PickledNetworks
 from skhand.estimators._recorder import EpochRecorder
@@ -616,6 +617,9 @@ class PoseEstimator(
         shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
         shallow.__dict__.update(self.__dict__)
         return shallow
+
+    def _sk_visual_block_(self) -> Any:
+        return make_visual_block(self)  # for scikit-learn's HTML
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

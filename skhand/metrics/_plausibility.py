@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_side, describe, warn_user
+from skhand._validation import describe, warn_user
 from skhand.exceptions import InputError
-from skhand.geometry import bone_lengths
+from skhand.geometry import bone_lengths, hand_axes
 from skhand.metrics._errors import check_no_infinity, check_poses
 from skhand.skeleton import FINGERS, JOINTS
 
@@ -115,23 +115,17 @@ def joint_angles(y: Any, side: Any) -> np.ndarray:
     InputError
         If joints are not 21, or the sides are not one or one a row.
     """
-    hands = _check_hands(y, "y").copy()
-    sides = check_side(side)
-    if sides.ndim > 1 or (sides.ndim == 1 and len(sides) != len(hands)):
-        raise InputError(f"side: expected one side or {len(hands)} of them, got shape {sides.shape}.")
-    hands[np.broadcast_to(sides == "left", len(hands)), :, 0] *= -1  # the mirror image is a right hand
-    along = _normalise(hands[:, JOINTS.index("middle_mcp")] - hands[:, JOINTS.index("wrist")])
-    across = hands[:, JOINTS.index("index_mcp")] - hands[:, JOINTS.index("little_mcp")]
-    across = _normalise(across - _dot(across, along)[:, None] * along)
-    palmar = np.cross(across, along)
-    bones = {name: _normalise(np.diff(hands[:, list(rows)], axis=1)) for name, rows in FINGERS.items()}
-    thumb = bones["thumb"]
+    hands = _check_hands(y, "y")
+    thumb = _normalise(np.diff(hands[:, list(FINGERS["thumb"])], axis=1))
+    hands = hands @ hand_axes(hands, side).swapaxes(1, 2)
+    across, along, palmar = np.eye(3)
+    bones = {name: _normalise(np.diff(hands[:, list(FINGERS[name])], axis=1)) for name in _LONG}
     angles = [np.arccos(np.clip(_dot(thumb[:, i], thumb[:, i + 1]), -1.0, 1.0)) for i in (0, 1)]
     for finger in _LONG:
         first = bones[finger][:, 0]
         angles.append(np.arcsin(np.clip(_dot(first, across), -1.0, 1.0)))
         angles.append(np.arctan2(_dot(first, palmar), _dot(first, along)))
-        axis = across
+        axis = np.broadcast_to(across, first.shape)
         for before, after in ((0, 1), (1, 2)):
             old, new = bones[finger][:, before], bones[finger][:, after]
             axis = _normalise(axis - _dot(axis, old)[:, None] * old)

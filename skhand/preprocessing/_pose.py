@@ -10,6 +10,7 @@ from skhand._validation import check_numbers, check_option, describe, read_numbe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import bone_length
+from skhand.geometry._align import check_bone
 from skhand.preprocessing._base import StatelessTransformer, check_frames
 from skhand.skeleton import JOINTS, root_position
 
@@ -135,14 +136,21 @@ class PoseNormalizer(StatelessTransformer):
         """Measure the root (n, 3) and the length of the bone (n,), mm."""
         if isinstance(self.root, str):
             check_option(self.root, "root", ("palm", *JOINTS))
+        if self.scale_bone is not None:
+            check_bone(self.scale_bone, "scale_bone")
         root = root_position(poses, self.root)
         return root, None if self.scale_bone is None else bone_length(poses, self.scale_bone)
 
 
-def read_poses(X: Any) -> np.ndarray:
-    """Return the poses (n_samples, n_joints, 3) that X is, or holds in its column ``pose3d``."""
+def read_poses(X: Any, *, flat: bool = False) -> np.ndarray:
+    """Return the poses (n_samples, n_joints, 3) that X is, or holds in its column ``pose3d``.
+
+    ``flat`` says whether X may also be flattened poses, (n_samples, n_joints * 3).
+    """
     poses = check_frames(X, "pose3d").pose3d if isinstance(X, HandFrames) else X
     poses = read_numbers(poses, "X")
+    if flat and poses.ndim == 2 and poses.shape[1] % 3 == 0:
+        poses = poses.reshape(len(poses), poses.shape[1] // 3, 3)
     return check_numbers(poses, "X", ("n_samples", "n_joints", 3), allow_nan=True)
 
 
