@@ -19,6 +19,7 @@ from skhand.estimators._inputs import (
     read_target,
     require_given,
     require_poses,
+    require_roots,
     set_aside,
     to_row_frame,
 )
@@ -343,6 +344,8 @@ class DataReader:
         """Return the checked columns of rows to predict, against what was fitted."""
         columns = self._read_plain(X, source)
         require_given(columns, self.estimator.given_)
+        if target == "pose3d" and {"root"} <= set(self.estimator.given_) & set(columns):
+            require_roots(columns)
         if target == "pose3d":
             require_poses(columns, self.estimator.poses_)
         return columns
@@ -350,6 +353,7 @@ class DataReader:
     def _read_plain(self, X: Any, source: str) -> Columns:
         """Return the columns of rows of the shape that was fitted."""
         estimator = self.estimator
+        estimator._check_parameters(estimator._checked_to_predict)
         columns = read_input(estimator, X, source, estimator.image_shape, reset=False)
         shape, wanted = tuple(columns[source].shape[1:]), estimator.shapes_[source]
         if shape != wanted:
