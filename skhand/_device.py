@@ -26,6 +26,8 @@ def resolve_device(device: str) -> torch.device:
     InputError
         If the name is unknown, or the machine has no such device.
     """
+    if not isinstance(device, str | torch.device):
+        raise InputError(f"device: expected 'auto', 'cpu' or another name of torch's, got {device!r}.")
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

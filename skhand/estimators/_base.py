@@ -367,6 +367,7 @@ class PoseEstimator(
             save=save if run.checkpoint is not None else None,
             save_every=self._save_every,
             state=state,
+            turn=self._turn(),
         )
         self._optimizer = loop.optimizer
         return loop
@@ -580,16 +581,18 @@ class PoseEstimator(
 
         A row's answer does not depend on the rows that are computed with it: on a processor, in float32,
         rows are computed apart (see `skhand.training.rows_apart`); elsewhere chunks are padded to one size.
+        Another thread's training of the same object waits between two steps, while a chunk is computed.
         """
         dtype = resolve_precision(self.predict_precision, self.device_, "predict_precision")
         apart = self.device_.type == "cpu" and dtype == torch.float32
         size, parts = self._chunk_size(is_image), []
         alike = rows_apart() if apart else autocast(self.device_, dtype)
-        with torch.inference_mode(), evaluating(self.module_), alike:
+        with torch.inference_mode(), alike:
             chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
             for part, batch in zip(chunks, read_ahead(read, chunks), strict=True):
                 padded = batch if apart else _pad(batch, size - len(part))
-                parts.append([_to_array(array[: len(part)]) for array in function(padded)])
+                with self._turn(), evaluating(self.module_):
+                    parts.append([_to_array(array[: len(part)]) for array in function(padded)])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     def _chunk_size(self, is_image: bool) -> int:

@@ -19,7 +19,6 @@ from skhand.estimators._inputs import (
     read_target,
     require_given,
     require_poses,
-    require_roots,
     set_aside,
     to_row_frame,
 )
@@ -344,8 +343,6 @@ class DataReader:
         """Return the checked columns of rows to predict, against what was fitted."""
         columns = self._read_plain(X, source)
         require_given(columns, self.estimator.given_)
-        if target == "pose3d" and {"root"} <= set(self.estimator.given_) & set(columns):
-            require_roots(columns)
         if target == "pose3d":
             require_poses(columns, self.estimator.poses_)
         return columns

@@ -220,8 +220,8 @@ def require_given(
 ) -> None:
     """Check that the side information that ``given`` promises is in X and usable.
 
-    ``labelled`` says which rows have a label; the others may have a scale that is not known (NaN, or 0). None:
-    all need one.
+    ``labelled`` says which rows have a label; the scale of others need not be known (NaN, or 0). None: all
+    need one.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhand._validation import check_flag, check_number, check_option, check_seed, describe
 from skhand.estimators._data import TrainingData
-from skhand.estimators._inputs import read_target, to_original_frame
+from skhand.estimators._inputs import read_target, require_roots, to_original_frame
 from skhand.estimators._score import variance_weighted_r2
 from skhand.exceptions import InputError
 from skhand.training import MODALITIES, fetch, one_hot_side
@@ -83,6 +83,8 @@ class LatentSpaceMixin(_Base):
         """
         check_flag(return_std, "return_std")
         source, target, columns = self._read(X, source, target)
+        if self._is_placed(target, columns):
+            require_roots(columns)
         n = len(columns[source])
         rows = np.arange(n)
         mean, log_var = self._encode(columns, rows, source)
@@ -213,6 +215,8 @@ class LatentSpaceMixin(_Base):
         rng = check_seed(random_state)
         latent = isinstance(target, str) and target == "latent"
         source, wanted, columns = self._read(X, source, None if latent else target)
+        if not latent and self._is_placed(wanted, columns):
+            require_roots(columns)
         rows = np.arange(len(columns[source]))
         mean, log_var = self._encode(columns, rows, source)
         noise = rng.standard_normal((n_samples, *mean.shape))
@@ -402,10 +406,14 @@ class LatentSpaceMixin(_Base):
     def _to_answer(self, decoded: np.ndarray, target: str, columns: dict[str, Any]) -> np.ndarray:
         """Add a known root, go back to the original frame, and give poses the shape of y."""
         is_pose = target == "pose3d"
-        if is_pose and self.poses_ and "root" in self.given_ and "root" in columns:
+        if self._is_placed(target, columns):
             decoded = decoded + np.asarray(columns["root"], dtype=np.float64)[:, None]
         decoded = to_original_frame(decoded, target, columns)
         return decoded.reshape(len(decoded), *self.y_shape_) if is_pose else decoded
+
+    def _is_placed(self, target: str, columns: dict[str, Any]) -> bool:
+        """Tell whether what is decoded are poses that go where X's column ``root`` says."""
+        return target == "pose3d" and self.poses_ and {"root"} <= set(self.given_) & set(columns)
 
     def _as_poses(self, y: np.ndarray) -> np.ndarray:
         return self._described.as_poses(y)

@@ -1,8 +1,8 @@
 """Checks of the parameters that estimators have, one for each name.
 
-A check is called with the value and the name, and raises an `InputError` that names it. An estimator lists those
-of its parameters in ``_checks``, so that all are validated before any work; `PoseEstimator._validate_parameters`
-adds what concerns several parameters together.
+A check is called with the value and the name, and raises an `InputError` that names it. An estimator lists
+those of its parameters in ``_checks``, so that all are validated before any work;
+`PoseEstimator._validate_parameters` adds what concerns several parameters together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from skhand._validation import (
     check_flag,
@@ -29,9 +28,20 @@ from skhand.estimators._stages import Stages
 from skhand.exceptions import InputError
 from skhand.geometry import bone_length
 from skhand.skeleton import BONES, JOINTS
-from skhand.training import MODALITIES, check_augment, check_callbacks
+from skhand.training import MODALITIES, check_augment, check_callbacks, resolve_device
 
-__all__ = ["CAMERA", "COMMON", "Check", "by_stage", "check_bone", "check_bones", "number", "one_of", "optional", "width"]
+__all__ = [
+    "CAMERA",
+    "COMMON",
+    "Check",
+    "by_stage",
+    "check_bone",
+    "check_bones",
+    "number",
+    "one_of",
+    "optional",
+    "width",
+]
 
 Check = Callable[[Any, str], object]
 
@@ -106,12 +116,6 @@ def _check_file(value: Any, name: str) -> None:
         raise InputError(f"{name}: expected the path of a file, or None, got {describe(value)}.")
 
 
-def _check_device(value: Any, name: str) -> None:
-    """Validate a device's name; whether this machine has it is seen when it is taken."""
-    if not isinstance(value, str | torch.device):
-        raise InputError(f"{name}: expected 'auto', 'cpu' or another name of torch's, got {describe(value)}.")
-
-
 def _check_decay(value: Any, name: str) -> None:
     """Validate the decay of averaged weights."""
     check_number(value, name, low=0, high=1, include_low=False)
@@ -137,7 +141,7 @@ COMMON: dict[str, Check] = {
     "batch_size": number(integer=True, low=1),
     "callbacks": lambda value, name: check_callbacks(value),
     "checkpoint": optional(_check_file),
-    "device": _check_device,
+    "device": lambda value, name: resolve_device(value),
     "early_stopping": check_flag,
     "flat_poses": check_flag,
     "given": lambda value, name: check_given(value),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import traceback
@@ -131,6 +132,8 @@ class Loop:
         Passes through the rows that trainings before this run have begun: endless data go on with the next.
     state : mapping or None
         From a checkpoint of this stage.
+    turn : context manager or None, default=None
+        Entered for every step, such as a lock of the networks' mode and weights.
 
     Attributes
     ----------
@@ -158,7 +161,9 @@ class Loop:
         save_every: float = 120.0,
         n_passes_before: int = 0,
         state: Mapping[str, Any] | None = None,
+        turn: contextlib.AbstractContextManager[object] | None = None,
     ):
+        self.turn = turn or contextlib.nullcontext()
         self.stage, self.module, self.average, self.best = stage, module, average, best
         self.seed, self.device, self.after_epoch = list(seed), device, after_epoch
         self.save, self.save_every, self.saved_at = save, save_every, time.monotonic()
@@ -218,7 +223,8 @@ class Loop:
         with defer_interrupts() as interrupts:
             interrupts.raise_if_asked()  # before anything is trained
             net.notify("on_train_begin", X=None, y=None)
-            self.module.train()
+            with self.turn:
+                self.module.train()
             batches = self.batches.iterate(self.step_number, self.n_steps)
             try:
                 while self.step_number < self.n_steps and not self.stopped:
@@ -226,8 +232,10 @@ class Loop:
                     while True:
                         read = next(batches)
                         self._begin_step(generator, read)
-                        terms = step(self.module, read, self._context(generator))
-                        self._end_step(terms, read)
+                        with self.turn:
+                            terms = step(self.module, read, self._context(generator))
+                            self._end_step(terms)
+                        self.net.notify("on_batch_end", batch=read, training=True)
                         if self.step_number % self.epoch_length == 0 or self.step_number == self.n_steps:
                             break
                         interrupts.raise_if_asked()
@@ -243,7 +251,8 @@ class Loop:
                 raise
             finally:
                 batches.close()
-                self.module.eval()
+                with self.turn:
+                    self.module.eval()
                 if len(net.history) and "train_loss" not in net.history[-1]:  # an epoch that did not end
                     del net.history[-1]
             net.notify("on_train_end", X=None, y=None)
@@ -285,7 +294,7 @@ class Loop:
         generator.manual_seed(int(word >> np.uint64(1)))
         self.inside_step = True
 
-    def _end_step(self, terms: Mapping[str, Tensor], read: Any) -> None:
+    def _end_step(self, terms: Mapping[str, Tensor]) -> None:
         """Add up the loss terms, on the device, and look whether they still are numbers."""
         for name, value in terms.items():
             known = self.totals.get(name)
@@ -296,7 +305,6 @@ class Loop:
             self.average.update(self.module)
         self.step_number += 1
         self.inside_step = False
-        self.net.notify("on_batch_end", batch=read, training=True)
 
     def _check(self, terms: Mapping[str, Tensor], number: int) -> None:
         """Stop where a term of a step is no longer a finite number, or the loss has grown without bound.
@@ -379,11 +387,12 @@ class Loop:
         return self.module if self.average is None else self.average.module
 
     def _load(self, weights: Mapping[str, Tensor] | None) -> None:
-        if weights is not None:
+        if weights is None:
+            return
+        with self.turn:
             self.answer.load_state_dict(weights)
-            if self.average is None:
-                return
-            self.module.load_state_dict(weights)
+            if self.average is not None:
+                self.module.load_state_dict(weights)
 
     def _load_optimizer(self, state: Mapping[str, Any]) -> None:
         """Take up the optimiser's state, laid out as the weights are: Adam's fused step relies on that."""

@@ -1,4 +1,4 @@
-"""Every parameter and every keyword of every estimator: what it may not be is refused by its name, at once."""
+"""Every parameter and keyword of every estimator: what it may not be is refused by its name, at once."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import time
 
 import numpy as np
 import pytest
+from odd_values import ODD
 from skorch.callbacks import Callback
 from smallest import KINDS, Y, rows_of, smallest
 
 from skhand.estimators._parameters import COMMON
 from skhand.exceptions import InputError
-
-HOSTILE = [
-    None, "abc", "", -1, 0, np.nan, np.inf, [], {}, object(), 3.5, True, 10**30, [[1], [2, 3]], np.array([1.0, 2.0]),
-]  # fmt: skip
 
 
 class Begun(Exception):
@@ -49,7 +46,9 @@ def short(value):
 @pytest.mark.parametrize(("kind", "name"), parameters())
 def test_a_fit_takes_a_parameter_or_refuses_it_by_name(kind, name):
     """Nothing is trained, nothing is built that memory cannot hold, and no other error is raised."""
-    for value in HOSTILE:
+    for value in ODD[1:] if name == "callbacks" else ODD:
+        if name == "callbacks" and isinstance(value, list) and not value:
+            continue  # no callback: it would train
         estimator = smallest(kind, callbacks=[Stop()]).set_params(**{name: value})
         start = time.perf_counter()
         try:
@@ -61,7 +60,7 @@ def test_a_fit_takes_a_parameter_or_refuses_it_by_name(kind, name):
             assert name in str(error), f"{short(value)}: {error}"
             assert not hasattr(estimator, "module_")
         else:
-            assert name == "callbacks", short(value)  # there was none that stops
+            pytest.fail(f"{short(value)}: trained")
         assert time.perf_counter() - start < 5, short(value)
 
 
@@ -87,9 +86,9 @@ def keywords():
 
 
 METHODS = (
-    "predict", "predict_keypoints", "predict_25d", "predict_heatmaps", "transform", "inverse_transform", "sample",
-    "sample_posterior", "interpolate", "translate", "score",
-)  # fmt: skip
+    *("predict", "predict_keypoints", "predict_25d", "predict_heatmaps", "transform", "inverse_transform"),
+    *("sample", "sample_posterior", "interpolate", "translate", "score"),
+)
 
 
 def call(estimator, method, X, **options):
@@ -107,7 +106,7 @@ def call(estimator, method, X, **options):
 @pytest.mark.parametrize(("kind", "method", "name"), keywords())
 def test_a_method_takes_a_keyword_or_refuses_it_by_name(kind, method, name):
     estimator, X = fitted(kind), rows_of(kind)[:2]
-    for value in HOSTILE:
+    for value in ODD:
         if name in ("n_samples", "n_steps") and isinstance(value, int) and value > 10**6:
             continue  # a fair wish, and more than memory holds
         try:

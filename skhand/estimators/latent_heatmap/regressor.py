@@ -13,7 +13,16 @@ from skhand._weights import HANDS
 from skhand.estimators._base import PoseEstimator, Run
 from skhand.estimators._data import TrainingData
 from skhand.estimators._inputs import read_target, require_given, to_original_frame
-from skhand.estimators._parameters import CAMERA, Check, check_bone, check_bones, number, one_of, optional, width
+from skhand.estimators._parameters import (
+    CAMERA,
+    Check,
+    check_bone,
+    check_bones,
+    number,
+    one_of,
+    optional,
+    width,
+)
 from skhand.estimators._score import variance_weighted_r2
 from skhand.estimators.latent_heatmap.data import HeatmapReader
 from skhand.estimators.latent_heatmap.labels import (
@@ -645,7 +654,8 @@ class LatentHeatmapRegressor(PoseEstimator):
     ) -> list[np.ndarray]:
         """Call a function on the network's last answer and features of rows."""
         names = ["rgb", *(["side"] if "side" in self.given_ or self.mirror_left else [])]
-        module = fold_once(self.module_, self._memory_format)
+        with self._turn():
+            module = fold_once(self.module_, self._memory_format)
 
         def read(part: np.ndarray) -> Any:
             return fetch(columns, names, part, self.device_)
