@@ -75,7 +75,7 @@ class PickledNetworks(BaseEstimator):
 
         Shallow copies, which have the same networks, share it.
         """
-        return vars(self).setdefault("_lock", threading.RLock())
+        return self.__dict__.setdefault("_lock", threading.RLock())
 
     def _rebuild(self, weights: dict[str, np.ndarray]) -> Any:
         """Return networks with these weights."""

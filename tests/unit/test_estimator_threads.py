@@ -32,7 +32,7 @@ def fitted(kind):
 
 
 class Meanwhile(Callback):
-    """Predict in another thread from the first batch on; the training goes on when the networks are in use."""
+    """Predict in another thread from the first batch on; the training goes on when networks are in use."""
 
     def __init__(self, predict):
         self.predict, self.thread, self.inside = predict, None, threading.Event()

@@ -516,6 +516,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     _checks: ClassVar[Mapping[str, Check]] = {
         **PoseEstimator._checks,
         "alpha": number(low=0),
+        "backbone": optional(one_of(*dict.fromkeys((*TRUNKS, *BACKBONES)))),
         "beta": number(low=0, include_low=False),
         "bone": check_bone,
         "camera": CAMERA,
