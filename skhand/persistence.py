@@ -72,8 +72,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
 
     Two files are written: arrays as safetensors, exactly as they are, and JSON with the same name, which has
     the parameters and all else. Neither holds training data, the optimiser's state, ``callbacks`` or
-    ``checkpoint``: a training that goes on has a new optimiser. ``pickle`` and ``joblib`` keep those too; their
-    files run code when they are loaded, so load only those of people you trust.
+    ``checkpoint``: a training that goes on has a new optimiser. ``pickle`` and ``joblib`` keep those too;
+    their files run code when they are loaded, so load only those of people you trust.
 
     Parameters
     ----------

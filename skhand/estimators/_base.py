@@ -369,7 +369,7 @@ class PoseEstimator(
             state=state,
             turn=self._turn(),
         )
-        self._optimizer = loop.optimizer
+        self._optimizer, recorder.loop = loop.optimizer, loop
         return loop
 
     def _limit_threads(self, stage: Stage, run: Run) -> contextlib.AbstractContextManager[object]:

@@ -16,17 +16,19 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from skhand.exceptions import DivergenceError, InputError
+from skhand._validation import warn_user
+from skhand.exceptions import DivergenceError, InputError, TrainingWarning
 from skhand.training._averaging import Average
 from skhand.training._batches import Batches
 from skhand.training._best import BestWeights, copy_weights
 from skhand.training._objective import Objective, StepContext
 from skhand.training._replay import ReplayedStep
-from skhand.training._runtime import defer_interrupts
+from skhand.training._runtime import defer_interrupts, format_duration
 
 __all__ = ["Loop", "Stage", "check_callbacks"]
 
 _GROWTH = 1e5  # how many times the first loss, or 1, is no longer a training
+_LONG, _TIMED = 1800.0, 10.0  # s: a training that is told to take long, and how long it is timed
 _LOOK = 100  # steps between two looks at the losses on a GPU, each of which waits for it
 
 
@@ -199,6 +201,7 @@ class Loop:
                 group["lr"] = stage.lr
         self.interrupted = self.stopped = self.inside_step = False
         self.step_number, self.totals, self.seconds, self.first_loss = 0, {}, 0.0, math.nan  # type: ignore[var-annotated]
+        self.told, self.timed = False, None  # type: tuple[bool, tuple[float, int] | None]
         self.good = copy_weights(self.answer)
         self.started = time.perf_counter()
         if best is not None and state is None:
@@ -235,6 +238,7 @@ class Loop:
                         with self.turn:
                             terms = step(self.module, read, self._context(generator))
                             self._end_step(terms)
+                        self._tell_if_long()
                         self.net.notify("on_batch_end", batch=read, training=True)
                         if self.step_number % self.epoch_length == 0 or self.step_number == self.n_steps:
                             break
@@ -330,6 +334,28 @@ class Loop:
             f"({self.first_loss:g}). Try a smaller lr, and look for NaN in lazily read pictures."
         )
 
+    def _tell_if_long(self) -> None:
+        """Warn once, after the first seconds, of a training that takes long."""
+        if self.told:
+            return
+        now = time.perf_counter()
+        if self.timed is None:  # the first step takes longer than others
+            self.timed = now, self.step_number
+        start, n_before = self.timed
+        if now - start < _TIMED or self.step_number == n_before:
+            return
+        self.told = True
+        each = (now - start) / (self.step_number - n_before)
+        left = each * (self.n_steps - self.step_number)
+        if left >= _LONG:
+            where = f"the stage {self.stage.name!r}" if self.stage.name else "the training"
+            warn_user(
+                f"fit: at this speed {where} takes another {format_duration(left)}: {self.n_steps} steps of "
+                f"{format_duration(each)}. Fewer epochs, smaller pictures and smaller networks take less; "
+                "checkpoint= lets it be stopped and go on.",
+                TrainingWarning,
+            )
+
     # ------------------------------------------------------------------ around an epoch
 
     def _begin_epoch(self) -> None:
@@ -374,6 +400,10 @@ class Loop:
                 raise
             self.stopped = True
         self.stopped = self.stopped or bool(getattr(self.net, "stop_", False))
+
+    def count_epochs(self) -> tuple[int, int]:
+        """Return how many epochs are done, and how many there are."""
+        return tuple(-(-n // self.epoch_length) for n in (self.step_number, self.n_steps))  # type: ignore[return-value]
 
     def count_passes(self) -> int:
         """Return how many passes through the rows have been begun."""

@@ -146,7 +146,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     random_state : int, RandomState or None, default=None
         Seed of weights, shuffles, augmentation and latent noise. The global random state is left alone.
     verbose : bool, default=False
-        Whether to print one line an epoch.
+        Whether to print one line an epoch: its number in the stage, losses, seconds and the time left.
 
     Attributes
     ----------

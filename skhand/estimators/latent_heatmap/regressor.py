@@ -155,7 +155,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     random_state : int, RandomState or None, default=None
         Seed of weights, shuffles and augmentation. The global random state is left alone.
     verbose : bool, default=False
-        Whether to print one line an epoch.
+        Whether to print one line an epoch: its number in the stage, losses, seconds and the time left.
 
     Attributes
     ----------
