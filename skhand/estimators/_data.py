@@ -15,6 +15,7 @@ from skhand.estimators._inputs import (
     check_given,
     find_source,
     find_usable_rows,
+    naming,
     read_input,
     read_target,
     require_given,
@@ -318,7 +319,8 @@ class DataReader:
         source, wanted = described.source_, (described.shapes_ or {})[described.source_]
         probe = copy.copy(self.estimator)
         vars(probe).update(described.attributes())
-        columns = read_input(probe, X_val, source, self.estimator.image_shape, reset=False)
+        with naming("X_val"):
+            columns = read_input(probe, X_val, source, self.estimator.image_shape, reset=False)
         if tuple(columns[source].shape[1:]) != wanted:
             raise InputError(
                 f"X_val: expected {source} of shape {wanted} a row as in X, "
@@ -326,7 +328,8 @@ class DataReader:
             )
         if y_val is None and "pose3d" not in columns:
             raise InputError("y_val: expected targets with X_val, which has no column pose3d, got None.")
-        self._add_targets(columns, y_val, described, fresh=False)
+        with naming("y_val"):
+            self._add_targets(columns, y_val, described, fresh=False)
         rows = self._find_measured(columns, described)
         if len(rows) == 0:
             raise InputError("y_val: expected at least one labelled row, got none.")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, validate_data
 
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_option, check_shape, some_rows
+from skhand._validation import check_option, check_shape, describe, some_rows
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
 from skhand.geometry import rotate_points
@@ -17,6 +19,26 @@ from skhand.training import MODALITIES
 
 GIVEN = ("root", "scale", "side")
 _NO_NAME = ("", "None", "nan")  # of a domain, as text
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let every error of bad input in this block name the argument: scikit-learn's do not always, and numpy's not.
+
+    Parameters
+    ----------
+    name : str
+        The argument. "X_val" and "y_val" also take the place of "X" and "y" at the beginning of a message.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of tensors that require gradients
+        text, plain = str(error), name.removesuffix("_val")
+        if text.startswith(f"{plain}: ") and plain != name:
+            raise type(error)(name + text.removeprefix(plain)) from error
+        if isinstance(error, InputError) or re.search(rf"\b{name}\b", text):
+            raise
+        raise InputError(f"{name}: {text}") from error
 
 
 def find_source(
@@ -53,10 +75,13 @@ def find_source(
     if len(shape) == 2 and image_shape is not None:
         shape = (shape[0], *image_shape)
     kind = dtype if isinstance(dtype, np.dtype) else None
-    for name, record in MODALITIES.items():
-        if record.matches(tuple(shape), kind or np.float64):
-            return name
-    return "table"
+    fitting = (
+        name for name, record in MODALITIES.items() if record.matches(tuple(shape), kind or np.float64)
+    )
+    found = next(fitting, "table")
+    if allowed is not None and found not in allowed:
+        raise InputError(f"X: expected {' or '.join(allowed)}, got {describe(X)}, which is no such picture.")
+    return found
 
 
 def read_input(
@@ -87,6 +112,14 @@ def read_input(
     InputError
         If X has no rows, no such column, or a column is not what it should be.
     """
+    with naming("X"):
+        return _read_input(estimator, X, source, image_shape, reset)
+
+
+def _read_input(
+    estimator: Any, X: Any, source: str, image_shape: tuple[int, ...] | None, reset: bool
+) -> dict[str, Any]:
+    """Return X's columns by name, checked; see `read_input`."""
     record = MODALITIES[source]
     if isinstance(X, HandFrames):
         columns = {name: getattr(X, name) for name in X.columns}
@@ -159,9 +192,9 @@ def read_target(y: Any, n_samples: int) -> np.ndarray:
     InputError or ValueError
         If y is infinite, all NaN, of another length than X or of another number of axes.
     """
-    y = check_array(
-        y, dtype=np.float64, ensure_2d=False, allow_nd=True, ensure_all_finite="allow-nan", input_name="y"
-    )
+    options = {"ensure_2d": False, "allow_nd": True, "ensure_all_finite": "allow-nan", "input_name": "y"}
+    with naming("y"):
+        y = check_array(y, dtype=np.float64, **options)
     if y.ndim > 3:
         raise InputError(f"y: expected shape (n,), (n, k) or (n, n_joints, 3), got {y.shape}.")
     if y.ndim == 3:

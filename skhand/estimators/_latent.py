@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhand._validation import check_flag, check_number, check_option, check_seed, describe
 from skhand.estimators._data import TrainingData
-from skhand.estimators._inputs import read_target, require_roots, to_original_frame
+from skhand.estimators._inputs import naming, read_target, require_roots, to_original_frame
 from skhand.estimators._score import variance_weighted_r2
 from skhand.exceptions import InputError
 from skhand.training import MODALITIES, fetch, one_hot_side
@@ -140,10 +140,8 @@ class LatentSpaceMixin(_Base):
         """
         check_is_fitted(self)
         target = self._check_modality(target, "target", self._targets(), self.target_)
-        try:
+        with naming("Z"):
             latent = np.asarray(Z, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"Z: expected numbers, got {describe(Z)}.") from error
         if latent.ndim != 2 or latent.shape[1] != len(self.latent_mean_) or len(latent) == 0:
             raise InputError(
                 f"Z: expected shape (n, {len(self.latent_mean_)}) with at least one row, got {describe(Z)}."

@@ -18,6 +18,7 @@ from skhand.estimators._parameters import (
     Check,
     check_bone,
     check_bones,
+    check_file,
     number,
     one_of,
     optional,
@@ -348,6 +349,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         >>> LatentHeatmapRegressor.from_pretrained().predict_keypoints(hands.data).shape
         (4, 21, 2)
         """
+        optional(check_file)(path, "path")
         estimator = cls(**{"warm_start": True, **params})
         estimator.card_ = read_pretrained(estimator, HANDS if path is None else path)
         check_agreement(estimator, params)
