@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import warn_user
+from skhand._validation import describe, warn_user
 from skhand.estimators._inputs import (
     check_given,
     find_source,
@@ -200,7 +200,14 @@ class DataReader:
         estimator = self.estimator
         named = getattr(estimator, "pairs", None) is not None  # the pairs name the source themselves
         source = estimator.source if named else self._find_source(X)
-        pairs = estimator._pairs(source)
+        try:
+            pairs = estimator._pairs(source)
+        except InputError as error:
+            if named or estimator.source != "auto":
+                raise
+            raise InputError(
+                f"{str(error).removesuffix('.')}, which X ({describe(X)}) is taken for."
+            ) from error
         (source, target), given = pairs[0], check_given(estimator.given)
         return DataDescription(source, target, pairs, given, estimator.root)
 

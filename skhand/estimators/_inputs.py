@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, validate_data
 
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_option, check_shape, describe, some_rows
+from skhand._validation import check_option, check_shape, some_rows
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
 from skhand.geometry import rotate_points
@@ -23,7 +23,7 @@ _NO_NAME = ("", "None", "nan")  # of a domain, as text
 
 @contextlib.contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Let every error of bad input in this block name the argument: scikit-learn's do not always, and numpy's not.
+    """Let every error of bad input in this block name the argument: scikit-learn's and numpy's may not.
 
     Parameters
     ----------
@@ -70,18 +70,15 @@ def find_source(
         try:
             array = np.asarray(X)
             shape, dtype = array.shape, array.dtype
-        except ValueError:  # ragged rows; scikit-learn's own check says so below
+        except (ValueError, RuntimeError):  # ragged rows; scikit-learn's own check says so below
             shape = ()
     if len(shape) == 2 and image_shape is not None:
         shape = (shape[0], *image_shape)
     kind = dtype if isinstance(dtype, np.dtype) else None
-    fitting = (
-        name for name, record in MODALITIES.items() if record.matches(tuple(shape), kind or np.float64)
-    )
-    found = next(fitting, "table")
-    if allowed is not None and found not in allowed:
-        raise InputError(f"X: expected {' or '.join(allowed)}, got {describe(X)}, which is no such picture.")
-    return found
+    for name, record in MODALITIES.items():
+        if record.matches(tuple(shape), kind or np.float64):
+            return name
+    return "table"
 
 
 def read_input(
