@@ -38,7 +38,8 @@ def naming(name: str) -> Iterator[None]:
             raise type(error)(name + text.removeprefix(plain)) from error
         if isinstance(error, InputError) or re.search(rf"\b{name}\b", text):
             raise
-        raise InputError(f"{name}: {text}") from error
+        kind = TypeError if isinstance(error, TypeError) else InputError  # scikit-learn asks for the first
+        raise kind(f"{name}: {text}") from error
 
 
 def find_source(
