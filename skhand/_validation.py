@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from skhand.exceptions import CameraError, InputError
 
@@ -223,7 +224,7 @@ def check_mask(value: Any, name: str, shape: tuple[int | str, ...]) -> np.ndarra
 def check_bool(value: Any, name: str) -> bool:
     """Return ``value`` if it is True or False, else raise an `InputError`."""
     if not isinstance(value, bool | np.bool_):
-        raise InputError(f"{name}: expected True or False, got {describe(value)}.")
+        raise InputError(f"{name}: expected one of True, False, got {describe(value)}.")
     return bool(value)
 
 
@@ -332,3 +333,28 @@ def check_side(side: Any, name: str = "side") -> np.ndarray:
     if not known.all():
         raise InputError(f"{name}: expected 'left' or 'right', got {array.ravel()[~known][:3].tolist()}.")
     return array.astype("U5")
+
+
+def check_seed(value: Any, name: str = "random_state") -> np.random.RandomState:
+    """Return the generator that a ``random_state`` means, else raise an `InputError`."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError  # scikit-learn takes them for 1 and 0
+        return check_random_state(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name}: expected an integer from 0 to 4294967295, a RandomState or None, got {describe(value)}."
+        ) from error
+
+
+def check_one_camera(camera: Any, name: str = "camera") -> np.ndarray:
+    """Return one camera as float64 of shape (3, 3), px, else raise a `CameraError`."""
+    try:
+        array = check_camera(camera, name)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise CameraError(f"{name}: expected a matrix of numbers, got {describe(camera)}.") from error
+    if array.shape != (3, 3):
+        raise CameraError(f"{name}: expected one matrix (3, 3) for all pictures, got {describe(camera)}.")
+    return array

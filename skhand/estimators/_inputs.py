@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from sklearn.utils.validation import _num_samples, check_array, validate_data
 
 from skhand._columns import CheckedColumn, in_memory
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_option, check_shape, read_array, read_numbers
+from skhand._validation import check_option, check_shape, read_array, read_numbers, some_rows
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
 from skhand.geometry import rotate_points
@@ -18,6 +20,27 @@ from skhand.training import MODALITIES
 
 GIVEN = ("root", "scale", "side")
 _NO_NAME = ("", "None", "nan")  # of a domain, as text
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let every error of bad input in this block name the argument: scikit-learn's and numpy's may not.
+
+    Parameters
+    ----------
+    name : str
+        The argument. "X_val" and "y_val" also take the place of "X" and "y" at the beginning of a message.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of tensors that require gradients
+        text, plain = str(error), name.removesuffix("_val")
+        if text.startswith(f"{plain}: ") and plain != name:
+            raise type(error)(name + text.removeprefix(plain)) from error
+        if isinstance(error, InputError) or re.search(rf"\b{name}\b", text):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else InputError  # scikit-learn asks for the first
+        raise kind(f"{name}: {text}") from error
 
 
 def find_source(
@@ -49,7 +72,7 @@ def find_source(
         try:
             array = np.asarray(X)
             shape, dtype = array.shape, array.dtype
-        except ValueError:  # ragged rows; scikit-learn's own check says so below
+        except (ValueError, RuntimeError):  # ragged rows; scikit-learn's own check says so below
             shape = ()
     if len(shape) == 2 and image_shape is not None:
         shape = (shape[0], *image_shape)
@@ -88,6 +111,14 @@ def read_input(
     InputError
         If X has no rows, no such column, or a column is not what it should be.
     """
+    with naming("X"):
+        return _read_input(estimator, X, source, image_shape, reset)
+
+
+def _read_input(
+    estimator: Any, X: Any, source: str, image_shape: tuple[int, ...] | None, reset: bool
+) -> dict[str, Any]:
+    """Return X's columns by name, checked; see `read_input`."""
     record = MODALITIES[source]
     if isinstance(X, HandFrames):
         columns = {name: getattr(X, name) for name in X.columns}
@@ -170,14 +201,9 @@ def read_target(y: Any, n_samples: int) -> np.ndarray:
     InputError or ValueError
         If y is infinite, all NaN, of another length than X or of another number of axes.
     """
-    y = check_array(
-        read_numbers(y, "y"),
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite="allow-nan",
-        input_name="y",
-    )
+    options = {"ensure_2d": False, "allow_nd": True, "ensure_all_finite": "allow-nan", "input_name": "y"}
+    with naming("y"):
+        y = check_array(read_numbers(y, "y"), dtype=np.float64, **options)
     if y.ndim > 3:
         raise InputError(f"y: expected shape (n,), (n, k) or (n, n_joints, 3), got {y.shape}.")
     if y.ndim == 3:
@@ -236,7 +262,8 @@ def require_given(
 ) -> None:
     """Check that the side information that ``given`` promises is in X and usable.
 
-    ``labelled`` says which rows have a label; the others need no scale. None: all need one.
+    ``labelled`` says which rows have a label; the scale of others need not be known (NaN, or 0). None: all
+    need one.
 
     Raises
     ------
@@ -250,9 +277,31 @@ def require_given(
                 f"got the columns {sorted(columns)}."
             )
     if "scale" in given:
-        scale = np.asarray(columns["scale"])[slice(None) if labelled is None else labelled]
-        if not ((scale > 0) & np.isfinite(scale)).all():
-            raise SideInformationError("X: given 'scale' needs positive lengths (mm) in the column scale.")
+        scale = np.asarray(columns["scale"], dtype=np.float64)
+        known = (scale > 0) & np.isfinite(scale)
+        usable = known if labelled is None else known | (~labelled & (np.isnan(scale) | (scale == 0)))
+        if not usable.all():
+            rows = np.flatnonzero(~usable)
+            raise SideInformationError(
+                "X: given 'scale' needs positive lengths (mm) in the column scale, "
+                f"got {scale[rows[0]]:g} in the rows {some_rows(rows)}."
+            )
+
+
+def require_roots(columns: dict[str, Any]) -> None:
+    """Check that the column ``root``, where predictions are put, is known in all rows.
+
+    Raises
+    ------
+    SideInformationError
+        If it is not.
+    """
+    known = np.isfinite(columns["root"]).all(axis=1)
+    if not known.all():
+        raise SideInformationError(
+            "X: given 'root' needs finite positions (mm) in the column root, got NaN or infinity in the rows "
+            f"{some_rows(np.flatnonzero(~known))}. X.replace(root=None) is answered relative to the root."
+        )
 
 
 def find_usable_rows(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from skhand._columns import ImageFiles
 from skhand._drawing import as_numbers
@@ -170,29 +169,12 @@ def check_unit(unit: Any) -> str:
     return unit
 
 
-def check_flag(value: Any, name: str) -> bool:
-    """Return True or False."""
-    return check_option(value, name, (True, False))
-
-
 def check_method(estimator: Any, method: str, argument: str = "estimator") -> None:
     """Validate that an estimator can do what a Display asks of it."""
     if isinstance(estimator, type) or not callable(getattr(estimator, method, None)):
         raise InputError(
             f"{argument}: expected a fitted estimator with `{method}`, got {describe(estimator)}."
         )
-
-
-def check_seed(random_state: Any) -> Any:
-    """Return the RandomState that a seed stands for."""
-    try:
-        if isinstance(random_state, bool | np.bool_):
-            raise TypeError
-        return check_random_state(random_state)
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"random_state: expected None, an int or a RandomState, got {describe(random_state)}."
-        ) from error
 
 
 def check_rows(X: Any, name: str = "X") -> Any:

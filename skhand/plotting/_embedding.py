@@ -9,15 +9,13 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from skhand._validation import check_option, describe
+from skhand._validation import check_bool, check_option, check_seed, describe
 from skhand.exceptions import InputError
 from skhand.plotting._checks import (
     check_axes,
-    check_flag,
     check_method,
     check_numbers,
     check_rows,
-    check_seed,
 )
 from skhand.plotting._draw import import_pyplot, put_legend_below
 
@@ -74,7 +72,7 @@ class LatentEmbeddingDisplay:
         """
         check_axes(ax)
         parts = list(self.points.values())
-        if check_flag(connect, "connect") and len({len(each) for each in parts}) > 1:
+        if check_bool(connect, "connect") and len({len(each) for each in parts}) > 1:
             raise InputError(
                 f"connect: expected as many rows of each modality, got {[len(p) for p in parts]}."
             )
@@ -124,7 +122,7 @@ class LatentEmbeddingDisplay:
         display : LatentEmbeddingDisplay
         """
         check_axes(ax)
-        check_flag(connect, "connect")
+        check_bool(connect, "connect")
         check_option(method, "method", _METHODS)
         seed = check_seed(random_state)
         vectors = _check_vectors(latents, "latents")
@@ -183,7 +181,7 @@ class LatentEmbeddingDisplay:
         check_method(estimator, "transform")
         check_method(estimator, "interpolate")
         check_axes(ax)
-        check_flag(connect, "connect")
+        check_bool(connect, "connect")
         check_option(method, "method", _METHODS)
         check_seed(random_state)
         known, X = list(estimator._sources()), check_rows(X)

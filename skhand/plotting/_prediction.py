@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_mask, check_number, check_option, check_shape
+from skhand._validation import check_mask, check_number, check_option, check_seed, check_shape
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import project, rotate_points
@@ -18,7 +18,6 @@ from skhand.plotting._checks import (
     check_pictures,
     check_poses,
     check_rows,
-    check_seed,
     check_view,
     check_y,
     find_pictures,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_number
+from skhand._validation import check_number, check_seed
 from skhand.exceptions import InputError
 from skhand.plotting._checks import (
     check_axes,
@@ -16,7 +16,6 @@ from skhand.plotting._checks import (
     check_poses,
     check_row,
     check_rows,
-    check_seed,
     check_view,
     check_y,
     find_root,

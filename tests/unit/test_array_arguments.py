@@ -259,7 +259,7 @@ def test_what_is_neither_true_nor_false_is_no_mask(odd):
 @pytest.mark.parametrize("value", [1, 0, "yes", None, np.nan, [True]])
 def test_what_is_neither_true_nor_false_is_no_switch(value):
     assert check_bool(np.True_, "switch") is True and check_bool(False, "switch") is False
-    with pytest.raises(InputError, match="^switch: expected True or False, got"):
+    with pytest.raises(InputError, match="^switch: expected one of True, False, got"):
         check_bool(value, "switch")
 
 
