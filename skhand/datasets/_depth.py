@@ -31,7 +31,9 @@ def read_depth(path: str | os.PathLike[str]) -> np.ndarray:
     """
     picture = decode_file(path, "paths")
     if not picture.mode.startswith("I"):
-        raise InputError(f"{path}: expected a 16-bit depth picture of one channel, got mode {picture.mode}.")
+        raise InputError(
+            f"{path}: expected a 16-bit depth picture, one channel of 16 bits, got {picture.mode}."
+        )
     values = to_gray(picture, f"paths: {path}")
     if values.min() < 0 or values.max() > 65535:
         raise InputError(

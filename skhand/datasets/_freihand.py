@@ -163,15 +163,15 @@ def _read_labels(path: Path, key: str) -> np.ndarray:
     """Return a label file as one array, its items checked one by one."""
     rows = []
     for number, item in enumerate(read_json_list(path)):
-        where = f"{path}: item {number}"
+        place = f" in item {number}"
         if key == "K":
-            rows.append(check_intrinsics(item, where))
+            rows.append(check_intrinsics(item, path, place))
             continue
         if key == "scale" and isinstance(item, list) and len(item) == 1:
             item = item[0]
-        rows.append(check_numbers(item, _SHAPES[key], where, key))
+        rows.append(check_numbers(item, _SHAPES[key], path, key, place))
         if key == "scale" and not rows[-1] > 0:
-            raise DataFileError(f"{where}: expected a scale above 0, got {rows[-1]}.")
+            raise DataFileError(f"{path}: expected a scale above 0, got {rows[-1]}{place}.")
     return np.array(rows).reshape(-1, *_SHAPES[key])
 
 

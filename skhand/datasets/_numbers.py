@@ -105,7 +105,7 @@ def check_end(lines: Sequence[str], path: Path) -> None:
         )
 
 
-def check_numbers(value: Any, shape: tuple[int, ...], where: Any, what: str) -> np.ndarray:
+def check_numbers(value: Any, shape: tuple[int, ...], where: Any, what: str, place: str = "") -> np.ndarray:
     """Return numbers out of a JSON, a pickle or a MATLAB file as float64.
 
     Parameters
@@ -118,6 +118,8 @@ def check_numbers(value: Any, shape: tuple[int, ...], where: Any, what: str) -> 
         The file, and the place in it where there is one, for the error.
     what : str
         What the numbers are, for the error.
+    place : str, default=""
+        The place in the file, as the end of the error.
 
     Raises
     ------
@@ -128,17 +130,17 @@ def check_numbers(value: Any, shape: tuple[int, ...], where: Any, what: str) -> 
     array = value if isinstance(value, np.ndarray | np.generic) else _stack_lists(value, len(shape))
     if array is None or array.dtype.kind not in "fiu" or array.shape != shape:
         got = show(value) if array is None else f"{array.dtype} of shape {array.shape}"
-        raise DataFileError(f"{where}: expected {what}: numbers of shape {shape}, got {got}.")
+        raise DataFileError(f"{where}: expected {what} of shape {shape}, numbers only, got {got}{place}.")
     numbers = np.asarray(array, dtype=np.float64)
     odd = ~(np.abs(numbers) <= _LARGEST)
     if odd.any():
         raise DataFileError(
-            f"{where}: expected {what}: finite numbers below {_LARGEST:g}, got {numbers[odd][0]:g}."
+            f"{where}: expected {what}: finite numbers below {_LARGEST:g}, got {numbers[odd][0]:g}{place}."
         )
     return numbers
 
 
-def check_intrinsics(value: Any, where: Any, what: str = "K") -> np.ndarray:
+def check_intrinsics(value: Any, where: Any, place: str = "") -> np.ndarray:
     """Return a camera matrix out of a file as float64 (3, 3), px.
 
     Raises
@@ -146,11 +148,11 @@ def check_intrinsics(value: Any, where: Any, what: str = "K") -> np.ndarray:
     DataFileError
         If it is none: a focal length is not above 0, or the last row is not ``(0, 0, 1)``.
     """
-    matrix = check_numbers(value, (3, 3), where, what)
+    matrix = check_numbers(value, (3, 3), where, "K", place)
     if not (min(matrix[0, 0], matrix[1, 1]) > 1e-6 and np.allclose(matrix[2], (0, 0, 1), atol=1e-6)):
         raise DataFileError(
-            f"{where}: expected {what}: a camera matrix with focal lengths above 0 and the last row 0, 0, 1, "
-            f"got {matrix.tolist()}."
+            f"{where}: expected K: a camera matrix with focal lengths above 0 and the last row 0, 0, 1, "
+            f"got {matrix.tolist()}{place}."
         )
     return matrix
 
