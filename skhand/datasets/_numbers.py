@@ -77,8 +77,8 @@ def read_numbers(
 def check_end(lines: Sequence[str], path: Path) -> None:
     """Validate that a text file that does not end with the end of a line was not cut off inside its last one.
 
-    What follows the last digit of the line before, such as a semicolon, must follow here too, and the last
-    number must not have fewer decimals than all others of both lines. Where neither tells (whole numbers, or
+    What follows the last digit of other lines, such as a semicolon, must follow here too, and the last
+    number must not have fewer decimals than all others of this line and the one before. Where neither tells (whole numbers, or
     numbers with as many decimals as they need), a number cut in its middle passes for another one.
 
     Parameters
@@ -96,10 +96,11 @@ def check_end(lines: Sequence[str], path: Path) -> None:
     words = [_WORD.findall(line) for line in lines[-2:]]
     if not words or not words[-1]:
         return
-    tails = [re.sub(r".*[0-9]", "", line) for line in lines[-2:]]
+    tails = {re.sub(".*[0-9]", "", line) for line in lines[:-1] if re.search("[0-9]", line)}
+    tail = re.sub(".*[0-9]", "", lines[-1])
     decimals = [len(word.partition(".")[2]) for some in words for word in some]
     cut = len(decimals) > 1 and decimals[-1] < min(decimals[:-1])
-    if cut or (len(tails) > 1 and re.search("[0-9]", lines[-2]) and tails[0] != tails[1]):
+    if cut or (tails and tail not in tails):
         raise DataFileError(
             f"{path}:{len(lines)}: expected a whole line, got one that was cut off at {lines[-1][-20:]!r}."
         )
