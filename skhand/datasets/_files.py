@@ -13,7 +13,6 @@ import numpy as np
 
 from skhand._decoding import check_is_file
 from skhand._validation import describe
-from skhand.datasets._numbers import check_end
 from skhand.exceptions import DataFileError, InputError
 from skhand.frames import ImageFiles
 
@@ -220,10 +219,12 @@ def read_mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def read_lines(path: Path) -> list[str]:
     """Read the lines of a text file of ASCII characters, without the empty ones at its end.
 
+    When the lines are parsed, `check_end` tells whether the last one is whole.
+
     Raises
     ------
     DataFileError
-        If the file cannot be read as such text, or was cut off inside its last line.
+        If the file cannot be read as such text.
     """
     try:
         check_is_file(path)
@@ -234,8 +235,6 @@ def read_lines(path: Path) -> list[str]:
     for number, line in enumerate(lines, start=1):
         if not line.isascii() or "\0" in line:
             raise DataFileError(f"{path}:{number}: expected ASCII characters, got {line[:60]!r}.")
-    if not text.endswith("\n"):
-        check_end(lines, path)
     while lines and not lines[-1].strip():
         lines.pop()
     return lines

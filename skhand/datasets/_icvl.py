@@ -24,7 +24,7 @@ from skhand.datasets._files import (
     read_lines,
 )
 from skhand.datasets._finish import Annotations, finish
-from skhand.datasets._numbers import read_numbers
+from skhand.datasets._numbers import check_end, read_numbers
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError, InputError
 from skhand.geometry import backproject
@@ -165,7 +165,8 @@ def _read_labels(folder: Path, labels: Path, rotated: bool) -> tuple[list[str], 
     """Read a label file: the pictures' names and places, and u, v (px) and depth (mm), (n, 16, 3)."""
     names, files, points = [], [], []
     pictures = _find_pictures_folder(folder, labels)
-    for number, line in enumerate(read_lines(labels), start=1):
+    lines = read_lines(labels)
+    for number, line in enumerate(lines, start=1):
         name, _, rest = line.strip().partition(" ")
         name = name.removeprefix("./")
         if name and "/" not in name:
@@ -174,6 +175,7 @@ def _read_labels(folder: Path, labels: Path, rotated: bool) -> tuple[list[str], 
             names.append(name)
             files.append(join_label(pictures, name, f"{labels}:{number}"))
             points.append(read_numbers(rest, 48, labels, number, what="numbers (u, v, d of 16 joints)"))
+    check_end(lines, labels)
     if not names:
         raise DataFileError(f"{labels}: expected a line for each picture, got none.")
     return names, files, np.stack(points).reshape(-1, 16, 3)

@@ -21,7 +21,7 @@ from skhand.datasets._files import (
     require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
-from skhand.datasets._numbers import parse_count, read_numbers
+from skhand.datasets._numbers import check_end, parse_count, read_numbers
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError
 
@@ -195,6 +195,7 @@ def _read(labels: list[Path]) -> Annotations:
             joints.append(numbers.reshape(21, 3))
             pictures.append(_picture_path(path, number))
             bad.append(number in _find_faulty(path))
+        check_end(lines, path)
         if joints[n_before:] and (depth := np.median([hand[:, 2] for hand in joints[n_before:]])) >= 0:
             raise DataFileError(
                 f"{path}: expected joints with negative z, as they are published, got a median of "

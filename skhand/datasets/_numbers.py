@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import reprlib
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ def read_numbers(
 
 
 def check_end(lines: Sequence[str], path: Path) -> None:
-    """Validate that a text file that does not end with the end of a line was not cut off inside its last one.
+    """Validate that a text file was not cut off inside its last line, where it does not end with a line's end.
 
     What follows the last digit of other lines, such as a semicolon, must follow here too, and the last
     number must not have fewer decimals than all others of this line and the one before. Where neither tells (whole numbers, or
@@ -84,7 +85,7 @@ def check_end(lines: Sequence[str], path: Path) -> None:
     Parameters
     ----------
     lines : sequence of str
-        The file's lines; the last one is not ended.
+        The file's lines, as `read_lines` returns them.
     path : Path
         The file, for the error.
 
@@ -93,9 +94,13 @@ def check_end(lines: Sequence[str], path: Path) -> None:
     DataFileError
         If the last line was cut off.
     """
-    words = [_WORD.findall(line) for line in lines[-2:]]
-    if not words or not words[-1]:
+    if not lines:
         return
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read() == b"\n":
+            return
+    words = [_WORD.findall(line) for line in lines[-2:]]
     tails = {re.sub(".*[0-9]", "", line) for line in lines[:-1] if re.search("[0-9]", line)}
     tail = re.sub(".*[0-9]", "", lines[-1])
     decimals = [len(word.partition(".")[2]) for some in words for word in some]

@@ -23,7 +23,7 @@ from skhand.datasets._files import (
     require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
-from skhand.datasets._numbers import read_numbers
+from skhand.datasets._numbers import check_end, read_numbers
 from skhand.datasets._report import Inspector, Part
 from skhand.datasets._rows import MadePictures
 from skhand.geometry import project
@@ -247,7 +247,10 @@ def _read(
 
 
 def _read_joints(path: Path) -> np.ndarray:
-    return read_numbers(" ".join(read_lines(path)), 63, path, 1, separators=",").reshape(21, 3)
+    lines = read_lines(path)
+    numbers = read_numbers(" ".join(lines), 63, path, 1, separators=",")
+    check_end(lines, path)
+    return numbers.reshape(21, 3)
 
 
 def _inspect(data_dir: Path) -> list[Part]:

@@ -19,7 +19,7 @@ from skhand.datasets._files import (
     require_labels,
 )
 from skhand.datasets._finish import Annotations
-from skhand.datasets._numbers import parse_count, read_numbers
+from skhand.datasets._numbers import check_end, parse_count, read_numbers
 from skhand.datasets._report import Part
 from skhand.exceptions import DataFileError
 from skhand.geometry import project
@@ -177,7 +177,8 @@ def _read_labels(files: TipSet, data_dir: Path, sequence: str) -> list[np.ndarra
 def _read_points(path: Path, n_dims: int, more_points: bool) -> np.ndarray:
     """Read the first five points of each line; all are read, so that a line that breaks off is found."""
     rows = []
-    for number, line in enumerate(read_lines(path), start=1):
+    lines = read_lines(path)
+    for number, line in enumerate(lines, start=1):
         points = [point for point in line.split(";") if point.strip()]
         if len(points) < 5 or (len(points) > 5 and not more_points):
             wanted = "5 or more" if more_points else "5"
@@ -189,6 +190,7 @@ def _read_points(path: Path, n_dims: int, more_points: bool) -> np.ndarray:
         rows.append(numbers[:5])
     if not rows:
         raise DataFileError(f"{path}:1: expected a line a frame, got an empty file.")
+    check_end(lines, path)
     return np.array(rows)
 
 
