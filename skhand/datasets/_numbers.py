@@ -76,11 +76,11 @@ def read_numbers(
 
 
 def check_end(lines: Sequence[str], path: Path) -> None:
-    """Validate that a text file was not cut off inside its last line, where it does not end with a line's end.
+    """Validate that a text file that ends without a line's end was not cut off inside its last line.
 
     What follows the last digit of other lines, such as a semicolon, must follow here too, and the last
-    number must not have fewer decimals than all others of this line and the one before. Where neither tells (whole numbers, or
-    numbers with as many decimals as they need), a number cut in its middle passes for another one.
+    number must not have fewer decimals than all others of this line and the one before. Where neither tells
+    (whole numbers, or numbers with as many decimals as they need), a number that was cut passes for another.
 
     Parameters
     ----------
