@@ -200,7 +200,7 @@ def _label_path(folder: Path, sequence: str, camera: str) -> Path:
 def _read_labels(path: Path) -> np.ndarray:
     """Read a sequence's joints, (n_frames, 21, 3), mm, in the frame of BB's left or SK's depth camera."""
     labels = read_mat(path, ["handPara"])["handPara"]
-    if labels.ndim != 3 or labels.shape[:2] != (3, 21) or labels.dtype.kind not in "fiu":
+    if labels.ndim != 3 or labels.shape[:2] != (3, 21) or labels.dtype.kind not in "fi":
         raise DataFileError(
             f"{path}: expected handPara of shape (3, 21, n_frames), got {labels.shape}, {labels.dtype}."
         )

@@ -490,7 +490,7 @@ def try_variant(data: DataSet, folder: Path, variant: Variant, whole: dict[str, 
     except TooSlow:
         return f"still at it after {time.monotonic() - began:.0f} s"
     except InputError as error:
-        if not re.search(named, str(error)):
+        if not re.search(re.escape(str(folder)) if variant.may_differ else named, str(error)):
             return f"does not name the file: {error}"
         if variant.place and not re.search(variant.place, str(error)):
             return f"does not name the place: {error}"
