@@ -171,9 +171,12 @@ def _read_labels(folder: Path, labels: Path, rotated: bool) -> tuple[list[str], 
         name = name.removeprefix("./")
         if name and "/" not in name:
             raise DataFileError(f"{labels}:{number}: expected a picture's path and 48 numbers, got {name!r}.")
-        if name and (rotated or not _is_rotated(name)):
+        if not name:
+            continue
+        place = join_label(pictures, name, f"{labels}:{number}")
+        if rotated or not _is_rotated(name):
             names.append(name)
-            files.append(join_label(pictures, name, f"{labels}:{number}"))
+            files.append(place)
             points.append(read_numbers(rest, 48, labels, number, what="numbers (u, v, d of 16 joints)"))
     check_end(lines, labels)
     if not names:
