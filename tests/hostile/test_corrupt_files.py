@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hostile.corrupt_files import SETS, list_variants, read_all, try_variant
+from hostile.corrupt_files import list_variants, read_all, try_variant
+from hostile.data_copies import SETS
 
 SAMPLE = 45  # variants of each data set, beside those that are always tried
 
