@@ -328,7 +328,8 @@ class ImageFiles(LazyColumn):
         fits = picture.shape[2:] == self.shape[3:] if None in self.shape else picture.shape == self.shape[1:]
         if not fits or picture.dtype != self.dtype:
             kinds = (f" {self.dtype}", f" {picture.dtype}") if picture.dtype != self.dtype else ("", "")
-            hint = "" if fits else "; for pictures that are cropped afterwards: one_size=False, then HandCropper"
+            crop = "; for pictures that are cropped afterwards: one_size=False, then HandCropper"
+            hint = "" if fits else crop
             raise InputError(
                 f"paths: expected pictures of shape {self.shape[1:]}{kinds[0]} as in {self.paths[0]}, "
                 f"got {picture.shape}{kinds[1]} in {path}{hint}."
