@@ -15,7 +15,7 @@ import pytest
 from hostile.corrupt_files import list_variants, read_all, try_variant
 from hostile.data_copies import SETS
 
-SAMPLE = 45  # variants of each data set, beside those that are always tried
+SAMPLE = 30  # variants of each data set, beside those that are always tried
 
 
 @pytest.fixture
