@@ -8,9 +8,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from skhand._decoding import MAX_PIXELS, decode_file, to_colour, to_gray
+from skhand._decoding import MAX_PIXELS, check_paths, decode_file, to_colour, to_gray
 from skhand._maps import pack, unpack
-from skhand._validation import check_number, check_option, read_numbers
+from skhand._validation import check_number, check_option, describe, read_numbers
 from skhand.exceptions import InputError
 
 __all__ = [
@@ -292,8 +292,11 @@ class ImageFiles(LazyColumn):
 
     Parameters
     ----------
-    paths : sequence of str or path
-        One picture each. JPEG and PNG are read. Colour of 16 bits is scaled to 8.
+    paths : sequence of str or path, or a folder
+        One picture each. JPEG, PNG and what else Pillow opens is read; HEIC where the package pillow-heif is
+        installed and registered. Colour of 16 bits is scaled to 8, as is gray of 16 bits that is read as
+        colour. Of a folder, all pictures that lie in it, sorted by name: "10.png" comes before "2.png". Paths
+        are made absolute at once, so that a later change of the working folder does no harm.
     gray : bool, default=False
         Whether to keep one channel, as it is in the file (16-bit PNGs stay uint16); colour, also that of a
         palette, is made gray.
@@ -320,7 +323,7 @@ class ImageFiles(LazyColumn):
 
     def __init__(
         self,
-        paths: Sequence[str | os.PathLike[str]],
+        paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
         *,
         gray: bool = False,
         reader: Callable[[str], np.ndarray] | None = None,
@@ -328,15 +331,11 @@ class ImageFiles(LazyColumn):
         max_pixels: int = MAX_PIXELS,
         one_size: bool = True,
     ):
-        if isinstance(paths, str | os.PathLike):
-            raise InputError(f"paths: expected a list of files, got the one string {os.fspath(paths)!r}.")
         check_number(max_pixels, "max_pixels", integer=True, low=1)
         check_option(orient, "orient", (True, False))
         check_option(one_size, "one_size", (True, False))
-        self.paths = np.asarray([os.path.abspath(os.fspath(path)) for path in paths], dtype=object)
+        self.paths = check_paths(paths)
         self.gray, self.reader, self.orient, self.max_pixels = gray, reader, orient, max_pixels
-        if len(self.paths) == 0:
-            raise InputError("paths: expected at least one file, got none.")
         first = self._decode(self.paths[0])
         row_shape = first.shape if one_size else (None, None, *first.shape[2:])
         super().__init__((len(self.paths), *row_shape), first.dtype)
@@ -354,7 +353,8 @@ class ImageFiles(LazyColumn):
         fits = picture.shape[2:] == self.shape[3:] if None in self.shape else picture.shape == self.shape[1:]
         if not fits or picture.dtype != self.dtype:
             kinds = (f" {self.dtype}", f" {picture.dtype}") if picture.dtype != self.dtype else ("", "")
-            hint = "" if fits else "; for pictures that are cropped afterwards: one_size=False"
+            crop = "; for pictures that are cropped afterwards: one_size=False, then HandCropper"
+            hint = "" if fits else crop
             raise InputError(
                 f"paths: expected pictures of shape {self.shape[1:]}{kinds[0]} as in {self.paths[0]}, "
                 f"got {picture.shape}{kinds[1]} in {path}{hint}."
@@ -364,13 +364,19 @@ class ImageFiles(LazyColumn):
     def _decode(self, path: str) -> np.ndarray:
         if self.reader is not None:
             try:
-                return self.reader(path)
+                picture = self.reader(path)
             except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
                 raise InputError(
                     f"paths: {path} is missing or is not a readable picture ({error})."
                 ) from error
+            if not isinstance(picture, np.ndarray) or picture.ndim < 2 or picture.dtype == object:
+                raise InputError(
+                    f"reader: expected it to return an array (height, width, ...), got {describe(picture)} "
+                    f"of {path}."
+                )
+            return picture
         picture = decode_file(path, "paths", max_pixels=self.max_pixels, orient=self.orient)
-        return to_gray(picture) if self.gray else to_colour(picture, f"paths: {path}")
+        return (to_gray if self.gray else to_colour)(picture, f"paths: {path}")
 
 
 def stack_rows(pictures: Sequence[np.ndarray]) -> np.ndarray:
