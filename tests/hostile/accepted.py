@@ -1,52 +1,138 @@
-"""Which of the hostile values an argument may take all the same, and why."""
+"""Which of the hostile values an argument may take all the same."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatch
 
-NUMBERS = ("-1", "0", "3.5", "10**30")
-TEXTS = ("'abc'", "''", "'3'", "'1e400'")
+_TEXTS = ("'abc'", "''", "'3'", "'1e400'")
 
 # kind of argument -> hostile values that are right for it
 KINDS: dict[str, tuple[str, ...]] = {
-    "option": (),
+    "one of a few": (),
     "flag": ("True", "False"),
-    "number": NUMBERS,
+    "number": ("-1", "0", "3.5", "10**30"),
     "number from 0": ("0", "3.5", "10**30"),
     "number above 0": ("3.5", "10**30"),
     "share": ("0",),
-    "count": ("10**30",),
-    "count from 0": ("0", "10**30"),
-    "seed": ("None", "0"),
-    "row": ("0", "-1"),
-    "free text": (*TEXTS, "None"),
-    "path": (*TEXTS, "missing path", "None"),
-    "several": ("[]", "()", "None"),
-    "nothing": ("None",),
-    "unused": ("*",),
+    "angle": ("-1", "0", "3.5"),
+    "angle of view": ("3.5",),
+    "count": ("10**30", "10**400"),
+    "count from 0": ("0", "10**30", "10**400"),
+    "small count": (),
+    "small count from 0": ("0",),
+    "seed": ("None", "0", "10**30", "10**400"),
+    "row": ("0",),
+    "rows": ("0", "-1", "[]", "()", "empty array", "no row", "one axis less"),
+    "text": _TEXTS,
+    "text or None": (*_TEXTS, "None"),
+    "path": ("'abc'", "'3'", "'1e400'", "missing path", "None"),
+    "several": ("[]", "()", "None", "{}"),
+    "anything": ("*",),
+    "features": ("last axis shorter", "last axis longer", "last axis empty"),
 }  # fmt: skip
 
-# (callable, argument) patterns -> kind; the first that fits
-ARGUMENTS: dict[tuple[str, str], str] = {}
+# (public names, arguments, kind); the first that fits counts, and "one of a few" where none does
+_ARGUMENTS = (
+    # not used, as scikit-learn's signatures want it, and documented so
+    ("*.preprocessing.*.fit *.HandDetector.fit", "y", "anything"),
+    ("*.get_n_splits", "X y groups", "anything"),
+    ("*.split", "y", "anything"),
+    # numbers
+    ("*.affine_rotate *.rotation_z", "degrees", "number"),
+    ("*.backproject", "depth", "number from 0"),
+    ("*.decode_25d", "scale", "number above 0"),
+    ("*.align_root *.align_scale *.encode_25d *.decode_25d *.root_position", "root", "row"),
+    ("*", "threshold", "number from 0"),
+    ("*", "elev azim", "angle"),
+    ("*.make_hands", "rotation", "number from 0"),
+    ("*.make_hands", "occluders sleeves strange noise blur motion shape", "number from 0"),
+    ("*.HandDetector", "threshold overlap", "share"),
+    ("*", "lost_below", "share"),
+    ("*.HandTracker", "fov", "angle of view"),
+    ("*.HandTracker", "min_cutoff", "number above 0"),
+    ("*.HandTracker *.estimators.*", "beta alpha *_weight", "number from 0"),
+    ("*.estimators.*", "lr sigma", "number above 0"),
+    ("*.estimators.*", "tol", "share"),
+    ("*.HandTracker.track", "time", "number"),
+    ("*.predict_video", "fps", "number above 0"),
+    ("*", "focal factor near far cube head_length head_size min_size max_size width", "number above 0"),
+    ("*", "margin", "number from 0"),
+    ("*.DepthCropper", "background", "number"),
+    ("*.Protocol", "tip_length", "number above 0"),
+    # counts
+    ("*", "batch_size n_iter_no_change max_hands detect_every max_pixels n_hands", "count"),
+    ("*", "n_jobs gap tolerance", "count from 0"),
+    ("*", "epoch", "small count from 0"),
+    ("*", "row", "row"),
+    ("*", "rows", "rows"),
+    ("*", "random_state", "seed"),
+    # yes or no
+    (
+        "*",
+        "return_X_y lazy endless rotated synthetic scaling shuffle return_std gray orient one_size antialias"
+        " flat_poses early_stopping warm_start verbose mirror_left fast greater_is_better",
+        "flag",
+    ),
+    ("*.HandCropper", "square", "flag"),
+    # texts, paths, lists
+    ("*", "cache checkpoint", "path"),
+    ("*.verify *.load_*", "data_dir", "one of a few"),
+    ("*.Protocol *.Layout", "name dataset source note unit", "text"),
+    ("*Display*", "name", "text or None"),
+    ("*Display*", "unit", "text"),
+    ("*.to_json", "path", "path"),
+    ("*", "callbacks given images", "several"),
+    ("*.HandFrames", "domain", "text"),
+    ("*.HandFrames", "table", "features"),
+)
+
+# (public names, arguments) whose NaN means "not known", as their docstrings say
+_UNKNOWN = (
+    ("*.geometry.*", "joints points pixels depth y_true y_pred degrees centre mean_bones scale"),
+    ("*.transform_camera", "camera"),
+    ("*.HandFrames*", "keypoints2d pose3d table camera scale root box affine score"),
+    ("*.metrics.*", "y_true y"),
+    ("*.estimators.*", "y y_val"),
+    ("*Display*", "y_true y"),
+    ("*.preprocessing.*", "X"),
+    ("*.skeleton.*", "joints"),
+)
 
 
 def kind_of(name: str, argument: str) -> str:
     """What kind of argument this is."""
-    for (where, what), kind in ARGUMENTS.items():
-        if fnmatch(name, where) and fnmatch(argument, what):
-            return kind
-    return "option"
+    return next(
+        (kind for names, arguments, kind in _ARGUMENTS if _fits(name, names) and _fits(argument, arguments)),
+        "one of a few",
+    )
 
 
 def is_accepted(name: str, argument: str, value: str) -> bool:
     """Whether the hostile value is right for the argument."""
-    return any(fnmatch(value, pattern) if pattern == "*" else value == pattern for pattern in KINDS[kind_of(name, argument)])
-
-
-# (callable, argument) patterns whose NaN means "unknown", as their docstrings say
-UNKNOWN: tuple[tuple[str, str], ...] = ()
+    accepted = KINDS[kind_of(name, argument)]
+    return "*" in accepted or {"0-d array": "3.5"}.get(value, value) in accepted
 
 
 def takes_unknown(name: str, argument: str) -> bool:
     """Whether NaN in the argument is documented to stand for what is not known."""
-    return any(fnmatch(name, where) and fnmatch(argument, what) for where, what in UNKNOWN)
+    return any(_fits(name, names) and _fits(argument, arguments) for names, arguments in _UNKNOWN)
+
+
+def _fits(text: str, patterns: str) -> bool:
+    return any(fnmatch(text, pattern) for pattern in patterns.split())
+
+
+# (public names, arguments, values, why the error does not name the argument)
+_UNNAMED: tuple[tuple[str, str, tuple[str, ...], str], ...] = ()
+
+
+def why_unnamed(name: str, argument: str, value: str) -> str | None:
+    """Why an error may leave the argument's name out; None if it may not."""
+    return next(
+        (
+            why
+            for names, arguments, values, why in _UNNAMED
+            if _fits(name, names) and _fits(argument, arguments) and (value in values or values == ("*",))
+        ),
+        None,
+    )

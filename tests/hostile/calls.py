@@ -322,15 +322,26 @@ def _plotting(w: World) -> dict[str, Callable[[], Call]]:
     prediction = {"errors": np.linalg.norm(w.noise, axis=2).mean(axis=1), "rows": None, "pictures": w.rgb}
     prediction |= {"keypoints_true": w.pixels, "keypoints_pred": w.pixels}
     one = {"y_true": w.poses[0], "y_pred": w.predicted[0]}
-    two = {name: pose[:2] for name, pose in pairs.items()} | {name: v[:2] for name, v in prediction.items() if v is not None}
+    two = {name: pose[:2] for name, pose in pairs.items()} | {
+        name: v[:2] for name, v in prediction.items() if v is not None
+    }
     thresholds = {"thresholds": np.linspace(0, 50, 5), "pck": np.linspace(0, 1, 5)}
     walk = {"rgb": w.rgb[:3], "pose3d": w.poses[:3]}
-    P, S, C, L = (getattr(plotting, f"{n}Display") for n in ("Prediction", "Skeleton", "PckCurve", "LatentWalk"))
+    P, S, C, L = (
+        getattr(plotting, f"{n}Display") for n in ("Prediction", "Skeleton", "PckCurve", "LatentWalk")
+    )
     good: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
         "LatentWalkDisplay": (L, {"walk": walk}),
         "LatentWalkDisplay.from_estimator": (
             L.from_estimator,
-            {"estimator": estimator, "X_a": X[:1], "X_b": X[1:2], "n_steps": 2, "source": None, "targets": None},
+            {
+                "estimator": estimator,
+                "X_a": X[:1],
+                "X_b": X[1:2],
+                "n_steps": 2,
+                "source": None,
+                "targets": None,
+            },
         ),
         "LatentWalkDisplay.plot": (lambda **good: L(walk).plot(**good), view),
         "PckCurveDisplay": (C, {**thresholds, "name": None, "unit": "mm"}),
@@ -375,7 +386,14 @@ def _preprocessing(w: World) -> dict[str, Callable[[], Call]]:
     table = w.frames.replace(pose3d=w.poses, root=w.poses[:, 9], mask=None)
     out: dict[str, Callable[[], Call]] = {}
 
-    def add(cls: Any, X: Any, *, back: dict[str, Any] | None = None, more: dict[str, Any] | None = None, **params: Any) -> None:
+    def add(
+        cls: Any,
+        X: Any,
+        *,
+        back: dict[str, Any] | None = None,
+        more: dict[str, Any] | None = None,
+        **params: Any,
+    ) -> None:
         name, more = f"skhand.preprocessing.{cls.__name__}", more or {}
         defaults = cls().get_params()
         fitted = cls(**params).fit(X)
@@ -438,7 +456,9 @@ def _tracking(w: World) -> dict[str, Callable[[], Call]]:
         name: lambda: Call(construct, w.tracker().get_params(deep=False)),
         f"{name}.predict": lambda: Call(w.tracker().predict, {"pictures": w.scenes}),
         f"{name}.predict_video": lambda: Call(
-            lambda **good: list(w.tracker().predict_video(**good)), {"frames": w.scenes, "fps": 30.0}, mixes=True
+            lambda **good: list(w.tracker().predict_video(**good)),
+            {"frames": w.scenes, "fps": 30.0},
+            mixes=True,
         ),
         f"{name}.track": lambda: Call(
             lambda **good: w.tracker().track(**good), {"frame": w.scenes[0], "time": 0.0}, mixes=True
@@ -460,7 +480,9 @@ def _tracking(w: World) -> dict[str, Callable[[], Call]]:
 def _skeleton(w: World) -> dict[str, Callable[[], Call]]:
     native = {"joints": w.poses, "source": "canonical", "target": "stb", "palm_to_wrist": "ring"}
     return {
-        "skhand.skeleton.Layout": lambda: Call(Layout, {"name": "mine", "joints": ("wrist", "palm"), "note": ""}),
+        "skhand.skeleton.Layout": lambda: Call(
+            Layout, {"name": "mine", "joints": ("wrist", "palm"), "note": ""}
+        ),
         "skhand.skeleton.convert": lambda: Call(convert, native),
         "skhand.skeleton.joint_index": lambda: Call(
             joint_index, {"name": LAYOUTS["stb"].joints[3], "layout": "stb"}

@@ -103,15 +103,21 @@ def _arrays(good: np.ndarray) -> dict[str, Callable[[], Variant]]:
         ),
         "one axis more": lambda: Variant(good[None], rows=lambda result: result[None]),
         "one axis less": lambda: Variant(good[0], rows=lambda result: result[0]),
-        "last axis shorter": lambda: Variant(good[..., :-1], wrong=True),
-        "last axis longer": lambda: Variant(np.concatenate([good, good[..., :1]], axis=-1), wrong=True),
-        "last axis empty": lambda: Variant(good[..., :0], wrong=True),
     }
-    if good.dtype.kind in "fiub":
+    if good.ndim > 1:
         out |= {
-            "as float16": lambda: Variant(_cast(good, np.float16), _cast(good, np.float16).astype(np.float64)),
-            "as int8": lambda: Variant(_cast(good, np.int8), _cast(good, np.int8).astype(np.float64)),
-            "as int64": lambda: Variant(good.astype(np.int64), good.astype(np.int64).astype(np.float64)),
+            "last axis shorter": lambda: Variant(good[..., :-1], wrong=True),
+            "last axis longer": lambda: Variant(np.concatenate([good, good[..., :1]], axis=-1), wrong=True),
+            "last axis empty": lambda: Variant(good[..., :0], wrong=True),
+        }
+    if good.dtype.kind in "fiub":
+        plain = np.int64 if good.dtype.kind in "iu" else np.float64
+        out |= {
+            "as float16": lambda: Variant(
+                _cast(good, np.float16), _cast(good, np.float16).astype(np.float64)
+            ),
+            "as int8": lambda: Variant(_cast(good, np.int8), _cast(good, np.int8).astype(plain)),
+            "as int64": lambda: Variant(good.astype(np.int64), good.astype(np.int64).astype(plain)),
             "as float64": lambda: Variant(good.astype(np.float64)),
             "big-endian": lambda: Variant(good.astype(good.dtype.newbyteorder(">"))),
             "complex": lambda: Variant(good + 0.5j, wrong=True),
