@@ -22,12 +22,15 @@ KINDS: dict[str, tuple[str, ...]] = {
     "small count from 0": ("0",),
     "seed": ("None", "0", "10**30", "10**400"),
     "row": ("0",),
+    "row or None": ("0", "None"),
     "rows": ("0", "-1", "[]", "()", "empty array", "no row", "one axis less"),
     "text": _TEXTS,
     "text or None": (*_TEXTS, "None"),
     "path": ("'abc'", "'3'", "'1e400'", "missing path", "None"),
     "several": ("[]", "()", "None", "{}"),
     "anything": ("*",),
+    "rows that are averaged": ("one row", "one row more", "no row"),
+    "any dimensions": ("last axis shorter", "last axis longer"),
     "features": ("last axis shorter", "last axis longer", "last axis empty"),
 }  # fmt: skip
 
@@ -41,7 +44,8 @@ _ARGUMENTS = (
     ("*.affine_rotate *.rotation_z", "degrees", "number"),
     ("*.backproject", "depth", "number from 0"),
     ("*.decode_25d", "scale", "number above 0"),
-    ("*.align_root *.align_scale *.encode_25d *.decode_25d *.root_position", "root", "row"),
+    ("*.align_scale", "root", "row or None"),
+    ("*.align_root *.encode_25d *.decode_25d *.root_position", "root", "row"),
     ("*", "threshold", "number from 0"),
     ("*", "elev azim", "angle"),
     ("*.make_hands", "rotation", "number from 0"),
@@ -60,7 +64,12 @@ _ARGUMENTS = (
     ("*.DepthCropper", "background", "number"),
     ("*.Protocol", "tip_length", "number above 0"),
     # counts
-    ("*", "batch_size n_iter_no_change max_hands detect_every max_pixels n_hands", "count"),
+    (
+        "*",
+        "size crop_size latent_dim hidden_units batch_size n_iter_no_change"
+        " max_hands detect_every max_pixels n_hands",
+        "count",
+    ),
     ("*", "n_jobs gap tolerance", "count from 0"),
     ("*", "epoch", "small count from 0"),
     ("*", "row", "row"),
@@ -82,6 +91,8 @@ _ARGUMENTS = (
     ("*Display*", "unit", "text"),
     ("*.to_json", "path", "path"),
     ("*", "callbacks given images", "several"),
+    ("*.mean_bone_lengths", "joints", "rows that are averaged"),
+    ("*.align_root *.bone_length *.root_position *.convert", "joints", "any dimensions"),
     ("*.HandFrames", "domain", "text"),
     ("*.HandFrames", "table", "features"),
 )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from hostile.world import World
+from smallest import KINDS as ESTIMATORS
+
 from skhand import HandFrames, ImageFiles, concat_frames, datasets, geometry, metrics, plotting, preprocessing
 from skhand.datasets import make_hands, make_scenes, verify
 from skhand.detection import HandDetector
 from skhand.metrics import PROTOCOLS, Protocol
 from skhand.model_selection import BlockKFold, LabelledKFold
 from skhand.skeleton import LAYOUTS, Layout, convert, joint_index, root_position
-from smallest import KINDS as ESTIMATORS
 
 # what comes out of the library and is not made by a user: no good call, but their methods have one
 RESULTS = (
@@ -33,18 +33,14 @@ INNER_METHODS = ("skhand.ImageFiles.build", "skhand.ImageFiles.parts")
 
 @dataclass
 class Call:
-    """A known good call.
+    """A known good call: ``run`` takes all ``good`` arguments by name.
 
-    ``run`` takes all ``good`` arguments by name. ``known`` tells a method that has a random state of its own or
-    changes its object how to be called. ``mixes`` says that rows do not stay apart in the result.
-    ``kinds`` overrides the kind of an argument (see ``accepted.py``).
+    ``mixes`` says that rows do not stay apart in the result, so that other rows give another result.
     """
 
     run: Callable[..., Any]
     good: dict[str, Any]
     mixes: bool = False
-    kinds: dict[str, str] = field(default_factory=dict)
-    only: tuple[str, ...] | None = None  # arguments to walk over; all by default
 
 
 def calls(w: World) -> dict[str, Callable[[], Call]]:
@@ -131,9 +127,7 @@ def _datasets(w: World) -> dict[str, Callable[[], Call]]:
         "skhand.datasets.verify": lambda: Call(verify, {"data_dir": w.copy("icvl"), "dataset": "icvl"}),
         f"{endless}.__getitem__": lambda: Call(w.endless.__getitem__, {"rows": np.array([0, 2])}),
         f"{endless}.at_epoch": lambda: Call(w.endless.at_epoch, {"epoch": 1}),
-        f"{endless}.replace": lambda: Call(
-            w.endless.replace, {"side": "left"}, kinds={"side": "side or nothing"}
-        ),
+        f"{endless}.replace": lambda: Call(w.endless.replace, {"side": "left"}),
     }
 
 

@@ -29,22 +29,26 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
-from matplotlib import pyplot
-from PIL import Image
-
 from hostile.accepted import is_accepted, takes_unknown
 from hostile.calls import Call, calls
 from hostile.values import HOSTILE, Variant, variants_of
 from hostile.world import World
+from matplotlib import pyplot
+from PIL import Image
 from public import parameters_of, public_callables
+
 from skhand import HandFrames
 from skhand.exceptions import InputError
 
 OUTCOMES = ("right", "named", "unnamed", "silent", "hang")
 LIMIT = 20.0  # s a call
-# so many steps are only more than anybody waits for
-ENDLESS = ("max_epochs", "max_iter", "epoch_steps")
-ENDLESS_VALUES = ("10**30", "10**400")
+# argument -> values that only ask for more steps than anybody waits for
+_MANY = ("10**30", "10**400")
+ENDLESS = {
+    "max_epochs": _MANY,
+    "epoch_steps": _MANY,
+    "max_iter": (*_MANY, "None", "{}"),  # None is the paper's 750 000 steps
+}
 # an error may speak of a column where the argument is a table
 COLUMNS = tuple(HandFrames(side=["left"]).__dir__())
 
@@ -89,7 +93,7 @@ def walk(name: str, call: Call, argument: str, function: Any, share: float) -> I
     for value, make in hostile.items():
         if zlib.crc32(f"{name} {argument} {value}".encode()) % 1000 >= 1000 * share:
             continue
-        if value in ENDLESS_VALUES and argument in ENDLESS:
+        if value in ENDLESS.get(argument, ()):
             continue
         try:
             given = make()
@@ -340,13 +344,20 @@ def run(names: list[str] | None, part: str, share: float, out: Path | None) -> l
         try:
             for row in table(names, number - 1, n_parts, share, World(Path(folder))):
                 rows.append(row)
+                if out is not None and len(rows) % 500 == 0:
+                    write(rows, out)
                 if row.seconds > 5:
                     print(row, file=sys.stderr, flush=True)
         finally:
             os.chdir(home)
             if out is not None:
-                out.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=0))
+                write(rows, out)
     return rows
+
+
+def write(rows: list[Row], out: Path) -> None:
+    """Write the rows as JSON."""
+    out.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=0))
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ import inspect
 from collections import Counter
 
 import pytest
-
 from hostile.accepted import why_unnamed
 from hostile.calls import INNER_METHODS, RESULTS, calls
 from hostile.table import Row, run

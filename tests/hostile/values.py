@@ -68,9 +68,18 @@ HOSTILE: dict[str, Callable[[], Any]] = {
 class Variant:
     """A good argument with something changed.
 
-    ``means`` is the good argument that it has to be taken for, if it is taken: by default the good one itself.
-    ``rows`` says what is to come of a function that works row by row: a function of the good result's arrays.
-    ``wrong`` tells values that no call may take, but where not-a-number is welcome.
+    Parameters
+    ----------
+    value : object
+        The hostile argument.
+    means : object
+        The argument that it has to be taken for, if it is taken: None is the good one itself.
+    rows : callable or None
+        What comes of a function that works row by row: a function of each array of the good result.
+    wrong : bool
+        Whether no call may take it.
+    unknown : bool
+        Whether it holds what is not known (NaN), or lacks a column.
     """
 
     value: Any

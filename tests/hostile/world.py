@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from smallest import Y, rows_of, smallest
 
 from skhand import HandFrames, ImageFiles
 from skhand._weights import save_weights
@@ -20,7 +21,6 @@ from skhand.detection._network import ARCHITECTURE, DetectorNet
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.metrics import evaluate_predictions
 from skhand.tracking import HandTracker
-from smallest import Y, rows_of, smallest
 
 N = 6
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
+from public import is_inner, public_modules
 
 import skhand
-from public import is_inner, public_modules
 
 _DEFAULT = re.compile(r"default\s*[=:]?\s*(?P<value>.+)$")
 
