@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from hostile.world import World
+from sklearn import config_context
 from smallest import KINDS as ESTIMATORS
 
 from skhand import HandFrames, ImageFiles, concat_frames, datasets, geometry, metrics, plotting, preprocessing
@@ -266,7 +267,11 @@ def _metrics(w: World) -> dict[str, Callable[[], Call]]:
             for name, arguments in good.items()
         },
         **{f"skhand.metrics.{name}": scorer(name) for name in scorers},
-        "skhand.metrics.pckh_scorer": scorer("pckh_scorer"),
+        "skhand.metrics.pckh_scorer": lambda: Call(
+            routed(metrics.pckh_scorer),
+            {"estimator": w.fitted("cross-modal"), "X": X, "y_true": w.y, "head_size": np.full(len(X), 10.0)},
+            mixes=True,
+        ),
         "skhand.metrics.evaluate": lambda: Call(
             metrics.evaluate,
             {"estimator": w.fitted("cross-modal"), "X": X, "y": w.y, "given": "estimator"}
@@ -281,6 +286,16 @@ def _metrics(w: World) -> dict[str, Callable[[], Call]]:
         f"{evaluation}.to_json": lambda: Call(w.evaluation.to_json, {"path": None}),
         **_splitters(w),
     }
+
+
+def routed(scorer: Any) -> Callable[..., Any]:
+    """Call a scorer with scikit-learn's metadata routing, which its keywords need."""
+
+    def score(**good: Any) -> float:
+        with config_context(enable_metadata_routing=True):
+            return scorer(**good)
+
+    return score
 
 
 def _splitters(w: World) -> dict[str, Callable[[], Call]]:

@@ -187,6 +187,8 @@ class Judge:
                 )
                 if same(result, one):
                     return "right", "one for all rows"
+            if self.call.mixes and same(result, good):
+                return "right", "rows do not matter"
             return "silent", "other rows" if not self.call.mixes else "another result"
         if hostile.means is not None:
             expected = self._reference(hostile.means, value)

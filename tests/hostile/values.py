@@ -92,10 +92,14 @@ class Variant:
 def variants_of(good: Any) -> dict[str, Callable[[], Variant]]:
     """The hostile relatives of an array or a table; none for other arguments."""
     if type(good) is HandFrames:
-        return _tables(good)
-    if isinstance(good, np.ndarray) and good.ndim and good.size:
-        return _arrays(good)
-    return {}
+        out = _tables(good)
+    elif isinstance(good, np.ndarray) and good.ndim and good.size:
+        out = _arrays(good)
+    else:
+        return {}
+    if len(good) == 1:
+        del out["one row"]
+    return out
 
 
 def _arrays(good: np.ndarray) -> dict[str, Callable[[], Variant]]:
