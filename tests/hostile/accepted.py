@@ -24,7 +24,10 @@ KINDS: dict[str, tuple[str, ...]] = {
     "row": ("0",),
     "row or None": ("0", "None"),
     "rows": ("0", "-1", "[]", "()", "empty array", "no row", "one axis less"),
-    "rows of hands": ("0", "-1", "[]", "()", "empty array", "no row", "one axis less", "one row", "one row more"),
+    "rows of hands": (
+        *("0", "-1", "[]", "()", "empty array", "no row", "one axis less"),
+        *("one row", "one row more"),
+    ),
     "text": _TEXTS,
     "text or None": (*_TEXTS, "None"),
     "path": ("'abc'", "'3'", "'1e400'", "missing path", "None"),

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import dataclasses
 import faulthandler
+import inspect
 import io
 import json
 import os
@@ -73,18 +74,27 @@ def table(names: list[str] | None, part: int, n_parts: int, share: float, world:
     """Run the calls of one part; of them the ``share`` that a checksum of their names picks."""
     known = calls(world)
     callables = dict(public_callables())
-    walked = [(n, a) for n, make in known.items() if names is None or n in names for a in make().good]
+    walked = [
+        (name, argument)
+        for name, make in known.items()
+        if names is None or name in names
+        for argument in defaults_of(callables[name]) | make().good
+    ]
     for i, (name, argument) in enumerate(walked):
-        if i % n_parts != part:
-            continue
-        call = known[name]()
-        yield from walk(name, call, argument, callables[name], share)
+        if i % n_parts == part:
+            yield from walk(name, known[name](), argument, defaults_of(callables[name]), share)
 
 
-def walk(name: str, call: Call, argument: str, function: Any, share: float) -> Iterator[Row]:
+def defaults_of(function: Any) -> dict[str, Any]:
+    """Arguments of a call that have a default, with it."""
+    parameters = parameters_of(function).values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def walk(name: str, call: Call, argument: str, defaults: dict[str, Any], share: float) -> Iterator[Row]:
     """Replace one argument of a call by everything hostile."""
-    parameter = parameters_of(function).get(argument)
-    default = parameter.default if parameter is not None else None
+    call = dataclasses.replace(call, good=defaults | call.good)
+    default = defaults.get(argument, inspect.Parameter.empty)
     good = call.good[argument]
     hostile: dict[str, Any] = {
         value: make for value, make in HOSTILE.items() if not _same_value(make(), good)

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 from hostile.accepted import why_unnamed
 from hostile.calls import INNER_METHODS, RESULTS, calls
-from hostile.table import Row, run
+from hostile.table import Row, defaults_of, run
 from hostile.world import World
 from public import parameters_of, public_callables
 
@@ -42,20 +42,11 @@ def test_everything_public_has_a_known_good_call(world):
     known = calls(world)
     assert set(known) | set(RESULTS) | set(INNER_METHODS) == set(names)
     for name, make in known.items():
-        parameters = parameters_of(names[name])
-        free = [p.name for p in parameters.values() if p.kind is inspect.Parameter.VAR_KEYWORD]
         good = make().good
-        if name in SCIKIT_LEARNS_OWN:
-            continue
-        missing = set(parameters) - set(free) - set(good)
+        free = inspect.Parameter.VAR_KEYWORD
+        wanted = {p.name for p in parameters_of(names[name]).values() if p.kind is not free}
+        missing = wanted - set(good) - set(defaults_of(names[name]))
         assert not missing, f"{name}: no good value for {missing}"
-        assert not free or set(good) - set(parameters), f"{name}: no good value among **{free[0]}"
-
-
-# scorers are scikit-learn's, whose ``sample_weight`` and keywords need metadata routing
-SCIKIT_LEARNS_OWN = tuple(f"skhand.metrics.{name}" for name in (
-    "neg_epe", "neg_mean_epe", "neg_median_epe", "pck_scorer", "pck_auc_scorer", "pcf_scorer", "pckh_scorer",
-))  # fmt: skip
 
 
 def test_a_sample_of_hostile_calls():
