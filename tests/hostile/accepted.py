@@ -49,6 +49,12 @@ KINDS: dict[str, tuple[str, ...]] = {
         *("one row", "one row more", "one axis less", "no row", "last axis longer"),
         *("[]", "()", "{}", "empty array", "array (0, 3)"),
     ),
+    "hands": (
+        *("without rgb", "without root", "without domain", "without camera", "without keypoints2d"),
+        *("without scale", "without side", "root all 0", "root all -1", "depth all 0", "scale all 0"),
+    ),
+    "hands that are sampled from": ("one row", "without root", "without domain", "root all 0", "root all -1"),
+    "flag or count": ("True", "False", "0", "10**30", "10**400"),
     "table": ("table of one row", "table without pictures"),
     "rows that are averaged": ("one row", "one row more", "no row"),
     "any dimensions": ("last axis shorter", "last axis longer"),
@@ -101,7 +107,7 @@ _ARGUMENTS = (
     (
         "*",
         "size crop_size latent_dim hidden_units batch_size n_iter_no_change"
-        " max_hands detect_every max_pixels n_hands",
+        " max_hands detect_every max_pixels n_hands n_columns",
         "count",
     ),
     ("*", "n_jobs gap tolerance", "count from 0"),
@@ -112,7 +118,11 @@ _ARGUMENTS = (
     ("*", "random_state", "seed"),
     ("*.Hands.draw", "picture", "row"),
     ("*.warp_images", "order", "row"),
+    # tables
+    ("*.sample_posterior *.interpolate", "X X_start X_end", "hands that are sampled from"),
+    ("*.estimators.* *.metrics.*", "X X_val", "hands"),
     # yes or no
+    ("*.estimators.*", "verbose", "flag or count"),
     (
         "*",
         "return_X_y lazy endless rotated synthetic scaling shuffle return_std gray orient one_size antialias"

@@ -39,7 +39,7 @@ from PIL import Image
 from public import parameters_of, public_callables
 
 from skhand import HandFrames
-from skhand.exceptions import InputError
+from skhand.exceptions import DivergenceError, InputError
 
 OUTCOMES = ("right", "named", "unnamed", "silent", "hang")
 LIMIT = 20.0  # s a call
@@ -214,7 +214,7 @@ class Judge:
         """Whether the error is a value's or a type's, and names the argument."""
         if self.argument == "rows" and isinstance(error, IndexError):
             return True  # what Python's own indexing raises
-        if not isinstance(error, ValueError | TypeError):
+        if not isinstance(error, ValueError | TypeError | DivergenceError):
             return False
         names = [self.argument]
         if self.argument in ("X", "X_val", "X_a", "X_b", "X_start", "X_end", "frames", "columns"):
