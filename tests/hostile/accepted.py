@@ -66,6 +66,7 @@ _ARGUMENTS = (
     # not used, as scikit-learn's signatures want it, and documented so
     ("*.preprocessing.*.fit *.HandDetector.fit", "y", "anything"),
     ("*.get_n_splits", "X y groups", "anything"),
+    ("*.get_feature_names_out", "input_features", "anything"),
     ("*.split", "y", "anything"),
     # read when it is used, not when it is handed on
     ("*.from_pretrained", "lr", "anything"),
@@ -86,7 +87,7 @@ _ARGUMENTS = (
     ("*", "elev azim", "angle"),
     ("*.make_hands", "rotation", "number from 0"),
     ("*.make_hands", "occluders sleeves strange noise blur motion shape", "number from 0"),
-    ("*.HandDetector", "threshold overlap", "share"),
+    ("*.HandDetector *.HeatmapDisplay*", "threshold overlap opacity", "share"),
     ("*", "lost_below", "share"),
     ("*.HandTracker", "fov", "angle of view"),
     ("*.HandTracker", "min_cutoff", "number above 0"),
@@ -119,14 +120,14 @@ _ARGUMENTS = (
     ("*.Hands.draw", "picture", "row"),
     ("*.warp_images", "order", "row"),
     # tables
-    ("*.sample_posterior *.interpolate", "X X_start X_end", "hands that are sampled from"),
+    ("*.sample_posterior *.interpolate *Display.from_*", "X X_start X_end", "hands that are sampled from"),
     ("*.estimators.* *.metrics.*", "X X_val", "hands"),
     # yes or no
     ("*.estimators.*", "verbose", "flag or count"),
     (
         "*",
         "return_X_y lazy endless rotated synthetic scaling shuffle return_std gray orient one_size antialias"
-        " flat_poses early_stopping warm_start verbose mirror_left fast greater_is_better",
+        " flat_poses early_stopping warm_start verbose mirror_left fast greater_is_better connect",
         "flag",
     ),
     ("*.HandCropper", "square", "flag"),
@@ -140,11 +141,11 @@ _ARGUMENTS = (
     ("*.estimators.* *.make_hands", "callbacks given images", "several"),
     ("*.mean_bone_lengths", "joints", "rows that are averaged"),
     ("*.align_root *.bone_length *.root_position *.convert", "joints", "any dimensions"),
-    ("*.PoseNormalizer", "scale_bone", "None"),
+    ("*.PoseNormalizer *.CanonicalPose", "scale_bone", "None"),
     ("*.make_hands", "backgrounds", "None"),
     ("*.estimators.*", "augment", "augmentation"),
     ("*.EndlessHands.replace", "side", "text or None"),
-    ("*.warp_images *.draw_hand", "images picture", "pictures"),
+    ("*.warp_images *.draw_hand *.HeatmapDisplay", "images picture", "pictures"),
     ("*.HandTracker.* *.HandDetector.*", "X pictures frame", "pictures"),
     ("*.predict_video", "frames", "video"),
     ("*.preprocessing.*.fit *.HandMirror.*", "X", "table"),
