@@ -119,7 +119,7 @@ def test_an_unknown_coordinate_is_lost_only_where_it_goes_to():
 def test_one_matrix_with_an_axis_of_its_own_serves_all_rows(rng):
     points, turn = rng.normal(size=(4, 21, 3)), rotation_z(33.0)
     np.testing.assert_array_equal(rotate_points(points, turn[None]), rotate_points(points, turn))
-    for shape in [(2, 3, 3), (4, 21, 1, 3, 3)]:
+    for shape in [(2, 3, 3), (4, 21, 1, 3, 3), (4, 21, 1, 1, 3, 3)]:
         with pytest.raises(InputError, match="rotation: expected one matrix"):
             rotate_points(points, np.ones(shape))
 
