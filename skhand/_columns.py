@@ -1,31 +1,30 @@
-"""Read columns row by row when they are asked for, and pickle those on disk by their address."""
+"""Read columns row by row when they are asked for."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from mmap import mmap as _mmap
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from skhand._decoding import MAX_PIXELS, decode_file, to_colour, to_gray
-from skhand._validation import check_number, check_option
+from skhand._maps import pack, unpack
+from skhand._validation import check_number, check_option, read_numbers
 from skhand.exceptions import InputError
 
 __all__ = [
     "PICTURES",
+    "CheckedColumn",
     "ImageFiles",
     "LazyColumn",
     "Maker",
     "MakerColumn",
     "RowsOf",
     "in_memory",
-    "is_on_disk",
-    "pack",
     "read_columns",
+    "read_pictures",
     "stack_rows",
-    "unpack",
     "unroll",
 ]
 
@@ -118,6 +117,32 @@ class RowsOf(LazyColumn):
 
     def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
         """Return what was read."""
+        return read[0]
+
+
+class CheckedColumn(LazyColumn):
+    """A column whose rows are checked as they are read, each time.
+
+    Parameters
+    ----------
+    column : array-like
+        With ``shape``, ``dtype`` and indexing by rows.
+    check : callable
+        ``check(rows)`` raises an error where the rows (k, ...) are not as they should be. Picklable.
+    """
+
+    def __init__(self, column: Any, check: Callable[[np.ndarray], None]):
+        super().__init__(tuple(column.shape), column.dtype)
+        self.column, self.check = column, check
+
+    def parts(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+        """Return the column behind, and its rows."""
+        return [(self.column, rows)]
+
+    def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
+        """Return what was read, checked."""
+        if read[0].size:
+            self.check(read[0])
         return read[0]
 
 
@@ -366,29 +391,25 @@ def stack_rows(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack(pictures) if len(pictures) else np.empty((0, 0, 0, 3), np.uint8)
 
 
-class _MemmapOnDisk:
-    """Where a memory-mapped column lies, so that a pickle carries its address and not its content."""
+def read_pictures(value: Any, name: str) -> Any:
+    """Return a column of pictures: lazy ones as they are, all others as an array.
 
-    def __init__(self, column: np.memmap):
-        self.filename = os.path.abspath(str(column.filename))
-        self.dtype, self.offset, self.shape = column.dtype, column.offset, column.shape
-        self.order = "F" if column.flags.f_contiguous and not column.flags.c_contiguous else "C"
-
-    def open(self) -> np.memmap:
-        """Map the file again, read-only."""
-        return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)  # type: ignore[call-overload]
-
-
-def is_on_disk(column: Any) -> bool:
-    """Tell whether ``column`` maps a whole file, and is not a slice of such a map."""
-    return isinstance(column, np.memmap) and column.filename is not None and isinstance(column.base, _mmap)
-
-
-def pack(column: Any) -> Any:
-    """Return what a pickle carries of a column: its address where it lies on disk."""
-    return _MemmapOnDisk(column) if is_on_disk(column) else column
-
-
-def unpack(column: Any) -> Any:
-    """Return the column that `pack` made portable."""
-    return column.open() if isinstance(column, _MemmapOnDisk) else column
+    Raises
+    ------
+    InputError
+        If it is no array of numbers, for example a list of pictures of several sizes.
+    """
+    is_tensor, is_masked = hasattr(value, "detach"), isinstance(value, np.ma.MaskedArray)
+    if all(hasattr(value, each) for each in ("shape", "dtype", "__getitem__")) and not (
+        is_tensor or is_masked
+    ):
+        return value
+    if isinstance(value, list | tuple):
+        sizes = {tuple(getattr(picture, "shape", ())) for picture in value}
+        if len(sizes) > 1 and () not in sizes:
+            raise InputError(
+                f"{name}: expected pictures of one size, got shapes {sorted(sizes)[:3]}. Pictures of several "
+                "sizes: ImageFiles(paths, one_size=False), or concat_frames of one HandFrames a size; "
+                "HandCropper then crops them to one."
+            )
+    return read_numbers(value, name, "pictures")

@@ -16,7 +16,9 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import check_random_state
 
 from skhand._validation import check_number, check_option, warn_user
+from skhand.estimators._calibration import CalibrationMixin
 from skhand.estimators._data import DataDescription, DataReader, TrainingData
+from skhand.estimators._html import make_visual_block
 from skhand.estimators._inputs import check_given
 from skhand.estimators._pickled import PickledNetworks
 from skhand.estimators._recorder import EpochRecorder
@@ -84,6 +86,7 @@ class Run:
 
 class PoseEstimator(
     PickledNetworks,
+    CalibrationMixin,
     CallbackSupportMixin,
     RegressorMixin,
     ClassNamePrefixFeaturesOutMixin,
@@ -238,6 +241,7 @@ class PoseEstimator(
     def _begin(self, run: Run) -> Run:
         """Set what describes the data, set validation rows aside, and make the networks."""
         data, goes_on = run.data, run.goes_on
+        self._forget_calibration()
         if goes_on:
             self._require_same_architecture()
         else:
@@ -613,6 +617,9 @@ class PoseEstimator(
         shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
         shallow.__dict__.update(self.__dict__)
         return shallow
+
+    def _sk_visual_block_(self) -> Any:
+        return make_visual_block(self)  # for scikit-learn's HTML
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from skhand._doubts import warn_of_doubts
 from skhand._validation import warn_user
 from skhand.estimators._inputs import (
     check_given,
@@ -217,6 +218,8 @@ class DataReader:
                 vars(estimator).pop(name, None)
         columns = read_input(estimator, X, source, estimator.image_shape, reset=fresh)
         described = self._add_targets(columns, y, described, fresh)
+        if fresh and described.poses_:
+            warn_of_doubts(columns, columns.get("pose3d"), "pose3d" if y is None else "y")
         modalities = {modality for pair in described.pairs_ for modality in pair}
         missing = modalities - set(columns)
         if missing:

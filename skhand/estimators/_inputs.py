@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, validate_data
 
+from skhand._columns import CheckedColumn, in_memory
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_option, check_shape
+from skhand._validation import check_option, check_shape, read_array, read_numbers
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
 from skhand.geometry import rotate_points
@@ -100,6 +101,8 @@ def read_input(
             columns["domain"] = (names != "synthetic").astype(np.int64)
             columns["domain"][np.isin(names, _NO_NAME)] = -1
         _check_maps(columns)
+        if {"visible", "keypoints2d"} <= columns.keys():
+            check_shape(columns["visible"], "visible", (len(X), columns["keypoints2d"].shape[1]))
         if source not in columns:
             raise InputError(f"source: X has no column {source!r}; its columns are {X.columns}.")
     else:
@@ -110,7 +113,15 @@ def read_input(
         record.check_values(columns[source])
     elif not reset and not np.isfinite(columns[source]).all():
         raise InputError(f"X: expected finite {source}, got NaN or infinity.")
-    return columns
+    return {name: _check_when_read(name, column) for name, column in columns.items()}
+
+
+def _check_when_read(name: str, column: Any) -> Any:
+    """Return pictures of floats that are not in memory so that each row is checked as it is read."""
+    record = MODALITIES.get(name)
+    if record is None or not record.is_image or in_memory(column) or np.dtype(column.dtype).kind != "f":
+        return column
+    return CheckedColumn(column, record.check_values)
 
 
 def _check_maps(columns: dict[str, Any]) -> None:
@@ -132,11 +143,11 @@ def _read_array(estimator: Any, X: Any, source: str, image_shape: Any, reset: bo
                 f"HandFrames, for example with {source}=ImageFiles(paths, gray=True), or an array."
             )
         return stack_pictures(X)
+    if not hasattr(X, "shape") or hasattr(X, "detach"):
+        X = read_array(X, "X", "an array or a HandFrames")
     if source == "table":
         return validate_data(estimator, X, dtype=np.float64, reset=reset)
     record = MODALITIES[source]
-    if isinstance(X, list | tuple) or hasattr(X, "detach"):  # a torch tensor
-        X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)
     if getattr(X, "ndim", 2) <= 2:
         own = reset or source == estimator.source_  # n_features_in_ counts the source that was fitted
         flat = validate_data(estimator, X, dtype=None, reset=reset) if own else check_array(X, dtype=None)
@@ -160,7 +171,12 @@ def read_target(y: Any, n_samples: int) -> np.ndarray:
         If y is infinite, all NaN, of another length than X or of another number of axes.
     """
     y = check_array(
-        y, dtype=np.float64, ensure_2d=False, allow_nd=True, ensure_all_finite="allow-nan", input_name="y"
+        read_numbers(y, "y"),
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        input_name="y",
     )
     if y.ndim > 3:
         raise InputError(f"y: expected shape (n,), (n, k) or (n, n_joints, 3), got {y.shape}.")

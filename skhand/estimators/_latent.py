@@ -60,7 +60,8 @@ class LatentSpaceMixin(_Base):
         X : HandFrames or array-like
             Rows as in ``fit``.
         return_std : bool, default=False
-            Whether to return the standard deviation of the decoded posterior samples too.
+            Whether to return the standard deviation of the decoded posterior samples too, calibrated if
+            `calibrate_std` was called.
         source : str or None, default=None
             Modality to encode; None is that of the first pair.
         target : str or None, default=None
@@ -98,7 +99,8 @@ class LatentSpaceMixin(_Base):
             total += sample
             total_of_squares += np.square(sample, dtype=np.float64)
         variance = total_of_squares / len(noise) - np.square(total / len(noise))
-        return y, np.sqrt(np.maximum(variance, 0.0))
+        std = np.sqrt(np.maximum(variance, 0.0))
+        return y, self._calibrated(std) if target == "pose3d" else std
 
     def transform(self, X: Any, source: str | None = None) -> np.ndarray:
         """Embed rows: the mean of each row's posterior.

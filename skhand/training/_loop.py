@@ -20,6 +20,7 @@ from skhand.training._averaging import Average
 from skhand.training._batches import Batches
 from skhand.training._best import BestWeights, copy_weights
 from skhand.training._objective import Objective, StepContext
+from skhand.training._optimizer import AdamInTurn
 from skhand.training._replay import ReplayedStep
 from skhand.training._runtime import defer_interrupts
 
@@ -178,7 +179,7 @@ class Loop:
         self.net = CallbackNet(
             module,
             criterion=nn.MSELoss,
-            optimizer=torch.optim.Adam,
+            optimizer=AdamInTurn,
             optimizer__fused=True,
             lr=stage.lr,
             max_epochs=-(-self.n_steps // self.epoch_length),
@@ -189,7 +190,7 @@ class Loop:
         ).initialize()
         self.optimizer = self.net.optimizer_
         if optimizer_state:
-            self._load_optimizer(optimizer_state)
+            self.optimizer.load_state_dict(optimizer_state)
             for group in self.optimizer.param_groups:
                 group["lr"] = stage.lr
         self.interrupted = self.stopped = self.inside_step = False
@@ -385,14 +386,6 @@ class Loop:
                 return
             self.module.load_state_dict(weights)
 
-    def _load_optimizer(self, state: Mapping[str, Any]) -> None:
-        """Take up the optimiser's state, laid out as the weights are: Adam's fused step relies on that."""
-        self.optimizer.load_state_dict(dict(state))
-        for weight, values in self.optimizer.state.items():
-            for name, value in values.items():
-                if value.shape == weight.shape:
-                    values[name] = torch.empty_like(weight, requires_grad=False).copy_(value)
-
     def _save_if_due(self) -> None:
         if self.save is not None and time.monotonic() - self.saved_at >= self.save_every:
             self._save()
@@ -425,7 +418,7 @@ class Loop:
         self.module.load_state_dict(state["module"])
         if self.average is not None:
             self.average.resume(state["average"])
-        self._load_optimizer(state["optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.step_number, self.seconds = state["step"], state["seconds"]
         self.totals = {name: value.to(self.device) for name, value in state["totals"].items()}
         self.first_loss, self.good, self.stopped = state["first_loss"], state["good"], state["stopped"]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skhand.training._augment import augment_batch
+from skhand.training._optimizer import AdamInTurn
 
 __all__ = [
     "Coded",
@@ -31,7 +32,7 @@ class StepContext(NamedTuple):
     Parameters
     ----------
     optimizer : torch.optim.Optimizer
-        Over all weights. Those without a gradient stay.
+        Over all weights, an `AdamInTurn`. Those without a gradient stay.
     generator : torch.Generator or None
         Source of random numbers; None is torch's own.
     measure : bool
@@ -154,8 +155,15 @@ def gradient_ratio(term: Tensor, reference: Tensor, at: tuple[Tensor, ...]) -> T
     return norm(term) / norm(reference).clamp_min(1e-12)
 
 
-def take_step(context: StepContext, loss: Tensor, parts: Iterable[nn.Module] | None = None) -> None:
-    """Move the weights of these networks, and no others, by the gradient of this loss; None is all."""
+def take_step(
+    context: StepContext, loss: Tensor, parts: Iterable[nn.Module] | None = None, *, name: str | None = None
+) -> None:
+    """Move the weights of these networks, and no others, by the gradient of this loss; None is all.
+
+    ``name`` tells apart the losses that move the same weights in turn, each with moments of its own.
+    """
+    if isinstance(context.optimizer, AdamInTurn):
+        context.optimizer.turn_to(name)
     context.optimizer.zero_grad(set_to_none=True)
     inputs = None if parts is None else [weight for part in parts for weight in part.parameters()]
     loss.backward(inputs=inputs)

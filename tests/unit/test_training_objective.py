@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from skhand.training import (
     sum_terms,
     take_step,
 )
+from skhand.training._optimizer import AdamInTurn
 from skhand.training.modalities.pose3d import PoseCodec
 from skhand.training.modalities.rgb import RGBCodec
 
@@ -124,6 +127,58 @@ def test_a_step_moves_the_named_networks_only_after_the_gradients_were_shown():
     assert moved == [False, True, False, False]
     take_step(StepContext(optimizer), second(first(torch.ones(1, 2))).sum())
     assert not torch.equal(second.weight, before[2])
+
+
+def turns_of(own, other, optimizer_type, **options):
+    """Return a weight's updates by ``own``, with steps of ``other`` in between unless that is None."""
+    torch.manual_seed(0)
+    weight = nn.Linear(3, 2)
+    optimizer = optimizer_type(weight.parameters(), lr=1e-2, **options)
+    updates = []
+    for x in torch.randn(6, 5, 3):
+        if other is not None:
+            with torch.no_grad():
+                kept = [each.clone() for each in weight.parameters()]
+            take_step(StepContext(optimizer), other(weight(x)), name="other")
+            with torch.no_grad():
+                for each, value in zip(weight.parameters(), kept, strict=True):
+                    each.copy_(value)  # only the other loss's moments are left
+        before = weight.weight.detach().clone()
+        take_step(StepContext(optimizer), own(weight(x)), name="own")
+        updates.append(weight.weight.detach() - before)
+    return torch.stack(updates)
+
+
+def test_under_adam_the_steps_of_a_loss_do_not_depend_on_the_others_history():
+    def own(y):
+        return 1e-3 * y.square().mean()
+
+    def other(y):
+        return -50 * y.sum()
+
+    alone = turns_of(own, None, torch.optim.Adam, fused=True)
+    torch.testing.assert_close(turns_of(own, other, AdamInTurn, fused=True), alone, rtol=0, atol=0)
+    shared = turns_of(own, other, torch.optim.Adam, fused=True)  # what the moments of both in one would do
+    assert torch.cosine_similarity(shared.flatten(), alone.flatten(), dim=0) < 0.5
+
+
+def test_moments_of_several_losses_survive_their_state_dict():
+    def train(weight, optimizer, n, first=0):
+        for k in range(first, first + n):
+            x = torch.full((2, 3), 1.0 + k)
+            take_step(StepContext(optimizer), weight(x).square().mean(), name="a" if k % 2 else "b:c")
+
+    torch.manual_seed(0)
+    unbroken, again = nn.Linear(3, 2), nn.Linear(3, 2)
+    optimizer = AdamInTurn(unbroken.parameters(), lr=1e-2)
+    train(unbroken, optimizer, 5)
+    again.load_state_dict(unbroken.state_dict())
+    resumed = AdamInTurn(again.parameters(), lr=1e-2)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    train(unbroken, optimizer, 4, first=5)
+    train(again, resumed, 4, first=5)
+    assert torch.equal(unbroken.weight, again.weight)
+    assert len(optimizer.state_dict()["state"]) == 4  # two losses, two tensors each
 
 
 def test_terms_are_summed_and_detached():

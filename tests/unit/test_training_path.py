@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
 import skhand
 from skhand import concat_frames
@@ -16,6 +15,7 @@ from skhand.estimators import (
     LatentHeatmapRegressor,
     SimToRealRegressor,
 )
+from skhand.training._optimizer import AdamInTurn
 
 ROOT = os.path.dirname(skhand.__file__)
 ESTIMATORS = {
@@ -34,7 +34,7 @@ def hands():
 
 
 def trace_first_step(fit):
-    """Return our frames below the first `Adam.step`, outermost last, and the files of ours entered before.
+    """Return our frames below the first `AdamInTurn.step`, outermost last, and our files entered before.
 
     A frame is (file, function); files are relative to the package.
     """
@@ -45,7 +45,7 @@ def trace_first_step(fit):
         if event == "call" and name.startswith(ROOT):
             entered.append(os.path.relpath(name, ROOT))
 
-    step = torch.optim.Adam.step
+    step = AdamInTurn.step
 
     def first_step(self, *arguments, **keywords):
         if not frames:
@@ -57,13 +57,13 @@ def trace_first_step(fit):
                 frame = frame.f_back
         return step(self, *arguments, **keywords)
 
-    torch.optim.Adam.step = first_step
+    AdamInTurn.step = first_step
     sys.setprofile(watch)
     try:
         fit()
     finally:
         sys.setprofile(None)
-        torch.optim.Adam.step = step
+        AdamInTurn.step = step
     return frames, list(dict.fromkeys(entered))
 
 

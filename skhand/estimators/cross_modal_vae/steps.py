@@ -81,5 +81,5 @@ class PairObjective(Objective):
             terms.update({f"mse_{name}": mse.detach(), f"kl_{name}": kl.detach()})
             if context.measure:
                 terms[f"kl_gradient_{name}"] = gradient_ratio(kl, mse, (mean, log_var))
-            take_step(context, mse + kl)
+            take_step(context, mse + kl, name=name)
         return terms

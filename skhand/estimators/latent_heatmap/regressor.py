@@ -353,7 +353,7 @@ class LatentHeatmapRegressor(PoseEstimator):
             Rows as in ``fit``.
         return_std : bool, default=False
             Whether to return the standard deviation that the heatmaps' spread gives too, root depth and scale
-            taken as known.
+            taken as known; calibrated if `calibrate_std` was called.
 
         Returns
         -------
@@ -378,7 +378,8 @@ class LatentHeatmapRegressor(PoseEstimator):
         y = to_original_frame(joints, "pose3d", columns).reshape(-1, *self.y_shape_)
         if not return_std:
             return y
-        return y, propagated_std(placed, covariance[0], columns).reshape(-1, *self.y_shape_)
+        std = propagated_std(placed, covariance[0], columns).reshape(-1, *self.y_shape_)
+        return y, self._calibrated(std)
 
     def predict_keypoints(self, X: Any) -> np.ndarray:
         """Predict joints in the picture.
