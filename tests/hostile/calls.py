@@ -12,12 +12,21 @@ from hostile.world import World
 from sklearn import config_context
 from smallest import KINDS as ESTIMATORS
 
-from skhand import HandFrames, ImageFiles, concat_frames, datasets, geometry, metrics, plotting, preprocessing
+from skhand import (
+    HandFrames,
+    ImageFiles,
+    concat_frames,
+    datasets,
+    geometry,
+    metrics,
+    plotting,
+    preprocessing,
+)
 from skhand.datasets import make_hands, make_scenes, verify
 from skhand.detection import HandDetector
 from skhand.metrics import PROTOCOLS, Protocol
 from skhand.model_selection import BlockKFold, LabelledKFold
-from skhand.skeleton import LAYOUTS, Layout, convert, joint_index, root_position
+from skhand.skeleton import LAYOUTS, Layout, convert, joint_index, layout_bones, root_position
 
 # what comes out of the library and is not made by a user: no good call, but their methods have one
 RESULTS = (
@@ -56,6 +65,8 @@ def calls(w: World) -> dict[str, Callable[[], Call]]:
         **_preprocessing(w),
         **_tracking(w),
         **_skeleton(w),
+        **_newer_displays(w),
+        **_features(w),
     }
 
 
@@ -156,12 +167,16 @@ def _estimator(w: World, kind: str) -> dict[str, Callable[[], Call]]:
     def method(method: str, good: dict[str, Any], **options: Any) -> tuple[str, Callable[[], Call]]:
         return f"{name}.{method}", lambda: Call(getattr(w.fitted(kind), method), good, **options)
 
+    def calibrate(**data: Any) -> Any:
+        return copy.deepcopy(w.fitted(kind)).calibrate_std(**data).predict(X, return_std=True)
+
     data = {"X": X, "y": y}
     modality = {"source": None, "target": None}
     out: dict[str, Callable[[], Call]] = {
         name: lambda: Call(construct, w.unfitted(kind).get_params(), mixes=True),
         f"{name}.fit": lambda: Call(fit, {**data, "X_val": X, "y_val": y}, mixes=True),
         f"{name}.partial_fit": lambda: Call(go_on, data, mixes=True),
+        f"{name}.calibrate_std": lambda: Call(calibrate, data, mixes=True),
     }
     methods: list[tuple[str, dict[str, Any], dict[str, Any]]] = [("score", data, {"mixes": True})]
     if kind == "heatmap":
@@ -207,6 +222,7 @@ def _geometry(w: World) -> dict[str, Callable[[], Call]]:
         "bone_lengths": {"joints": w.poses},
         "decode_25d": {"points": points.points, "camera": w.camera, "scale": points.scale, **upright},
         "encode_25d": {"joints": w.poses, "camera": w.camera, **upright},
+        "hand_axes": {"joints": w.poses, "side": w.side},
         "mean_bone_lengths": {"joints": w.poses},
         "procrustes": {**both, "scaling": True, "mask": w.visible},
         "project": {"points": w.poses, "camera": w.camera},
@@ -492,9 +508,78 @@ def _skeleton(w: World) -> dict[str, Callable[[], Call]]:
         "skhand.skeleton.Layout": lambda: Call(
             Layout, {"name": "mine", "joints": ("wrist", "palm"), "note": ""}
         ),
+        "skhand.skeleton.layout_bones": lambda: Call(layout_bones, {"layout": "stb"}),
         "skhand.skeleton.convert": lambda: Call(convert, native),
         "skhand.skeleton.joint_index": lambda: Call(
             joint_index, {"name": LAYOUTS["stb"].joints[3], "layout": "stb"}
         ),
         "skhand.skeleton.root_position": lambda: Call(root_position, {"joints": w.poses, "root": "palm"}),
     }
+
+
+def _newer_displays(w: World) -> dict[str, Callable[[], Call]]:
+    X, y = w.rows("cross-modal"), w.y
+    latent = w.noise[:, 0]
+    walks = {"rgb": latent, "pose3d": latent + 1.0}
+    hands = w.frames.replace(pose3d=w.poses)
+    maps = np.abs(np.random.default_rng(0).normal(size=(2, 21, 8, 8)))
+    E, H, M, J = (
+        getattr(plotting, f"{name}Display")
+        for name in ("LatentEmbedding", "History", "Heatmap", "JointError")
+    )
+    history = {"loss": np.array([2.0, 1.0]), "seconds": np.array([0.1, 0.1])}
+    errors = np.linalg.norm(w.noise, axis=2).mean(axis=0)
+    heatmaps, points = {"heatmaps": maps[0], "picture": w.rgb[0]}, {"points": {"rgb": latent[:, :2]}}
+    good: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+        "LatentEmbeddingDisplay": (lambda **good: E(**good).plot(), points),
+        "LatentEmbeddingDisplay.plot": (lambda **good: E(**points).plot(**good), {}),
+        "LatentEmbeddingDisplay.from_predictions": (
+            E.from_predictions,
+            {"latents": walks, "random_state": 0},
+        ),
+        "LatentEmbeddingDisplay.from_estimator": (
+            E.from_estimator,
+            {"estimator": w.fitted("cross-modal"), "X": X.replace(pose3d=y), "random_state": 0},
+        ),
+        "HistoryDisplay": (lambda **good: H(**good).plot(), {"history": history}),
+        "HistoryDisplay.plot": (lambda **good: H(history).plot(**good), {}),
+        "HistoryDisplay.from_estimator": (H.from_estimator, {"estimator": w.fitted("cross-modal")}),
+        "HeatmapDisplay": (lambda **good: M(**good).plot(), heatmaps),
+        "HeatmapDisplay.plot": (lambda **good: M(**heatmaps).plot(**good), {}),
+        "HeatmapDisplay.from_predictions": (M.from_predictions, {"heatmaps": maps, "X": hands[:2]}),
+        "HeatmapDisplay.from_estimator": (
+            M.from_estimator,
+            {"estimator": w.fitted("heatmap"), "X": w.rows("heatmap")},
+        ),
+        "JointErrorDisplay": (lambda **good: J(**good).plot(), {"errors": errors}),
+        "JointErrorDisplay.plot": (lambda **good: J(errors).plot(**good), {}),
+        "JointErrorDisplay.from_predictions": (
+            J.from_predictions,
+            {"y_true": w.poses, "y_pred": w.predicted},
+        ),
+        "JointErrorDisplay.from_estimator": (
+            J.from_estimator,
+            {"estimator": w.fitted("cross-modal"), "X": X, "y": y},
+        ),
+    }
+    return {
+        f"skhand.plotting.{name}": lambda run=run, arguments=arguments: Call(run, arguments, mixes=True)
+        for name, (run, arguments) in good.items()
+    }
+
+
+def _features(w: World) -> dict[str, Callable[[], Call]]:
+    out: dict[str, Callable[[], Call]] = {}
+    for name in ("BoneLengths", "CanonicalPose", "JointAngles"):
+        cls = getattr(preprocessing, name)
+        params = {"side": "left"} if "side" in cls().get_params() else {}
+        fitted, full = cls(**params).fit(w.poses), f"skhand.preprocessing.{name}"
+        out[full] = lambda cls=cls, params=params: Call(
+            lambda **good: cls(**good).fit(w.poses).transform(w.poses), {**cls().get_params(), **params}
+        )
+        out[f"{full}.fit"] = lambda cls=cls, params=params: Call(
+            lambda **good: cls(**params).fit(**good).transform(w.poses), {"X": w.poses}, mixes=True
+        )
+        out[f"{full}.transform"] = lambda fitted=fitted: Call(fitted.transform, {"X": w.poses})
+        out[f"{full}.get_feature_names_out"] = lambda fitted=fitted: Call(fitted.get_feature_names_out, {})
+    return out

@@ -27,14 +27,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import torch
 from hostile.accepted import is_accepted, takes_unknown
 from hostile.calls import Call, calls
 from hostile.values import HOSTILE, Variant, variants_of
 from hostile.world import World
-from matplotlib import pyplot
 from PIL import Image
 from public import parameters_of, public_callables
 
@@ -143,7 +141,7 @@ class Judge:
             try:
                 result = summary(self.call.run(**{**self.call.good, self.argument: given}))
             finally:
-                pyplot.close("all")
+                close_figures()
         if warned is not None:
             warned += [str(w.message) for w in caught if _speaks_to_users(w.category)]
         return result
@@ -243,6 +241,14 @@ def limited(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
         signal.signal(signal.SIGALRM, before)
+
+
+def close_figures() -> None:
+    """Close what was drawn; nothing is ever shown."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    plt.close("all")
 
 
 @contextlib.contextmanager
@@ -347,7 +353,7 @@ def _same_value(one: Any, other: Any) -> bool:
 def run(names: list[str] | None, part: str, share: float, out: Path | None) -> list[Row]:
     """Make one part of the table in a folder of its own, and write it."""
     number, n_parts = (int(n) for n in part.split("/"))
-    matplotlib.use("Agg")
+    close_figures()
     torch.set_num_threads(1)
     rows = []
     home = Path.cwd()
