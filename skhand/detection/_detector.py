@@ -24,6 +24,7 @@ from skhand.detection._network import DetectorNet, normalise
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.preprocessing._base import StatelessTransformer
+from skhand.training import resolve_precision
 
 __all__ = ["HandDetector", "find_hands"]
 
@@ -71,7 +72,8 @@ class HandDetector(StatelessTransformer):
     A box is that of the 21 joints, about 8 mm wider on each side, as in `make_hands`: fingertips lie inside,
     the arm does not. It may reach beyond the picture. The network reads the whole picture with its longest
     side brought to 192 px, so hands of less than about 8% of that side are missed. Its ``side`` is hardly
-    better than chance: `skhand.tracking.HandTracker` lets the pose network tell it.
+    better than chance: `skhand.tracking.HandTracker` lets the pose network tell it. It computes in bfloat16
+    where the hardware multiplies that natively, and else in float32.
 
     Examples
     --------
@@ -272,11 +274,12 @@ def _load_network(path: str, changed: float, device: str) -> DetectorNet:
     weights, meta = load_weights(path)
     with torch.inference_mode(False):
         try:
-            network = DetectorNet(**meta["architecture"]).fused()
+            place = torch.device(device)
+            network = DetectorNet(**meta["architecture"]).fused(resolve_precision("auto", place))
             network.load_state_dict(weights)
         except (KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"weights: expected those of a hand detector, got {path} ({error}).") from error
-        return network.requires_grad_(False).to(device)
+        return network.requires_grad_(False).to(place)
 
 
 class PictureList(LazyColumn):
