@@ -26,11 +26,13 @@ def resolve_device(device: str) -> torch.device:
     InputError
         If the name is unknown, or the machine has no such device.
     """
+    if not isinstance(device, str | torch.device):
+        raise InputError(f"device: expected 'auto', 'cpu' or another name of torch's, got {device!r}.")
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-        torch.empty(1, device=resolved)
+        torch.zeros(1, device=resolved).item()  # the device "meta" computes nothing
     except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(
             f"device: expected 'auto', 'cpu' or a device that torch finds here, got {device!r} ({error})."

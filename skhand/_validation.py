@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from skhand.exceptions import CameraError, InputError
 
@@ -172,3 +173,31 @@ def check_side(side: Any, name: str = "side") -> np.ndarray:
         odd = array[~np.isin(array, SIDES)] if array.dtype.kind in "UO" else array
         raise InputError(f"{name}: expected 'left' or 'right', got {odd.ravel()[:3].tolist()}.")
     return array.astype("U5")
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """Return ``value`` if it is True or False, else raise an `InputError`."""
+    return check_option(value, name, (True, False))
+
+
+def check_seed(value: Any, name: str = "random_state") -> np.random.RandomState:
+    """Return the generator that a ``random_state`` means, else raise an `InputError`."""
+    try:
+        return check_random_state(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{name}: expected an integer from 0 to 4294967295, a RandomState or None, got {describe(value)}."
+        ) from error
+
+
+def check_one_camera(camera: Any, name: str = "camera") -> np.ndarray:
+    """Return one camera as float64 of shape (3, 3), px, else raise a `CameraError`."""
+    try:
+        array = check_camera(camera, name)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise CameraError(f"{name}: expected a matrix of numbers, got {describe(camera)}.") from error
+    if array.shape != (3, 3):
+        raise CameraError(f"{name}: expected one matrix (3, 3) for all pictures, got {describe(camera)}.")
+    return array

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedKFold
-from sklearn.utils import check_random_state
 
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import check_flag, check_number, check_seed, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 
@@ -58,7 +57,8 @@ class LabelledKFold(BaseCrossValidator):
 
     def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None):
         self.n_splits = check_number(n_splits, "n_splits", integer=True, low=2)
-        self.shuffle = check_option(shuffle, "shuffle", (True, False))
+        self.shuffle = check_flag(shuffle, "shuffle")
+        check_seed(random_state)
         self.random_state = random_state
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
@@ -132,8 +132,11 @@ class LabelledKFold(BaseCrossValidator):
 
         StratifiedGroupKFold will not do: where labels are few it leaves folds without any.
         """
-        rng = check_random_state(self.random_state) if self.shuffle else None
-        groups = np.asarray(groups)
+        rng = check_seed(self.random_state) if self.shuffle else None
+        try:
+            groups = np.asarray(groups)
+        except ValueError as error:
+            raise InputError(f"groups: expected one value a row, got {describe(groups)}.") from error
         if groups.shape != labelled.shape:
             raise InputError(f"groups: expected one value a row ({len(labelled)}), got {describe(groups)}.")
         names, group_of_row = np.unique(groups, return_inverse=True)
@@ -233,9 +236,9 @@ class BlockKFold(BaseCrossValidator):
             raise InputError(f"groups: expected None (blocks know no groups), got {describe(groups)}.")
         if n_samples < self.n_splits:
             raise InputError(f"X: expected at least n_splits={self.n_splits} rows, got {n_samples}.")
-        rows = np.arange(n_samples)
+        rows, gap = np.arange(n_samples), min(self.gap, n_samples)
         for test in np.array_split(rows, self.n_splits):
-            train = rows[(rows < test[0] - self.gap) | (rows > test[-1] + self.gap)]
+            train = rows[(rows < test[0] - gap) | (rows > test[-1] + gap)]
             if len(train) == 0:
                 raise InputError(
                     f"gap: expected a gap that leaves training rows, got {self.gap} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_random_state
 
-from skhand._validation import check_number, check_option, warn_user
+from skhand._validation import check_flag, check_seed, warn_user
 from skhand.estimators._calibration import CalibrationMixin
 from skhand.estimators._data import DataDescription, DataReader, TrainingData
 from skhand.estimators._inputs import check_given
+from skhand.estimators._parameters import COMMON, Check
 from skhand.estimators._pickled import PickledNetworks
 from skhand.estimators._recorder import EpochRecorder
 from skhand.exceptions import DivergenceError, InputError, TrainingWarning
@@ -33,7 +33,6 @@ from skhand.training import (
     autocast,
     building,
     check_augment,
-    check_callbacks,
     count_operations,
     defer_interrupts,
     evaluating,
@@ -94,7 +93,8 @@ class PoseEstimator(
 ):
     """Base of all estimators: ``fit``, ``partial_fit``, batched inference, pickling.
 
-    A subclass has the parameters that `_validate_parameters` reads, and these methods:
+    A subclass has the parameters of `skhand.estimators._parameters.COMMON`, adds the checks of its own to
+    ``_checks``, and has these methods:
 
     ``_pairs(source)``
         The pairs of modalities to train.
@@ -116,6 +116,10 @@ class PoseEstimator(
 
     #: attributes, besides the weights, that grow in the course of a fit; a checkpoint keeps them
     _progress: ClassVar[tuple[str, ...]] = ("history_", "n_iter_", "_finished", "_n_passes")
+    #: what each parameter may be
+    _checks: ClassVar[Mapping[str, Check]] = COMMON
+    #: parameters that predictions depend on, and that may have been set since ``fit``
+    _checked_to_predict: ClassVar[tuple[str, ...]] = ("image_shape", "predict_precision")
     _paper_augment: ClassVar[dict[str, Any]]
     _reader_type: ClassVar[type[DataReader]] = DataReader
     _memory_format = torch.channels_last
@@ -177,7 +181,7 @@ class PoseEstimator(
             After an interrupt; ``interrupted_`` is then True, and the estimator is fitted with what was
             trained until then.
         """
-        goes_on = bool(self.warm_start) and self.__sklearn_is_fitted__()
+        goes_on = check_flag(self.warm_start, "warm_start") and self.__sklearn_is_fitted__()
         return self._fit(X, y, X_val, y_val, goes_on=goes_on, one_epoch=False)
 
     @with_callbacks
@@ -201,7 +205,7 @@ class PoseEstimator(
         augment = self._validate_parameters()
         device = resolve_device(self.device)
         dtype = resolve_precision(self.precision, device)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = int(check_seed(self.random_state).randint(np.iinfo(np.int32).max))
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._unchanged_by_errors())
             data = self._reader(goes_on).read(X, y, X_val, y_val)
@@ -366,8 +370,9 @@ class PoseEstimator(
             save=save if run.checkpoint is not None else None,
             save_every=self._save_every,
             state=state,
+            turn=self._turn(),
         )
-        self._optimizer = loop.optimizer
+        self._optimizer, recorder.loop = loop.optimizer, loop
         return loop
 
     def _limit_threads(self, stage: Stage, run: Run) -> contextlib.AbstractContextManager[object]:
@@ -489,29 +494,21 @@ class PoseEstimator(
         return self._reader_type(self, self._described if goes_on else None)
 
     def _validate_parameters(self) -> Any:
-        """Validate the parameters that all estimators have; return the augmentation settings.
+        """Validate all parameters; return the augmentation settings.
 
         Raises
         ------
         InputError
         """
-        check_number(self.n_iter_no_change, "n_iter_no_change", integer=True, low=1)
-        check_number(self.tol, "tol", low=0, high=1)
-        check_number(self.validation_fraction, "validation_fraction", low=0, high=0.9, include_low=False)
-        check_option(self.lr_schedule, "lr_schedule", ("constant", "cosine"))
-        for name in ("early_stopping", "warm_start"):
-            check_option(getattr(self, name), name, (True, False))
-        if self.averaging is not None:
-            check_number(self.averaging, "averaging", low=0, high=1, include_low=False)
-            if self.averaging == 1:
-                raise InputError("averaging: expected a decay below 1, got 1, which would learn nothing.")
-        if self.n_jobs is not None:
-            check_number(self.n_jobs, "n_jobs", integer=True, low=0)
-        check_option(self.predict_precision, "predict_precision", ("float32", "bfloat16"))
-        check_callbacks(self.callbacks)
-        check_given(self.given)
+        self._check_parameters(self.get_params(deep=False))
         is_auto = isinstance(self.augment, str) and self.augment == "auto"
         return "auto" if is_auto else check_augment(self.augment, self._paper_augment)
+
+    def _check_parameters(self, names: Iterable[str]) -> None:
+        """Validate these parameters, each by itself."""
+        for name in names:
+            if name in self._checks:
+                self._checks[name](getattr(self, name), name)
 
     def _resolve_augment(self, augment: Any, described: DataDescription) -> dict[str, Any] | None:
         """Return the augmentation settings that apply to these data."""
@@ -587,16 +584,18 @@ class PoseEstimator(
 
         A row's answer does not depend on the rows that are computed with it: on a processor, in float32,
         rows are computed apart (see `skhand.training.rows_apart`); elsewhere chunks are padded to one size.
+        Another thread's training of the same object waits between two steps, while a chunk is computed.
         """
-        dtype = resolve_precision(self.predict_precision, self.device_)
+        dtype = resolve_precision(self.predict_precision, self.device_, "predict_precision")
         apart = self.device_.type == "cpu" and dtype == torch.float32
         size, parts = self._chunk_size(is_image), []
         alike = rows_apart() if apart else autocast(self.device_, dtype)
-        with torch.inference_mode(), evaluating(self.module_), alike:
+        with torch.inference_mode(), alike:
             chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
             for part, batch in zip(chunks, read_ahead(read, chunks), strict=True):
                 padded = batch if apart else _pad(batch, size - len(part))
-                parts.append([_to_array(array[: len(part)]) for array in function(padded)])
+                with self._turn(), evaluating(self.module_):
+                    parts.append([_to_array(array[: len(part)]) for array in function(padded)])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 
     def _chunk_size(self, is_image: bool) -> int:

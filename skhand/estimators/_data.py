@@ -350,6 +350,7 @@ class DataReader:
     def _read_plain(self, X: Any, source: str) -> Columns:
         """Return the columns of rows of the shape that was fitted."""
         estimator = self.estimator
+        estimator._check_parameters(estimator._checked_to_predict)
         columns = read_input(estimator, X, source, estimator.image_shape, reset=False)
         shape, wanted = tuple(columns[source].shape[1:]), estimator.shapes_[source]
         if shape != wanted:

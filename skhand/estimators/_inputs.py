@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, validate_data
 
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_option, check_shape
+from skhand._validation import check_option, check_shape, some_rows
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
 from skhand.geometry import rotate_points
@@ -220,7 +220,8 @@ def require_given(
 ) -> None:
     """Check that the side information that ``given`` promises is in X and usable.
 
-    ``labelled`` says which rows have a label; the others need no scale. None: all need one.
+    ``labelled`` says which rows have a label; the scale of others need not be known (NaN, or 0). None: all
+    need one.
 
     Raises
     ------
@@ -234,9 +235,31 @@ def require_given(
                 f"got the columns {sorted(columns)}."
             )
     if "scale" in given:
-        scale = np.asarray(columns["scale"])[slice(None) if labelled is None else labelled]
-        if not ((scale > 0) & np.isfinite(scale)).all():
-            raise SideInformationError("X: given 'scale' needs positive lengths (mm) in the column scale.")
+        scale = np.asarray(columns["scale"], dtype=np.float64)
+        known = (scale > 0) & np.isfinite(scale)
+        usable = known if labelled is None else known | (~labelled & (np.isnan(scale) | (scale == 0)))
+        if not usable.all():
+            rows = np.flatnonzero(~usable)
+            raise SideInformationError(
+                "X: given 'scale' needs positive lengths (mm) in the column scale, "
+                f"got {scale[rows[0]]:g} in the rows {some_rows(rows)}."
+            )
+
+
+def require_roots(columns: dict[str, Any]) -> None:
+    """Check that the column ``root``, where predictions are put, is known in all rows.
+
+    Raises
+    ------
+    SideInformationError
+        If it is not.
+    """
+    known = np.isfinite(columns["root"]).all(axis=1)
+    if not known.all():
+        raise SideInformationError(
+            "X: given 'root' needs finite positions (mm) in the column root, got NaN or infinity in the rows "
+            f"{some_rows(np.flatnonzero(~known))}. X.replace(root=None) is answered relative to the root."
+        )
 
 
 def find_usable_rows(

@@ -10,12 +10,11 @@ import torch
 from sklearn import get_config
 from sklearn.base import TransformerMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import check_flag, check_number, check_option, check_seed, describe
 from skhand.estimators._data import TrainingData
-from skhand.estimators._inputs import read_target, to_original_frame
+from skhand.estimators._inputs import read_target, require_roots, to_original_frame
 from skhand.estimators._score import variance_weighted_r2
 from skhand.exceptions import InputError
 from skhand.training import MODALITIES, fetch, one_hot_side
@@ -83,7 +82,10 @@ class LatentSpaceMixin(_Base):
         InputError
             If X does not fit what was fitted, or a modality has no encoder or decoder.
         """
+        check_flag(return_std, "return_std")
         source, target, columns = self._read(X, source, target)
+        if self._is_placed(target, columns):
+            require_roots(columns)
         n = len(columns[source])
         rows = np.arange(n)
         mean, log_var = self._encode(columns, rows, source)
@@ -177,9 +179,10 @@ class LatentSpaceMixin(_Base):
         """
         check_is_fitted(self)
         check_number(n_samples, "n_samples", integer=True, low=1)
-        rng = check_random_state(random_state)
+        targets = self._check_targets(target)
+        rng = check_seed(random_state)
         Z = rng.multivariate_normal(self.latent_mean_, self.latent_cov_, size=n_samples, check_valid="ignore")
-        return self._decode_each(Z, target)
+        return self._decode_each(Z, targets)
 
     def sample_posterior(
         self,
@@ -211,12 +214,16 @@ class LatentSpaceMixin(_Base):
             As from `predict`.
         """
         check_number(n_samples, "n_samples", integer=True, low=1)
-        source, wanted, columns = self._read(X, source, None if target == "latent" else target)
+        rng = check_seed(random_state)
+        latent = isinstance(target, str) and target == "latent"
+        source, wanted, columns = self._read(X, source, None if latent else target)
+        if not latent and self._is_placed(wanted, columns):
+            require_roots(columns)
         rows = np.arange(len(columns[source]))
         mean, log_var = self._encode(columns, rows, source)
-        noise = check_random_state(random_state).standard_normal((n_samples, *mean.shape))
+        noise = rng.standard_normal((n_samples, *mean.shape))
         Z = (mean + np.exp(0.5 * log_var) * noise).astype(np.float32)
-        if target == "latent":
+        if latent:
             return Z
         return np.stack([self._to_answer(self._decode(z, wanted, columns, rows), wanted, columns) for z in Z])
 
@@ -248,12 +255,14 @@ class LatentSpaceMixin(_Base):
             root and scale.
         """
         check_number(n_steps, "n_steps", integer=True, low=2)
+        check_is_fitted(self)
+        targets = self._check_targets(target)
         start, end = (np.asarray(self.transform(X, source)) for X in (X_start, X_end))
         if start.shape != end.shape:
             raise InputError(f"X_end: expected as many rows as X_start ({len(start)}), got {len(end)}.")
         weights = np.linspace(0.0, 1.0, n_steps)[:, None, None]
         Z = ((1 - weights) * start + weights * end).reshape(-1, start.shape[1])
-        walk = self._decode_each(Z, target)
+        walk = self._decode_each(Z, targets)
         if isinstance(walk, dict):
             return {name: part.reshape(n_steps, len(start), *part.shape[1:]) for name, part in walk.items()}
         return walk.reshape(n_steps, len(start), *walk.shape[1:])
@@ -383,18 +392,30 @@ class LatentSpaceMixin(_Base):
 
         return self._in_chunks(np.arange(len(Z)), read, decode, is_picture(target))[0]
 
-    def _decode_each(self, Z: np.ndarray, target: str | Sequence[str] | None) -> Any:
-        if target is None or isinstance(target, str):
+    def _check_targets(self, target: Any) -> str | list[str]:
+        """Return the modality to decode, or a list of several."""
+        if target is not None and not isinstance(target, str):
+            if not isinstance(target, tuple | list) or len(target) == 0:
+                raise InputError(f"target: expected a modality or a list of several, got {describe(target)}.")
+            return [self._check_modality(name, "target", self._targets(), self.target_) for name in target]
+        return self._check_modality(target, "target", self._targets(), self.target_)
+
+    def _decode_each(self, Z: np.ndarray, target: str | list[str]) -> Any:
+        if isinstance(target, str):
             return self.inverse_transform(Z, target)
         return {name: self.inverse_transform(Z, name) for name in target}
 
     def _to_answer(self, decoded: np.ndarray, target: str, columns: dict[str, Any]) -> np.ndarray:
         """Add a known root, go back to the original frame, and give poses the shape of y."""
         is_pose = target == "pose3d"
-        if is_pose and self.poses_ and "root" in self.given_ and "root" in columns:
+        if self._is_placed(target, columns):
             decoded = decoded + np.asarray(columns["root"], dtype=np.float64)[:, None]
         decoded = to_original_frame(decoded, target, columns)
         return decoded.reshape(len(decoded), *self.y_shape_) if is_pose else decoded
+
+    def _is_placed(self, target: str, columns: dict[str, Any]) -> bool:
+        """Tell whether what is decoded are poses that go where X's column ``root`` says."""
+        return target == "pose3d" and self.poses_ and {"root"} <= set(self.given_) & set(columns)
 
     def _as_poses(self, y: np.ndarray) -> np.ndarray:
         return self._described.as_poses(y)

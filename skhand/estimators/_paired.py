@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
-from skhand._validation import check_number, check_option
+from skhand._validation import check_option
 from skhand.estimators._base import PoseEstimator, Run
 from skhand.estimators._inputs import check_given
 from skhand.estimators._latent import LatentSpaceMixin
+from skhand.estimators._parameters import Check, number, one_of, width
 from skhand.exceptions import InputError
 from skhand.nn import BACKBONES
 from skhand.training import DECODERS, MODALITIES, CodecSettings, Layers
 
 __all__ = ["PairedPoseEstimator", "resolve_pairs"]
 
-_COUNTS = ("latent_dim", "batch_size", "hidden_units", "n_hidden_layers")
-
 
 class PairedPoseEstimator(LatentSpaceMixin, PoseEstimator):
     """Base of the estimators that are trained on pairs of modalities around a latent space."""
 
-    def _validate_parameters(self) -> Any:
-        self._validate_networks()
-        check_option(self.flat_poses, "flat_poses", (True, False))
-        return super()._validate_parameters()
-
-    def _validate_networks(self) -> None:
-        """Validate the parameters of encoders and decoders, and of what they minimise."""
-        for name in _COUNTS:
-            check_number(getattr(self, name), name, integer=True, low=1)
-        check_number(self.beta, "beta", low=0)
-        check_option(self.backbone, "backbone", BACKBONES)
-        check_option(self.decoder, "decoder", tuple(DECODERS))
-        check_option(self.pretrained, "pretrained", (False, True, "imagenet", "hands"))
+    _checks: ClassVar[Mapping[str, Check]] = {
+        **PoseEstimator._checks,
+        "backbone": one_of(*BACKBONES),
+        "beta": number(low=0),
+        "decoder": one_of(*DECODERS),
+        "hidden_units": width(),
+        "latent_dim": width(),
+        "n_hidden_layers": width(1000),
+        "pretrained": one_of(False, True, "imagenet", "hands"),
+    }
 
     def _layers(self) -> Layers:
         """Return how the parameters say that encoders and decoders are built."""
@@ -73,8 +69,10 @@ class PairedPoseEstimator(LatentSpaceMixin, PoseEstimator):
         self.codecs_ = {
             name: MODALITIES[name].fit_codec(data.columns, data.rows, settings) for name in modalities
         }
-        scaled = "scale" in self.given_
-        self.scale_mean_ = float(np.nanmean(np.asarray(data.columns["scale"])[data.rows])) if scaled else 1.0
+        self.scale_mean_ = 1.0
+        if "scale" in self.given_:
+            scale = np.asarray(data.columns["scale"], dtype=np.float64)[data.rows]
+            self.scale_mean_ = float(scale[scale > 0].mean())  # of unlabelled rows it may be unknown
         self.architecture_ = self._architecture()
         self.latent_mean_ = np.zeros(self._n_latent())  # the prior, until the training rows have spoken
         self.latent_cov_ = np.eye(self._n_latent())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import Any
 
 import numpy as np
@@ -34,9 +36,15 @@ class PickledNetworks(BaseEstimator):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
+        if "module_" not in vars(self):
+            return dict(super().__getstate__())
+        with self._turn():  # between two steps of a training that another thread may run
+            return self._pickled_state()
+
+    def _pickled_state(self) -> dict[str, Any]:
+        """Return what is pickled of a fitted estimator."""
         state = dict(super().__getstate__())
-        if "module_" not in state:
-            return state
+        del state["_lock"]
         average, optimizer = state.pop("_average", None), state.pop("_optimizer", None)
         if average is not None:  # in the middle of a fit
             state["_n_averaged"] = average.n_steps
@@ -61,6 +69,13 @@ class PickledNetworks(BaseEstimator):
         self.module_ = self._rebuild(weights)
         self._live = self.module_ if live_weights is None else self._rebuild(live_weights)
         self._optimizer_state, self._average = to_tensors(self._optimizer_state), None
+
+    def _turn(self) -> contextlib.AbstractContextManager[object]:
+        """Return the lock of the networks' mode and weights: a step trains them, or a chunk is predicted.
+
+        Shallow copies, which have the same networks, share it.
+        """
+        return self.__dict__.setdefault("_lock", threading.RLock())
 
     def _rebuild(self, weights: dict[str, np.ndarray]) -> Any:
         """Return networks with these weights."""

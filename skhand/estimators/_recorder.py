@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from skhand.training import format_duration
+
 __all__ = ["EpochRecorder"]
 
 Rows = list[dict[str, Any]]
@@ -29,12 +31,15 @@ class EpochRecorder:
     ----------
     stopped : bool
         Whether a callback of scikit-learn's wants no further epoch.
+    loop : Loop
+        What trains the present stage.
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any):
         self.estimator, self.X, self.y = estimator, X, y
         self.stopped = False
         self.context: Any = None
+        self.loop: Any = None
 
     @contextlib.contextmanager
     def watching(self, n_epochs: int) -> Iterator[None]:
@@ -58,7 +63,10 @@ class EpochRecorder:
         self.record(rows)
         self.estimator._note_steps(self.stage, n_steps)
         if self.estimator.verbose:
-            print(_format_line(self.estimator.history_, self.estimator.n_iter_))
+            done, total = self.loop.count_epochs()
+            seconds = self.estimator.history_["seconds"][-min(done, len(rows)) :]
+            left = (total - done) * sum(seconds) / len(seconds)
+            print(_format_line(self.estimator.history_, f"{done}/{total}", left))
         if self.context is not None:
             step = self.context.subcontext(task_name="epoch")
             step.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
@@ -100,13 +108,14 @@ def _is_number(name: str, value: Any) -> bool:
     return name != "epoch" and isinstance(value, numbers.Real)
 
 
-def _format_line(history: dict[str, list[Any]], n_iter: int) -> str:
-    """Return the last epoch as one line of text."""
+def _format_line(history: dict[str, list[Any]], number: str, left: float) -> str:
+    """Return the last epoch as one line of text: its number in the stage, losses, and the time left, s."""
     shown = [
         f"{name} {values[-1]:.4g}"
         for name, values in history.items()
         if not (name in ("stage", "seconds") or "_gradient" in name)
         and (name == "train_loss" or not np.isnan(values[-1]))  # NaN is a term of another stage
     ]
+    shown += [format_duration(history["seconds"][-1]), f"{format_duration(left)} left"]
     stage = f" ({history['stage'][-1]})" if "stage" in history else ""
-    return f"epoch {n_iter}{stage}: " + ", ".join(shown)
+    return f"epoch {number}{stage}: " + ", ".join(shown)

@@ -57,6 +57,11 @@ class Stages:
             )
         return names
 
+    def check_or_auto(self, stages: Any, name: str = "stages") -> None:
+        """Validate the parameter ``stages``, which may be "auto"."""
+        if not (isinstance(stages, str) and stages == "auto"):
+            self.check(stages)
+
     def require_begun(self, stages: tuple[str, ...], trained: Sequence[str]) -> None:
         """Check that stages go on with those that were trained, each named once an epoch.
 

@@ -10,10 +10,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skhand._pictures import Picture, guess_camera, iterate_pictures, read_pictures
-from skhand._validation import check_camera, check_number, check_option, check_side, describe
+from skhand._validation import check_number, check_one_camera, check_option, check_side, describe
 from skhand.detection import HandDetector
 from skhand.estimators import LatentHeatmapRegressor
-from skhand.exceptions import CameraError, InputError
+from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.tracking._crops import Poses, can_judge, check_pose, judge_poses
 from skhand.tracking._hands import Hands
@@ -258,10 +258,8 @@ class HandTracker(BaseEstimator):
         check_number(self.beta, "beta", low=0)
         check_option(self.smoothing, "smoothing", (None, "one_euro"))
         check_option(self.side, "side", ("auto", "pose", "detector"))
-        if self.camera is not None and check_camera(self.camera).shape != (3, 3):
-            raise CameraError(
-                f"camera: expected one matrix (3, 3) for all pictures, got {describe(self.camera)}."
-            )
+        if self.camera is not None:
+            check_one_camera(self.camera)
         if self.detector is not None:
             if not hasattr(self.detector, "transform"):
                 raise InputError(f"detector: expected one with transform, got {describe(self.detector)}.")

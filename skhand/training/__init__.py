@@ -4,7 +4,7 @@ from skhand.training._augment import augment_batch, check_augment
 from skhand.training._averaging import Average
 from skhand.training._batches import Batches, fetch, read_ahead
 from skhand.training._best import BestWeights
-from skhand.training._checkpoints import Checkpoint, fingerprint
+from skhand.training._checkpoints import Checkpoint, fingerprint, flatten, restore
 from skhand.training._loop import Loop, Stage, check_callbacks
 from skhand.training._objective import (
     Coded,
@@ -27,6 +27,7 @@ from skhand.training._runtime import (
     count_operations,
     defer_interrupts,
     evaluating,
+    format_duration,
     one_thread,
     resolve_device,
     resolve_precision,
@@ -65,12 +66,15 @@ __all__ = [
     "evaluating",
     "fetch",
     "fingerprint",
+    "flatten",
+    "format_duration",
     "gradient_ratio",
     "one_hot_side",
     "one_thread",
     "read_ahead",
     "resolve_device",
     "resolve_precision",
+    "restore",
     "rows_apart",
     "rows_together",
     "sum_terms",

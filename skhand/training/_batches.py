@@ -45,7 +45,7 @@ def fetch(columns: Columns, names: Any, rows: np.ndarray, device: torch.device) 
     Raises
     ------
     InputError
-        If a picture, which may be read for the first time here, holds NaN or infinity.
+        If a picture, which may be read for the first time here, holds values that it must not.
     """
     read = read_columns(columns, names, rows)
     return {name: _as_tensor(name, values, device) for name, values in read.items()}
@@ -54,9 +54,8 @@ def fetch(columns: Columns, names: Any, rows: np.ndarray, device: torch.device) 
 def _as_tensor(name: str, values: Any, device: torch.device) -> Tensor:
     array = np.ascontiguousarray(values)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    is_image = name in MODALITIES and MODALITIES[name].is_image
-    if is_image and array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InputError(f"X: expected finite pictures, got NaN or infinity in {name}.")
+    if name in MODALITIES and MODALITIES[name].is_image:
+        MODALITIES[name].check_values(array)
     tensor = torch.from_numpy(array)
     if device.type != "cuda":
         return tensor

@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +21,73 @@ from skhand.exceptions import InputError, TrainingWarning
 __all__ = ["Checkpoint", "fingerprint", "flatten", "restore"]
 
 _FORMAT = 1
+_COLLECTIONS: dict[str, Callable[..., Any]] = {"list": list, "tuple": tuple, "set": set}
 _WHOLE = 2**26  # bytes of an array that are read whole
 
 
-def flatten(tree: Any, arrays: list[np.ndarray]) -> Any:
-    """Turn nested dicts and lists of numbers, strings, arrays and tensors into JSON and a list of arrays."""
+def flatten(tree: Any, arrays: list[np.ndarray], other: Callable[[Any], Any] | None = None) -> Any:
+    """Turn nested dicts, lists, numbers, strings, arrays and tensors into JSON and a list of arrays.
+
+    Parameters
+    ----------
+    tree : object
+        What is to be written.
+    arrays : list of ndarray
+        Arrays and tensors are added here, and stand in the JSON by their number.
+    other : callable or None, default=None
+        Returns the JSON that stands for anything else, a dict with one name that `restore` is to know; None
+        leaves it as it is.
+
+    Returns
+    -------
+    json : object
+    """
     if isinstance(tree, torch.Tensor):
         arrays.append(tree.detach().cpu().numpy().copy())
         return {"tensor": len(arrays) - 1}
     if isinstance(tree, np.ndarray):
+        if tree.dtype.kind in "OU":
+            return {"strings": [str(name) for name in tree]}
         arrays.append(tree)
         return {"array": len(arrays) - 1}
     if isinstance(tree, Mapping):
-        return {"dict": [[key, flatten(value, arrays)] for key, value in tree.items()]}
-    if isinstance(tree, list | tuple):
-        return {"list": [flatten(value, arrays) for value in tree]}
-    return tree.item() if isinstance(tree, np.generic) else tree
+        return {"dict": [[key, flatten(value, arrays, other)] for key, value in tree.items()]}
+    for kind in (list, tuple, set):
+        if isinstance(tree, kind):
+            parts = sorted(tree, key=str) if kind is set else tree
+            return {kind.__name__: [flatten(value, arrays, other) for value in parts]}
+    tree = tree.item() if isinstance(tree, np.generic) else tree
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return {"float": str(tree)}  # JSON has none of these
+    known = tree is None or isinstance(tree, bool | int | float | str)
+    return tree if known or other is None else other(tree)
 
 
-def restore(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Undo `flatten`."""
+def restore(
+    tree: Any,
+    arrays: Mapping[str, np.ndarray],
+    others: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> Any:
+    """Undo `flatten`.
+
+    Parameters
+    ----------
+    tree : object
+        The JSON.
+    arrays : mapping of str to ndarray
+        Arrays by number.
+    others : mapping of str to callable or None, default=None
+        What makes something of the content of other names.
+
+    Returns
+    -------
+    tree : object
+
+    Raises
+    ------
+    KeyError, TypeError or ValueError
+        If it is not what `flatten` returns.
+    """
     if not isinstance(tree, dict):
         return tree
     ((kind, value),) = tree.items()
@@ -47,9 +95,15 @@ def restore(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         return torch.from_numpy(np.array(arrays[str(value)]))
     if kind == "array":
         return np.array(arrays[str(value)])
+    if kind == "strings":
+        return np.array([str(name) for name in value], dtype=object)
+    if kind == "float":
+        return float(value)
     if kind == "dict":
-        return {key: restore(part, arrays) for key, part in value}
-    return [restore(part, arrays) for part in value]
+        return {key: restore(part, arrays, others) for key, part in value}
+    if kind in _COLLECTIONS:
+        return _COLLECTIONS[kind](restore(part, arrays, others) for part in value)
+    return (others or {})[kind](value)
 
 
 class Checkpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 import traceback
@@ -15,18 +16,20 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from skhand.exceptions import DivergenceError, InputError
+from skhand._validation import warn_user
+from skhand.exceptions import DivergenceError, InputError, TrainingWarning
 from skhand.training._averaging import Average
 from skhand.training._batches import Batches
 from skhand.training._best import BestWeights, copy_weights
 from skhand.training._objective import Objective, StepContext
 from skhand.training._optimizer import AdamInTurn
 from skhand.training._replay import ReplayedStep
-from skhand.training._runtime import defer_interrupts
+from skhand.training._runtime import defer_interrupts, format_duration
 
 __all__ = ["Loop", "Stage", "check_callbacks"]
 
 _GROWTH = 1e5  # how many times the first loss, or 1, is no longer a training
+_LONG, _TIMED = 1800.0, 10.0  # s: a training that is told to take long, and how long it is timed
 _LOOK = 100  # steps between two looks at the losses on a GPU, each of which waits for it
 
 
@@ -132,6 +135,8 @@ class Loop:
         Passes through the rows that trainings before this run have begun: endless data go on with the next.
     state : mapping or None
         From a checkpoint of this stage.
+    turn : context manager or None, default=None
+        Entered for every step, such as a lock of the networks' mode and weights.
 
     Attributes
     ----------
@@ -159,7 +164,9 @@ class Loop:
         save_every: float = 120.0,
         n_passes_before: int = 0,
         state: Mapping[str, Any] | None = None,
+        turn: contextlib.AbstractContextManager[object] | None = None,
     ):
+        self.turn = turn or contextlib.nullcontext()
         self.stage, self.module, self.average, self.best = stage, module, average, best
         self.seed, self.device, self.after_epoch = list(seed), device, after_epoch
         self.save, self.save_every, self.saved_at = save, save_every, time.monotonic()
@@ -195,6 +202,7 @@ class Loop:
                 group["lr"] = stage.lr
         self.interrupted = self.stopped = self.inside_step = False
         self.step_number, self.totals, self.seconds, self.first_loss = 0, {}, 0.0, math.nan  # type: ignore[var-annotated]
+        self.told, self.timed = False, None  # type: tuple[bool, tuple[float, int] | None]
         self.good = copy_weights(self.answer)
         self.started = time.perf_counter()
         if best is not None and state is None:
@@ -219,7 +227,8 @@ class Loop:
         with defer_interrupts() as interrupts:
             interrupts.raise_if_asked()  # before anything is trained
             net.notify("on_train_begin", X=None, y=None)
-            self.module.train()
+            with self.turn:
+                self.module.train()
             batches = self.batches.iterate(self.step_number, self.n_steps)
             try:
                 while self.step_number < self.n_steps and not self.stopped:
@@ -227,8 +236,11 @@ class Loop:
                     while True:
                         read = next(batches)
                         self._begin_step(generator, read)
-                        terms = step(self.module, read, self._context(generator))
-                        self._end_step(terms, read)
+                        with self.turn:
+                            terms = step(self.module, read, self._context(generator))
+                            self._end_step(terms)
+                        self._tell_if_long()
+                        self.net.notify("on_batch_end", batch=read, training=True)
                         if self.step_number % self.epoch_length == 0 or self.step_number == self.n_steps:
                             break
                         interrupts.raise_if_asked()
@@ -244,7 +256,8 @@ class Loop:
                 raise
             finally:
                 batches.close()
-                self.module.eval()
+                with self.turn:
+                    self.module.eval()
                 if len(net.history) and "train_loss" not in net.history[-1]:  # an epoch that did not end
                     del net.history[-1]
             net.notify("on_train_end", X=None, y=None)
@@ -286,7 +299,7 @@ class Loop:
         generator.manual_seed(int(word >> np.uint64(1)))
         self.inside_step = True
 
-    def _end_step(self, terms: Mapping[str, Tensor], read: Any) -> None:
+    def _end_step(self, terms: Mapping[str, Tensor]) -> None:
         """Add up the loss terms, on the device, and look whether they still are numbers."""
         for name, value in terms.items():
             known = self.totals.get(name)
@@ -297,7 +310,6 @@ class Loop:
             self.average.update(self.module)
         self.step_number += 1
         self.inside_step = False
-        self.net.notify("on_batch_end", batch=read, training=True)
 
     def _check(self, terms: Mapping[str, Tensor], number: int) -> None:
         """Stop where a term of a step is no longer a finite number, or the loss has grown without bound.
@@ -322,6 +334,28 @@ class Loop:
             f"batch {batch + 1}{where}; expected a finite number below {_GROWTH:g} times the first loss "
             f"({self.first_loss:g}). Try a smaller lr, and look for NaN in lazily read pictures."
         )
+
+    def _tell_if_long(self) -> None:
+        """Warn once, after the first seconds, of a training that takes long."""
+        if self.told:
+            return
+        now = time.perf_counter()
+        if self.timed is None:  # the first step takes longer than others
+            self.timed = now, self.step_number
+        start, n_before = self.timed
+        if now - start < _TIMED or self.step_number == n_before:
+            return
+        self.told = True
+        each = (now - start) / (self.step_number - n_before)
+        left = each * (self.n_steps - self.step_number)
+        if left >= _LONG:
+            where = f"the stage {self.stage.name!r}" if self.stage.name else "the training"
+            warn_user(
+                f"fit: at this speed {where} takes another {format_duration(left)}: {self.n_steps} steps of "
+                f"{format_duration(each)}. Fewer epochs, smaller pictures and smaller networks take less; "
+                "checkpoint= lets it be stopped and go on.",
+                TrainingWarning,
+            )
 
     # ------------------------------------------------------------------ around an epoch
 
@@ -368,6 +402,10 @@ class Loop:
             self.stopped = True
         self.stopped = self.stopped or bool(getattr(self.net, "stop_", False))
 
+    def count_epochs(self) -> tuple[int, int]:
+        """Return how many epochs are done, and how many there are."""
+        return tuple(-(-n // self.epoch_length) for n in (self.step_number, self.n_steps))  # type: ignore[return-value]
+
     def count_passes(self) -> int:
         """Return how many passes through the rows have been begun."""
         return self.batches.count_passes(self.step_number)
@@ -380,11 +418,12 @@ class Loop:
         return self.module if self.average is None else self.average.module
 
     def _load(self, weights: Mapping[str, Tensor] | None) -> None:
-        if weights is not None:
+        if weights is None:
+            return
+        with self.turn:
             self.answer.load_state_dict(weights)
-            if self.average is None:
-                return
-            self.module.load_state_dict(weights)
+            if self.average is not None:
+                self.module.load_state_dict(weights)
 
     def _save_if_due(self) -> None:
         if self.save is not None and time.monotonic() - self.saved_at >= self.save_every:

@@ -27,6 +27,7 @@ __all__ = [
     "count_operations",
     "defer_interrupts",
     "evaluating",
+    "format_duration",
     "one_thread",
     "resolve_device",
     "resolve_precision",
@@ -101,6 +102,14 @@ def count_operations(function: Callable[[], object]) -> int:
 def _count_convolution(x: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
     """Return the operations of a convolution, given shapes."""
     return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as a short text, such as "45 s", "12 min", "4.6 h" or "3.2 days"."""
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {unit}" if seconds < 100 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def constant(array: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from skhand._validation import check_number
 from skhand.estimators._paired import PairedPoseEstimator
 from skhand.nn import masked_mse
 from skhand.training import MODALITIES, Objective, Stage, autocast, take_step
@@ -43,11 +42,6 @@ class DirectRegressor(PairedPoseEstimator):
         device="auto", precision="auto", predict_precision="float32", random_state=None, verbose=False,
     ):  # fmt: skip
         vars(self).update({name: value for name, value in locals().items() if name != "self"})
-
-    def _validate_parameters(self):
-        check_number(self.max_epochs, "max_epochs", integer=True, low=1)
-        check_number(self.lr, "lr", low=0, include_low=False)
-        return super()._validate_parameters()
 
     def _pairs(self, source):
         return [(source, "pose3d")]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skhand._validation import check_number, check_option
+from skhand._validation import check_option
 from skhand.estimators._base import Run
 from skhand.estimators._data import TrainingData
 from skhand.estimators._paired import PairedPoseEstimator
+from skhand.estimators._parameters import Check, by_stage, number, one_of, width
 from skhand.estimators._stages import Stages
 from skhand.estimators.aligned_latent.network import AlignedVAE, LatentDiscriminator, LatentMapper
 from skhand.estimators.aligned_latent.steps import (
@@ -145,7 +146,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     random_state : int, RandomState or None, default=None
         Seed of weights, shuffles, augmentation and latent noise. The global random state is left alone.
     verbose : bool, default=False
-        Whether to print one line an epoch.
+        Whether to print one line an epoch: its number in the stage, losses, seconds and the time left.
 
     Attributes
     ----------
@@ -385,16 +386,15 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     _paper_augment = AUGMENT
     stages_: tuple[str, ...]
 
-    def _validate_parameters(self) -> Any:
-        check_number(self.context_dim, "context_dim", integer=True, low=1)
-        for name in _WEIGHTS:
-            check_number(getattr(self, name), name, low=0)
-        check_option(self.decoded, "decoded", ("pose", "concat"))
-        if not self._has_auto_stages():
-            _STAGES.check(self.stages)
-        _STAGES.spread(self.max_epochs, "max_epochs", integer=True, low=1)
-        _STAGES.spread(self.lr, "lr", low=0, include_low=False)
-        return super()._validate_parameters()
+    _checks: ClassVar[Mapping[str, Check]] = {
+        **PairedPoseEstimator._checks,
+        **dict.fromkeys(_WEIGHTS, number(low=0)),
+        "context_dim": width(),
+        "decoded": one_of("pose", "concat"),
+        "lr": by_stage(_STAGES, low=0, include_low=False),
+        "max_epochs": by_stage(_STAGES, integer=True, low=1),
+        "stages": _STAGES.check_or_auto,
+    }
 
     def _has_auto_stages(self) -> bool:
         return isinstance(self.stages, str) and self.stages == "auto"

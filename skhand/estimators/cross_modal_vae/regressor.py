@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
-from skhand._validation import check_number
+from skhand._validation import check_number, describe
 from skhand.estimators._base import Run
 from skhand.estimators._data import TrainingData
 from skhand.estimators._latent import is_picture
 from skhand.estimators._paired import PairedPoseEstimator, resolve_pairs
+from skhand.estimators._parameters import Check, one_of, optional
 from skhand.estimators.cross_modal_vae.network import CrossModalVAE, build_networks
 from skhand.estimators.cross_modal_vae.steps import AUGMENT, PairObjective
 from skhand.exceptions import InputError
@@ -20,6 +21,13 @@ from skhand.training import Stage
 __all__ = ["CrossModalVAERegressor"]
 
 _PIXELS = 12.0  # one over the variance of numbers that are uniform in -0.5..0.5
+
+
+def _check_weights(value: Any, name: str) -> list[float]:
+    """Return a list of weights of 0 or more."""
+    if not isinstance(value, tuple | list | np.ndarray):
+        raise InputError(f"{name}: expected a list of numbers, one a pair, got {describe(value)}.")
+    return [check_number(weight, name, low=0) for weight in value]
 
 
 class CrossModalVAERegressor(PairedPoseEstimator):
@@ -120,7 +128,7 @@ class CrossModalVAERegressor(PairedPoseEstimator):
     random_state : int, RandomState or None, default=None
         Seed of weights, shuffles, augmentation and latent noise. The global random state is left alone.
     verbose : bool, default=False
-        Whether to print one line an epoch.
+        Whether to print one line an epoch: its number in the stage, losses, seconds and the time left.
 
     Attributes
     ----------
@@ -254,10 +262,11 @@ class CrossModalVAERegressor(PairedPoseEstimator):
 
     _paper_augment = AUGMENT
 
-    def _validate_parameters(self) -> Any:
-        check_number(self.max_epochs, "max_epochs", integer=True, low=1)
-        check_number(self.lr, "lr", low=0, include_low=False)
-        return super()._validate_parameters()
+    _checks: ClassVar[Mapping[str, Check]] = {
+        **PairedPoseEstimator._checks,
+        "pair_weights": optional(_check_weights),
+        "variant": one_of(1, 2, 3, 4),
+    }
 
     def _settle(self, data: TrainingData, goes_on: bool) -> None:
         self._weigh_pairs()
@@ -291,16 +300,14 @@ class CrossModalVAERegressor(PairedPoseEstimator):
 
     def _weigh_pairs(self) -> list[float]:
         """Return the weight of each pair's MSE."""
-        weights = (
-            [_PIXELS if is_picture(target) else 1.0 for _, target in self.pairs_]
-            if self.pair_weights is None
-            else np.ravel(self.pair_weights).tolist()
-        )
+        if self.pair_weights is None:
+            return [_PIXELS if is_picture(target) else 1.0 for _, target in self.pairs_]
+        weights = _check_weights(self.pair_weights, "pair_weights")
         if len(weights) != len(self.pairs_):
             raise InputError(
                 f"pair_weights: expected one weight for each of {self.pairs_}, got {self.pair_weights!r}."
             )
-        return [check_number(weight, "pair_weights", low=0) for weight in weights]
+        return weights
 
     def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:
         return [

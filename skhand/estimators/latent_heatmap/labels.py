@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skhand._validation import check_camera, some_rows
+from skhand._validation import check_one_camera, some_rows
 from skhand.exceptions import CameraError, InputError, SideInformationError
 from skhand.geometry import backproject, bone_length, decode_25d, encode_25d, recover_scale
 from skhand.skeleton import root_position
@@ -62,10 +62,7 @@ def cameras_of(columns: dict[str, Any], camera: Any, n_samples: int) -> np.ndarr
         return columns["camera"]
     if camera is None:
         return None
-    camera = check_camera(camera)
-    if camera.shape != (3, 3):
-        raise CameraError(f"camera: expected one matrix (3, 3) for all pictures, got shape {camera.shape}.")
-    return np.broadcast_to(camera, (n_samples, 3, 3))
+    return np.broadcast_to(check_one_camera(camera), (n_samples, 3, 3))
 
 
 def require_camera(columns: dict[str, Any], rows: np.ndarray | None = None) -> np.ndarray:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skhand._validation import check_number, check_option, check_shape, warn_user
+from skhand._validation import check_flag, check_option, warn_user
 from skhand._weights import HANDS
 from skhand.estimators._base import PoseEstimator, Run
 from skhand.estimators._data import TrainingData
 from skhand.estimators._inputs import read_target, require_given, to_original_frame
+from skhand.estimators._parameters import (
+    CAMERA,
+    Check,
+    check_bone,
+    check_bones,
+    number,
+    one_of,
+    optional,
+    width,
+)
 from skhand.estimators._score import variance_weighted_r2
 from skhand.estimators.latent_heatmap.data import HeatmapReader
 from skhand.estimators.latent_heatmap.labels import (
@@ -29,14 +39,13 @@ from skhand.estimators.latent_heatmap.network import HEATMAPS, NETWORKS, Maps25D
 from skhand.estimators.latent_heatmap.pretrained import check_agreement, read_pretrained
 from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective, is_left
 from skhand.exceptions import InputError, SideInformationError, TrainingWarning
-from skhand.geometry import bone_length, mean_bone_lengths
+from skhand.geometry import mean_bone_lengths
 from skhand.nn import BACKBONES, TRUNKS, fold_once
-from skhand.skeleton import BONES, JOINTS, root_position
+from skhand.skeleton import JOINTS, root_position
 from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_side
 
 __all__ = ["LatentHeatmapRegressor"]
 
-_COUNTS = ("max_epochs", "batch_size", "n_stacks")
 _TRUNK = {True: "resnet50", False: "resnet10"}
 _WIDTHS = {"pyramid": 96, "paper": 256}
 
@@ -146,7 +155,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     random_state : int, RandomState or None, default=None
         Seed of weights, shuffles and augmentation. The global random state is left alone.
     verbose : bool, default=False
-        Whether to print one line an epoch.
+        Whether to print one line an epoch: its number in the stage, losses, seconds and the time left.
 
     Attributes
     ----------
@@ -368,6 +377,7 @@ class LatentHeatmapRegressor(PoseEstimator):
             If X does not fit what was fitted, a row has no camera or lacks what was given, or spread is asked
             of a holistic head.
         """
+        check_flag(return_std, "return_std")
         columns = self._read(X)
         if return_std:
             self._require_maps("return_std")
@@ -504,19 +514,29 @@ class LatentHeatmapRegressor(PoseEstimator):
     _reader_type = HeatmapReader
     _main_term = "the places"
 
+    _checks: ClassVar[Mapping[str, Check]] = {
+        **PoseEstimator._checks,
+        "alpha": number(low=0),
+        "backbone": optional(one_of(*dict.fromkeys((*TRUNKS, *BACKBONES)))),
+        "beta": number(low=0, include_low=False),
+        "bone": check_bone,
+        "camera": CAMERA,
+        "fast": check_flag,
+        "heatmap": one_of(*HEATMAPS),
+        "mean_bones": optional(check_bones),
+        "mirror_left": check_flag,
+        "n_stacks": width(100),
+        "network": one_of(*NETWORKS),
+        "sigma": number(low=0, include_low=False),
+        "width": optional(width()),
+    }
+    _checked_to_predict = (*PoseEstimator._checked_to_predict, "camera")
+
     def _validate_parameters(self) -> Any:
-        for name in _COUNTS:
-            check_number(getattr(self, name), name, integer=True, low=1)
-        for name in ("lr", "sigma", "beta"):
-            check_number(getattr(self, name), name, low=0, include_low=False)
-        check_number(self.alpha, "alpha", low=0)
-        check_option(self.network, "network", NETWORKS)
-        check_option(self.heatmap, "heatmap", HEATMAPS)
-        if self.width is not None:
-            check_number(self.width, "width", integer=True, low=1)
+        augment = super()._validate_parameters()
+        root_position(np.zeros((1, len(JOINTS), 3)), self.root)
         if self.backbone is not None:
             check_option(self.backbone, "backbone", self._backbones())
-        check_option(self.fast, "fast", (True, False))
         if self.network == "pyramid" and self.heatmap != "holistic":
             for name, only in (("n_stacks", 1), ("fast", False)):
                 if getattr(self, name) != only:
@@ -524,15 +544,7 @@ class LatentHeatmapRegressor(PoseEstimator):
                         f"{name}: expected {only} with network='pyramid', which has no encoder-decoders, "
                         f"got {getattr(self, name)!r}; network='paper' takes it."
                     )
-        check_option(self.mirror_left, "mirror_left", (True, False))
-        corner = np.zeros((1, len(JOINTS), 3))
-        root_position(corner, self.root)
-        bone_length(corner, self.bone)
-        if self.mean_bones is not None:
-            bones = check_shape(self.mean_bones, "mean_bones", (len(BONES),)).astype(np.float64)
-            if not ((bones > 0) & np.isfinite(bones)).all():
-                raise InputError(f"mean_bones: expected lengths above 0 (mm), got {bones.tolist()}.")
-        return super()._validate_parameters()
+        return augment
 
     def _backbones(self) -> tuple[str, ...]:
         """Names that ``backbone`` may have; the paper's network has none, and takes any."""
@@ -644,7 +656,8 @@ class LatentHeatmapRegressor(PoseEstimator):
     ) -> list[np.ndarray]:
         """Call a function on the network's last answer and features of rows."""
         names = ["rgb", *(["side"] if "side" in self.given_ or self.mirror_left else [])]
-        module = fold_once(self.module_, self._memory_format)
+        with self._turn():
+            module = fold_once(self.module_, self._memory_format)
 
         def read(part: np.ndarray) -> Any:
             return fetch(columns, names, part, self.device_)
@@ -679,7 +692,7 @@ class LatentHeatmapRegressor(PoseEstimator):
             scale = np.asarray(columns["scale"], dtype=np.float64) * self.scale_ratio_
         if "root" in self.given_ and "root" in columns:
             root_depth = np.asarray(columns["root"], dtype=np.float64)[:, 2]
-            if not (root_depth > 0).all():
+            if not ((root_depth > 0) & np.isfinite(root_depth)).all():
                 raise SideInformationError(
                     "X: given 'root' needs positions (mm) before the camera in the column root."
                 )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skhand._validation import check_number, check_option, warn_user
-from skhand.estimators._base import Run
+from skhand._validation import check_option, warn_user
+from skhand.estimators._base import PoseEstimator, Run
 from skhand.estimators._data import TrainingData
 from skhand.estimators._inputs import check_given
 from skhand.estimators._latent import choose_rows
 from skhand.estimators._paired import PairedPoseEstimator
+from skhand.estimators._parameters import Check, by_stage, number, one_of, optional, width
 from skhand.estimators.sim_to_real.data import DomainReader
 from skhand.estimators.sim_to_real.network import DOMAINS, SimToRealNet
 from skhand.estimators.sim_to_real.settings import (
@@ -156,7 +157,7 @@ class SimToRealRegressor(PairedPoseEstimator):
     random_state : int, RandomState or None, default=None
         Seed of weights, shuffles, augmentation and latent noise. The global random state is left alone.
     verbose : bool, default=False
-        Whether to print one line an epoch.
+        Whether to print one line an epoch: its number in the stage, losses, seconds and the time left.
 
     Attributes
     ----------
@@ -483,25 +484,31 @@ class SimToRealRegressor(PairedPoseEstimator):
     stages_: tuple[str, ...]
     front_: dict[str, str]
 
-    def _validate_networks(self) -> None:
-        check_option(self.preset, "preset", tuple(PRESETS))
-        check_option(self.supervision, "supervision", SUPERVISION)
-        check_option(self.domain, "domain", DOMAINS)
-        for name in ("latent_dim", "width", "pose_hidden_units"):
-            check_number(self._setting(name), name, integer=True, low=1)
-        for name in WEIGHTS:
-            check_number(self._setting(name), name, low=0)
-        for name in ("max_iter", "batch_size"):
-            self._spread(name, integer=True, low=1)
-        self._spread("lr", low=0, include_low=False)
-        check_number(self.epoch_steps, "epoch_steps", integer=True, low=1)
-        if not self._has_auto_stages():
-            STAGES.check(self.stages)
+    _checks: ClassVar[Mapping[str, Check]] = {
+        **PoseEstimator._checks,
+        **dict.fromkeys(WEIGHTS, optional(number(low=0))),
+        "batch_size": optional(by_stage(STAGES, integer=True, low=1)),
+        "domain": one_of(*DOMAINS),
+        "epoch_steps": number(integer=True, low=1),
+        "latent_dim": width(),
+        "lr": optional(by_stage(STAGES, low=0, include_low=False)),
+        "max_iter": optional(by_stage(STAGES, integer=True, low=1)),
+        "pose_hidden_units": optional(width()),
+        "preset": one_of(*PRESETS),
+        "source": one_of("auto", *SOURCES),
+        "stages": STAGES.check_or_auto,
+        "supervision": one_of(*SUPERVISION),
+        "width": width(),
+    }
+    _checked_to_predict = (*PairedPoseEstimator._checked_to_predict, "domain")
+
+    def _validate_parameters(self) -> Any:
         if "side" in check_given(self.given):
             raise InputError(
                 "given: expected 'root' and 'scale' only, got 'side': these networks take no side. "
                 "skhand.preprocessing.HandMirror brings all hands to one."
             )
+        return super()._validate_parameters()
 
     def _has_auto_stages(self) -> bool:
         return isinstance(self.stages, str) and self.stages == "auto"
@@ -511,12 +518,12 @@ class SimToRealRegressor(PairedPoseEstimator):
         value = getattr(self, name)
         return PRESETS[self.preset][name] if value is None else value
 
-    def _spread(self, name: str, **limits: Any) -> dict[str, Any]:
+    def _spread(self, name: str) -> dict[str, Any]:
         """Return a parameter by stage: one value for all, or a dict, completed from the preset."""
         value = self._setting(name)
         if isinstance(value, Mapping):
             value = {**PRESETS[self.preset][name], **value}
-        return STAGES.spread(value, name, STAGES.names, **limits)
+        return STAGES.spread(value, name, STAGES.names)
 
     def _pairs(self, source: str) -> list[tuple[str, str]]:
         check_option(source, "source", SOURCES)
