@@ -151,7 +151,9 @@ class Hands:
         else:
             named = [str(name) for name in names]
         if len(named) != len(self.pictures):
-            raise InputError(f"names: expected one for each of {len(self.pictures)} pictures, got {len(named)}.")
+            raise InputError(
+                f"names: expected one for each of {len(self.pictures)} pictures, got {len(named)}."
+            )
         columns = self._columns([named[number] for number in self.picture])
         with TableWriter([name for name, value in columns.items() if value is not None], **paths) as writer:
             writer.write(**columns)
