@@ -162,7 +162,7 @@ def _tabulate_scores(report: Report) -> str:
 
 
 def _draw_curves(report: Report) -> str:
-    ax = None
+    ax: Any = None
     for name, align in ALIGNMENTS.items():
         for model, predicted in (("model", report.predicted), ("mean pose", report.mean)):
             if align is None and model == "mean pose":

@@ -15,22 +15,21 @@ __all__ = ["ALIGNMENTS", "THRESHOLDS", "format_scores", "predict_mean_pose", "sc
 #: What a table calls an alignment -> its name in the metrics.
 ALIGNMENTS: dict[str, str | None] = {"absolute": None, "root": "root", "procrustes": "procrustes"}
 THRESHOLDS = (20.0, 30.0, 50.0)  # mm
-_MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 def predict_mean_pose(
-    y: np.ndarray, side: np.ndarray | None, side_test: np.ndarray | None, n_test: int
+    y: np.ndarray, side: np.ndarray | None, train: np.ndarray, test: np.ndarray
 ) -> np.ndarray:
-    """Predict the mean pose at the mean place for every row; left hands as mirrored right ones.
+    """Predict the mean pose at the mean place for some rows; left hands as mirrored right ones.
 
     Parameters
     ----------
     y : ndarray of shape (n, 21, 3), mm
-        The poses to average; NaN where unknown.
-    side, side_test : ndarray of str or None
-        Left or right, of these and of the rows to predict; None takes all for right ones.
-    n_test : int
-        How many rows to predict.
+        Poses; NaN where unknown.
+    side : ndarray of shape (n,), str, or None
+        Left or right; None takes all for right ones.
+    train, test : ndarray of int
+        The rows to average, and the rows to predict.
 
     Returns
     -------
@@ -41,16 +40,14 @@ def predict_mean_pose(
     InputError
         If a joint is known in no row.
     """
-    root = root_position(y, "palm")
-    relative = y - root[:, None]
+    mirror = np.ones((len(y), 1, 3))
     if side is not None:
-        relative[side == "left"] *= _MIRROR
+        mirror[side == "left"] = (-1, 1, 1)
+    root = root_position(y, "palm")
+    relative = ((y - root[:, None]) * mirror)[train]
     if not np.isfinite(relative).any(axis=0).all():
         raise InputError("target: expected each joint to be known in a row with wrist and middle MCP.")
-    predicted = np.tile(np.nanmean(relative, axis=0), (n_test, 1, 1))
-    if side_test is not None:
-        predicted[side_test == "left"] *= _MIRROR
-    return predicted + np.nanmean(root, axis=0)
+    return np.nanmean(relative, axis=0) * mirror[test] + np.nanmean(root[train], axis=0)
 
 
 def score(y: np.ndarray, predicted: np.ndarray, align: str | None) -> dict[str, float]:
@@ -66,7 +63,7 @@ def score(y: np.ndarray, predicted: np.ndarray, align: str | None) -> dict[str, 
 
 def format_scores(y: np.ndarray, predictions: dict[str, np.ndarray], aligns: tuple[str, ...]) -> str:
     """Return a table of plain text, a line a model and alignment; lengths in mm."""
-    lines = []
+    lines: list[str] = []
     for align in aligns:
         for name, predicted in predictions.items():
             scores = score(y, predicted, ALIGNMENTS[align])

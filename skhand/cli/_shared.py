@@ -31,7 +31,7 @@ def progress(items: Iterable[T], what: str, *, total: float | None = None, unit:
     """Return the items, with a bar on stderr while they are taken; none where stderr is no terminal."""
     from tqdm import tqdm
 
-    return tqdm(items, desc=what, total=total, unit=unit, disable=None)  # type: ignore[no-any-return]
+    return tqdm(items, desc=what, total=total, unit=unit, disable=None)
 
 
 def print_line(line: str) -> None:

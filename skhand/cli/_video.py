@@ -43,7 +43,7 @@ class VideoReader:
         self._cv2 = import_cv2()
         is_camera = isinstance(source, int)
         self.name = f"camera:{source}" if is_camera else str(source)
-        if not is_camera and not Path(source).is_file():
+        if isinstance(source, Path) and not source.is_file():
             raise InputError(f"{self.name}: there is no such file.")
         self._capture = self._cv2.VideoCapture(source if is_camera else str(source))
         if not self._capture.isOpened():

@@ -141,10 +141,10 @@ def _run_shipped(out: Path, hands: _Hands) -> Any:
         tiles.append(np.asarray(draw_hand(large, (points + 0.5) * zoom - 0.5)))
     rows = [np.concatenate(tiles[first : first + 4], axis=1) for first in range(0, len(tiles), 4)]
     Image.fromarray(np.concatenate(rows)).save(out / "predictions.png")
-    display = SkeletonDisplay.from_predictions(hands.y_test[:4], predicted[:4], align="root")
-    display.figure_.savefig(out / "skeletons.png", dpi=100)
+    display = SkeletonDisplay.from_predictions(hands.y_test, predicted, align="root")
+    display.figure_.savefig(out / "skeleton.png", dpi=100)
     print(f"-> {out / 'predictions.png'}: the shipped model's answers on {len(tiles)} of them")
-    print(f"-> {out / 'skeletons.png'}: four in 3D, the truth in grey")
+    print(f"-> {out / 'skeletons.png'}: the first of them in 3D, the truth in grey")
     return predicted
 
 

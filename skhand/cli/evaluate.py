@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     use_matplotlib("evaluate")
     if args.out.is_dir():
         raise InputError(f"--out: expected a file's name, got the folder {args.out}.")
+    import numpy as np
+
     from skhand.cli._labelled import crop_hands, give_side_information
     from skhand.cli._report import Report, write_report
     from skhand.cli._scores import format_scores, predict_mean_pose
@@ -56,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         predicted = estimator.predict(crops)
     told += list(dict.fromkeys(" ".join(str(each.message).split()) for each in caught))
     told += _doubt(data, given)
-    mean = predict_mean_pose(target, data.side, data.side, len(target))
+    rows = np.arange(len(target))
+    mean = predict_mean_pose(target, data.side, rows, rows)
     report = Report(args.model, estimator, what, crops, target, predicted, mean, given, tuple(told))
     if args.out.parent != Path():
         make_folder(args.out.parent)

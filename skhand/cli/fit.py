@@ -60,9 +60,7 @@ def run(args: argparse.Namespace) -> int:
     estimator = _make_estimator(args)
     predictions: dict[str, Any] = {}
     if len(test):
-        side = crops.side
-        sides = (None, None) if side is None else (side[train], side[test])
-        predictions["mean pose"] = predict_mean_pose(y[train], *sides, len(test))
+        predictions["mean pose"] = predict_mean_pose(y, crops.side, train, test)
         if not args.from_scratch:
             predictions["before"] = estimator.predict(crops[test])
     print(f"fitting {len(train)} hands; {len(test)} are held out")

@@ -133,7 +133,7 @@ def find_inputs(words: Sequence[str], out: Path) -> list[_Input]:
             found += [(file, file.relative_to(path).as_posix(), False) for file in files]
         else:
             found.append((path, path.name, path.suffix.lower() in _VIDEOS))
-    found = list({source: each for source, *rest in found for each in [(source, *rest)]}.values())
+    found = list({each[0]: each for each in found}.values())
     names = [name for _, name, _ in found]
     if len(set(names)) < len(names):  # of several folders
         sources = [str(source) for source, *_ in found if not isinstance(source, int)]
