@@ -53,8 +53,8 @@ def load_labelled(folder: Path, table: str, fov: float | None) -> Bunch:
     unknown = np.flatnonzero(~np.isfinite(camera).all(axis=(1, 2)))
     if len(unknown) and fov is None:
         raise InputError(
-            f"{folder / table}: expected a camera (fx, fy, cx, cy) in each row with joints, {len(unknown)} have "
-            "none; --fov guesses them by an angle of view."
+            f"{folder / table}: expected a camera (fx, fy, cx, cy) in each row with joints, {len(unknown)} "
+            "have none; --fov guesses them by an angle of view."
         )
     guessed: dict[int, np.ndarray] = {}
     for row in progress(unknown.tolist(), "cameras") if len(unknown) else ():

@@ -26,7 +26,8 @@ __all__ = ["Report", "write_report"]
 _N_WORST = 12
 _GIVEN = {"root": "the root's place (T)", "scale": "the length of one bone (S)", "side": "the side (H)"}
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; margin: .6rem 0; } img { max-width: 100%; height: auto; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
@@ -88,8 +89,8 @@ def write_report(report: Report, path: Path) -> None:
         "<h2>Errors by joint</h2><p>Mean, relative to the palm, mm.</p>",
         _tabulate_joints(report),
         f"<h2>The {min(_N_WORST, len(report.target))} worst</h2>",
-        "<p>By their mean error relative to the palm. On the picture the prediction in colour over the truth in "
-        "white; beside it both in 3D, the truth in grey.</p>",
+        "<p>By their mean error relative to the palm. On the picture the prediction in colour over the truth "
+        "in white; beside it both in 3D, the truth in grey.</p>",
         _draw_worst(report),
     ]
     page = (
@@ -118,8 +119,8 @@ def _describe(report: Report) -> str:
     rows = {
         "model": f"{report.model_name}: {type(est).__name__}"
         + ("" if n_weights is None else f", {n_weights:,} weights"),
-        "picture that it sees": f"{crops.rgb.shape[2]} x {crops.rgb.shape[1]} px, cropped to the hand's box or "
-        "keypoints, which come from the data",
+        "picture that it sees": f"{crops.rgb.shape[2]} x {crops.rgb.shape[1]} px, cropped to the hand's box "
+        "or keypoints, which come from the data",
         "data": report.data_name,
         "hands": f"{len(crops)} ({sides}), {int(known.sum())} joints",
         "given beside the picture": ", ".join(["the camera", *(_GIVEN[name] for name in report.given)]),
@@ -154,10 +155,10 @@ def _tabulate_scores(report: Report) -> str:
             rows.append(f"<tr{css}><td>{name}, {model}</td>{cells}</tr>")
     return (
         f'<div class="wide"><table><tr><th></th>{header}</tr>{"".join(rows)}</table></div>'
-        "<p>absolute: where the joints are. root: after moving the palm onto the true one. procrustes: after the "
-        "best turn, size and place. AUC: area under the curve below from 0 to 50 mm. PCK: share of joints within "
-        "so many mm. The mean pose is that of these very labels, mirrored for left hands: what one would answer "
-        "without looking at the pictures.</p>"
+        "<p>absolute: where the joints are. root: after moving the palm onto the true one. procrustes: after "
+        "the best turn, size and place. AUC: area under the curve below from 0 to 50 mm. PCK: share of "
+        "joints within so many mm. The mean pose is that of these very labels, mirrored for left hands: what "
+        "one would answer without looking at the pictures.</p>"
     )
 
 

@@ -86,8 +86,8 @@ def _load(args: argparse.Namespace, told: list[str]) -> tuple[str, Any, Any]:
         what = f"{folder / args.table}"
         if hands.guessed:
             told.append(
-                f"{hands.guessed} of {len(hands.target)} cameras are guessed, by EXIF data or an angle of view: "
-                "absolute errors follow from it"
+                f"{hands.guessed} of {len(hands.target)} cameras are guessed, by EXIF data or an angle of "
+                "view: absolute errors follow from it"
             )
     else:
         try:

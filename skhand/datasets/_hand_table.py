@@ -82,7 +82,9 @@ class TableWriter:
             By the names of `COLUMNS`: ``camera`` (n, 3, 3), ``box`` (n, 4), ``joints`` (n, 21, 3),
             ``keypoints`` (n, 21, 2), the others (n,). One that is left out, NaN or None is unknown.
         """
-        rows: dict[str, Any] = {name: _take_lengths(value) if name == "camera" else value for name, value in values.items()}
+        rows: dict[str, Any] = {
+            name: _take_lengths(value) if name == "camera" else value for name, value in values.items()
+        }
         for i in range(len(values["picture"])):
             hand = {name: rows[name][i] if rows.get(name) is not None else None for name in self.names}
             if self._csv is not None:
