@@ -15,6 +15,7 @@ import numpy as np
 
 import skhand
 from skhand.cli._scores import ALIGNMENTS, score
+from skhand.cli._shared import place_legend
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.metrics import joint_errors, pck_curve
@@ -50,6 +51,8 @@ class Report:
         What the data are, in words.
     crops : HandFrames
         What the model saw, pictures in memory.
+    ids : ndarray of shape (n,), str
+        What each hand is called in the data.
     target, predicted, mean : ndarray of shape (n, 21, 3), mm
         Truth, prediction and mean pose.
     given : tuple of str
@@ -62,6 +65,7 @@ class Report:
     estimator: Any
     data_name: str
     crops: HandFrames
+    ids: np.ndarray
     target: np.ndarray
     predicted: np.ndarray
     mean: np.ndarray
@@ -172,7 +176,7 @@ def _draw_curves(report: Report) -> str:
             style = "--" if model == "mean pose" else "-"
             display = PckCurveDisplay(grid, shares, name=f"{name}, {model}").plot(ax=ax, linestyle=style)
             ax = display.ax_
-    ax.legend(loc="lower right", fontsize=8)
+    place_legend(ax)
     return _embed(ax.figure, "share of joints within a distance")
 
 
@@ -196,7 +200,8 @@ def _draw_worst(report: Report) -> str:
     display = PredictionDisplay.from_predictions(
         report.target, report.predicted, X=report.crops, align="root", which="worst", n_hands=n_hands
     )
-    return _embed(display.figure_, "the worst predictions")
+    names = ", ".join(str(report.ids[row]) for row in display.rows)
+    return _embed(display.figure_, "the worst predictions") + f"<p>In this order: {escape(names)}.</p>"
 
 
 def _embed(figure: Any, text: str) -> str:

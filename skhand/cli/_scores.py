@@ -15,6 +15,7 @@ __all__ = ["ALIGNMENTS", "THRESHOLDS", "format_scores", "predict_mean_pose", "sc
 #: What a table calls an alignment -> its name in the metrics.
 ALIGNMENTS: dict[str, str | None] = {"absolute": None, "root": "root", "procrustes": "procrustes"}
 THRESHOLDS = (20.0, 30.0, 50.0)  # mm
+_WIDTH = 40  # of a table's first column
 
 
 def predict_mean_pose(
@@ -71,6 +72,6 @@ def format_scores(y: np.ndarray, predictions: dict[str, np.ndarray], aligns: tup
                 f"{value:8.1f}" if key.startswith("EPE") else f"{value:8.3f}" for key, value in scores.items()
             ]
             if not lines:
-                lines.append(f"{'':34s}" + "".join(f"{key:>12s}" for key in scores))
-            lines.append(f"{align + ', ' + name:34s}" + "".join(f"{cell:>12s}" for cell in cells))
+                lines.append(f"{'':{_WIDTH}s}" + "".join(f"{key:>12s}" for key in scores))
+            lines.append(f"{align + ', ' + name:{_WIDTH}s}" + "".join(f"{cell:>12s}" for cell in cells))
     return "\n".join(lines)

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     told: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        what, data, target = _load(args, told)
+        what, data, target, ids = _load(args, told)
         given = tuple(getattr(estimator, "given_", ()))
         crops = give_side_information(crop_hands(data, shape[:2]), target, given)
         predicted = estimator.predict(crops)
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     told += _doubt(data, given)
     rows = np.arange(len(target))
     mean = predict_mean_pose(target, data.side, rows, rows)
-    report = Report(args.model, estimator, what, crops, target, predicted, mean, given, tuple(told))
+    report = Report(args.model, estimator, what, crops, ids, target, predicted, mean, given, tuple(told))
     if args.out.parent != Path():
         make_folder(args.out.parent)
     write_report(report, args.out)
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _load(args: argparse.Namespace, told: list[str]) -> tuple[str, Any, Any]:
-    """Return what the data are, in words, the table of hands and the true joints."""
+def _load(args: argparse.Namespace, told: list[str]) -> tuple[str, Any, Any, Any]:
+    """Return what the data are, in words, the table of hands, the true joints and their names."""
     import numpy as np
 
     from skhand import datasets
@@ -106,7 +106,7 @@ def _load(args: argparse.Namespace, told: list[str]) -> tuple[str, Any, Any]:
     if args.limit is not None and len(known) > args.limit:
         told.append(f"{args.limit} of {len(known)} hands, evenly spaced: the others are not scored")
         known = known[np.linspace(0, len(known) - 1, args.limit).round().astype(int)]
-    return what, hands.data[known], hands.target[known]
+    return what, hands.data[known], hands.target[known], hands.ids[known]
 
 
 def _doubt(data: Any, given: tuple[str, ...]) -> list[str]:

@@ -110,6 +110,7 @@ def test_the_report_is_one_page_without_scripts(folder, tmp_path, capsys):
     assert not re.findall(r'(?:src|href)="(?!data:image/png;base64,)', page)
     assert page.count("data:image/png;base64,") == 2 and "The 10 worst" in page
     hands = load_folder(folder)
+    assert all(name in page for name in hands.ids)
     crops = HandCropper(128).fit_transform(hands.data)
     predicted = LatentHeatmapRegressor.from_pretrained().predict(crops)
     for align in ("root", "procrustes"):
