@@ -12,7 +12,7 @@ import numpy as np
 
 from skhand.exceptions import InputError
 
-__all__ = ["VideoReader", "VideoWriter"]
+__all__ = ["VideoReader", "VideoWriter", "import_cv2"]
 
 _FPS = 30.0  # where a file or a camera does not say
 

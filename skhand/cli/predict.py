@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from skhand.cli._shared import (
     print_line,
     progress,
 )
+from skhand.cli._video import VideoReader, VideoWriter, import_cv2
 from skhand.exceptions import InputError
 
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
@@ -58,6 +60,8 @@ class _Input(NamedTuple):
 def run(args: argparse.Namespace) -> int:
     """Predict, write overlays and tables, and tell what could not be read."""
     inputs = find_inputs(args.inputs, args.out)
+    if any(each.is_video for each in inputs):
+        import_cv2()  # before any work
     tracker = _make_tracker(args)
     overlays = None if args.no_overlays else make_folder(args.out / "overlays")
     make_folder(args.out)
@@ -116,7 +120,7 @@ def find_inputs(words: Sequence[str], out: Path) -> list[_Input]:
     Raises
     ------
     InputError
-        If a folder has no pictures, or a camera has no number.
+        If a folder has no pictures, is the one for the results, or a camera has no number.
     """
     found: list[tuple[Path | int, str, bool]] = []
     for word in words:
@@ -126,6 +130,8 @@ def find_inputs(words: Sequence[str], out: Path) -> list[_Input]:
             if not (place.isascii() and place.isdigit()):
                 raise InputError(f"expected camera or camera:NUMBER, got {word!r}.")
             found.append((int(place), f"camera:{place}", True))
+        elif out.resolve() in (path.resolve(), path.resolve().parent):  # whose table may be someone's labels
+            raise InputError(f"--out: expected another folder than that of the pictures, got {out}.")
         elif path.is_dir():
             files = list_pictures(path, out)
             if not files:
@@ -181,27 +187,22 @@ def _predict_video(
     """Follow the hands through one video, write what is found, and return the number of rows."""
     import numpy as np
 
-    from skhand.cli._video import VideoReader, VideoWriter
-
     tracker.reset()
     n_hands = n_read = 0
-    writer: Any = None
-    with VideoReader(each.source) as video:
+    with ExitStack() as stack:
+        video = stack.enter_context(VideoReader(each.source))
+        expected = [n for n in (video.n_frames, n_frames) if n is not None]
+        total = min(expected) if expected else None
+        writer = None
         if overlays is not None:
-            name = each.name.replace(":", "")
-            writer = VideoWriter(_place_overlay(overlays, name, (".mp4",), ".mp4"), video.fps)
-        expected = min(n for n in (video.n_frames, n_frames, float("inf")) if n is not None)
-        total = None if expected == float("inf") else int(expected)
-        try:
-            for frame in progress(islice(video, n_frames), each.name, total=total, unit="frame"):
-                hands = tracker.track(frame, n_read / video.fps)
-                table.write(**hands._columns([each.name] * len(hands)), frame=[n_read] * len(hands))
-                if writer is not None:
-                    writer.write(np.asarray(hands.draw()))
-                n_read, n_hands = n_read + 1, n_hands + len(hands)
-        finally:
+            path = _place_overlay(overlays, each.name.replace(":", ""), (".mp4",), ".mp4")
+            writer = stack.enter_context(VideoWriter(path, video.fps))
+        for frame in progress(islice(video, n_frames), each.name, total=total, unit="frame"):
+            hands = tracker.track(frame, n_read / video.fps)
+            table.write(**hands._columns([each.name] * len(hands)), frame=[n_read] * len(hands))
             if writer is not None:
-                writer.__exit__(None, None, None)
+                writer.write(np.asarray(hands.draw()))
+            n_read, n_hands = n_read + 1, n_hands + len(hands)
     if n_read == 0:
         raise InputError(f"{each.name}: has no frame that can be read.")
     if total is not None and n_read < _ENOUGH * total - 1:

@@ -23,6 +23,7 @@ def folder(tmp_path_factory):
     """Pictures of 48 px with a table, of five people."""
     hands = make_hands(N, image_size=48, n_subjects=5, images=("rgb",), random_state=2)
     path = tmp_path_factory.mktemp("labelled") / "data"
+    hands.target[3, 5] = np.nan  # one joint is not known
     save_folder(hands.data, hands.target, path, groups=hands.groups)
     return path
 

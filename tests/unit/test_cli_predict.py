@@ -153,11 +153,16 @@ def test_wrong_inputs_are_one_line(tmp_path, capsys):
         ([str(tmp_path / "empty")], 2, "expected pictures in the folder, found none"),
         (["camera:x"], 2, "expected camera or camera:NUMBER, got 'camera:x'"),
         ([str(tmp_path / "none.jpg")], 1, "none.jpg is missing or is not a readable picture"),
+        (
+            [str(tmp_path), "--out", str(tmp_path)],
+            2,
+            "--out: expected another folder than that of the pictures",
+        ),
         ([], 2, "the following arguments are required: INPUT"),
         (["a.jpg", "--fov", "180"], 2, "argument --fov: expected a number above 0 to 179, got '180'"),
         (["a.jpg", "--max-hands", "0"], 2, "expected a whole number from 1, got '0'"),
     ):
-        assert main(["predict", *words, *out]) == code
+        assert main(["predict", *out, *words]) == code
         errors = capsys.readouterr().err.splitlines()
         assert errors[0].startswith("skhand: error: ") and line in errors[0]
         assert code == 1 or len(errors) == 1
