@@ -6,6 +6,7 @@ import csv
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from skhand.cli import main
@@ -21,6 +22,16 @@ def scores_in(text, name):
     return [float(word) for word in line[len(name) :].split()]
 
 
+def test_the_demo_at_a_small_size(tmp_path, capsys):
+    n_threads = torch.get_num_threads()
+    words = ["demo", "--out", str(tmp_path), "--hands", "16", "--train", "100", "--epochs", "1"]
+    assert main(words) == 0
+    told = capsys.readouterr()
+    assert {path.name for path in tmp_path.iterdir()} == FILES and told.err == ""
+    assert scores_in(told.out, "root, shipped model")[0] < scores_in(told.out, "root, mean pose")[0]
+    assert "its predictions are equal" in told.out and torch.get_num_threads() == n_threads
+
+
 @pytest.mark.slow
 def test_the_demo_as_it_is(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
@@ -30,7 +41,7 @@ def test_the_demo_as_it_is(tmp_path, capsys):
         scores_in(told, f"root, {name}")[0]
         for name in ("mean pose", "shipped model", "small model, just fitted")
     )
-    assert shipped < 0.65 * mean and small < 0.8 * mean
+    assert shipped < 0.65 * mean and small < 0.75 * mean
     procrustes = [scores_in(told, f"procrustes, {name}")[0] for name in ("mean pose", "shipped model")]
     assert procrustes[1] < 0.75 * procrustes[0]
     assert "its predictions are equal" in told
