@@ -57,11 +57,11 @@ def load_labelled(folder: Path, table: str, fov: float | None) -> Bunch:
             "have none; --fov guesses them by an angle of view."
         )
     guessed: dict[int, np.ndarray] = {}
-    for row in progress(unknown.tolist(), "cameras") if fov is not None else ():
+    for row in progress(unknown.tolist(), "cameras") if len(unknown) else ():
         number = int(data.picture[row])
         if number not in guessed:
             (picture,) = read_pictures(hands.data.rgb.paths[rows[row]], "picture")
-            guessed[number] = guess_camera(picture, fov)
+            guessed[number] = guess_camera(picture, float(fov or 0))
         camera[row] = guessed[number]
     data = data.replace(camera=camera)
     if data.box is None and data.keypoints2d is None:

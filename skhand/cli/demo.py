@@ -156,11 +156,12 @@ def _run_shipped(out: Path, hands: _Hands) -> Any:
     for picture, points in zip(np.asarray(shown.rgb), keypoints, strict=True):
         large = Image.fromarray(picture).resize((128 * zoom, 128 * zoom), Image.Resampling.LANCZOS)
         tiles.append(np.asarray(draw_hand(large, (points + 0.5) * zoom - 0.5)))
-    rows = [np.concatenate(tiles[first : first + 4], axis=1) for first in range(0, len(tiles), 4)]
+    full = range(0, len(tiles) - 3, 4)  # rows of four
+    rows = [np.concatenate(tiles[first : first + 4], axis=1) for first in full]
     Image.fromarray(np.concatenate(rows)).save(out / "predictions.png")
     display = SkeletonDisplay.from_predictions(hands.y_test, predicted, align="root")
     display.figure_.savefig(out / "skeleton.png", dpi=100)
-    print(f"-> {out / 'predictions.png'}: the shipped model's answers on {len(tiles)} of them")
+    print(f"-> {out / 'predictions.png'}: the shipped model's answers on {4 * len(full)} of them")
     print(f"-> {out / 'skeleton.png'}: the first of them in 3D, the truth in grey")
     return predicted
 
