@@ -130,10 +130,8 @@ def draw(
     shown.figure_.savefig(out / "predictions.png", dpi=60)
     walk = LatentWalkDisplay.from_estimator(estimator, crops[test[:1]], crops[test[1:2]], n_steps=8)
     walk.figure_.savefig(out / "latent_walk.png", dpi=90)
-    ax = None
-    for name, predicted in predictions.items():
-        ax = PckCurveDisplay.from_predictions(y, predicted, align="root", name=name, ax=ax).ax_
-    ax.figure.savefig(out / "pck.png", dpi=110)
+    curves = PckCurveDisplay.from_predictions(y, predictions, align="root")
+    curves.figure_.savefig(out / "pck.png", dpi=110)
 
 
 def main() -> None:

@@ -1,31 +1,30 @@
-"""Read columns row by row when they are asked for, and pickle those on disk by their address."""
+"""Read columns row by row when they are asked for."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from mmap import mmap as _mmap
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from skhand._decoding import MAX_PIXELS, decode_file, to_colour, to_gray
-from skhand._validation import check_number, check_option
+from skhand._decoding import MAX_PIXELS, check_paths, decode_file, to_colour, to_gray
+from skhand._maps import pack, unpack
+from skhand._validation import check_number, check_option, describe, read_numbers
 from skhand.exceptions import InputError
 
 __all__ = [
     "PICTURES",
+    "CheckedColumn",
     "ImageFiles",
     "LazyColumn",
     "Maker",
     "MakerColumn",
     "RowsOf",
     "in_memory",
-    "is_on_disk",
-    "pack",
     "read_columns",
+    "read_pictures",
     "stack_rows",
-    "unpack",
     "unroll",
 ]
 
@@ -118,6 +117,32 @@ class RowsOf(LazyColumn):
 
     def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
         """Return what was read."""
+        return read[0]
+
+
+class CheckedColumn(LazyColumn):
+    """A column whose rows are checked as they are read, each time.
+
+    Parameters
+    ----------
+    column : array-like
+        With ``shape``, ``dtype`` and indexing by rows.
+    check : callable
+        ``check(rows)`` raises an error where the rows (k, ...) are not as they should be. Picklable.
+    """
+
+    def __init__(self, column: Any, check: Callable[[np.ndarray], None]):
+        super().__init__(tuple(column.shape), column.dtype)
+        self.column, self.check = column, check
+
+    def parts(self, rows: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+        """Return the column behind, and its rows."""
+        return [(self.column, rows)]
+
+    def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
+        """Return what was read, checked."""
+        if read[0].size:
+            self.check(read[0])
         return read[0]
 
 
@@ -267,8 +292,11 @@ class ImageFiles(LazyColumn):
 
     Parameters
     ----------
-    paths : sequence of str or path
-        One picture each. JPEG and PNG are read. Colour of 16 bits is scaled to 8.
+    paths : sequence of str or path, or a folder
+        One picture each. JPEG, PNG and what else Pillow opens is read; HEIC where the package pillow-heif is
+        installed and registered. Colour of 16 bits is scaled to 8, as is gray of 16 bits that is read as
+        colour. Of a folder, all pictures that lie in it, sorted by name: "10.png" comes before "2.png". Paths
+        are made absolute at once, so that a later change of the working folder does no harm.
     gray : bool, default=False
         Whether to keep one channel, as it is in the file (16-bit PNGs stay uint16); colour, also that of a
         palette, is made gray.
@@ -295,7 +323,7 @@ class ImageFiles(LazyColumn):
 
     def __init__(
         self,
-        paths: Sequence[str | os.PathLike[str]],
+        paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
         *,
         gray: bool = False,
         reader: Callable[[str], np.ndarray] | None = None,
@@ -303,15 +331,11 @@ class ImageFiles(LazyColumn):
         max_pixels: int = MAX_PIXELS,
         one_size: bool = True,
     ):
-        if isinstance(paths, str | os.PathLike):
-            raise InputError(f"paths: expected a list of files, got the one string {os.fspath(paths)!r}.")
         check_number(max_pixels, "max_pixels", integer=True, low=1)
         check_option(orient, "orient", (True, False))
         check_option(one_size, "one_size", (True, False))
-        self.paths = np.asarray([os.path.abspath(os.fspath(path)) for path in paths], dtype=object)
+        self.paths = check_paths(paths)
         self.gray, self.reader, self.orient, self.max_pixels = gray, reader, orient, max_pixels
-        if len(self.paths) == 0:
-            raise InputError("paths: expected at least one file, got none.")
         first = self._decode(self.paths[0])
         row_shape = first.shape if one_size else (None, None, *first.shape[2:])
         super().__init__((len(self.paths), *row_shape), first.dtype)
@@ -329,7 +353,8 @@ class ImageFiles(LazyColumn):
         fits = picture.shape[2:] == self.shape[3:] if None in self.shape else picture.shape == self.shape[1:]
         if not fits or picture.dtype != self.dtype:
             kinds = (f" {self.dtype}", f" {picture.dtype}") if picture.dtype != self.dtype else ("", "")
-            hint = "" if fits else "; for pictures that are cropped afterwards: one_size=False"
+            crop = "; for pictures that are cropped afterwards: one_size=False, then HandCropper"
+            hint = "" if fits else crop
             raise InputError(
                 f"paths: expected pictures of shape {self.shape[1:]}{kinds[0]} as in {self.paths[0]}, "
                 f"got {picture.shape}{kinds[1]} in {path}{hint}."
@@ -339,13 +364,19 @@ class ImageFiles(LazyColumn):
     def _decode(self, path: str) -> np.ndarray:
         if self.reader is not None:
             try:
-                return self.reader(path)
+                picture = self.reader(path)
             except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
                 raise InputError(
                     f"paths: {path} is missing or is not a readable picture ({error})."
                 ) from error
+            if not isinstance(picture, np.ndarray) or picture.ndim < 2 or picture.dtype == object:
+                raise InputError(
+                    f"reader: expected it to return an array (height, width, ...), got {describe(picture)} "
+                    f"of {path}."
+                )
+            return picture
         picture = decode_file(path, "paths", max_pixels=self.max_pixels, orient=self.orient)
-        return to_gray(picture) if self.gray else to_colour(picture, f"paths: {path}")
+        return (to_gray if self.gray else to_colour)(picture, f"paths: {path}")
 
 
 def stack_rows(pictures: Sequence[np.ndarray]) -> np.ndarray:
@@ -366,29 +397,25 @@ def stack_rows(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack(pictures) if len(pictures) else np.empty((0, 0, 0, 3), np.uint8)
 
 
-class _MemmapOnDisk:
-    """Where a memory-mapped column lies, so that a pickle carries its address and not its content."""
+def read_pictures(value: Any, name: str) -> Any:
+    """Return a column of pictures: lazy ones as they are, all others as an array.
 
-    def __init__(self, column: np.memmap):
-        self.filename = os.path.abspath(str(column.filename))
-        self.dtype, self.offset, self.shape = column.dtype, column.offset, column.shape
-        self.order = "F" if column.flags.f_contiguous and not column.flags.c_contiguous else "C"
-
-    def open(self) -> np.memmap:
-        """Map the file again, read-only."""
-        return np.memmap(self.filename, self.dtype, "r", self.offset, self.shape, self.order)  # type: ignore[call-overload]
-
-
-def is_on_disk(column: Any) -> bool:
-    """Tell whether ``column`` maps a whole file, and is not a slice of such a map."""
-    return isinstance(column, np.memmap) and column.filename is not None and isinstance(column.base, _mmap)
-
-
-def pack(column: Any) -> Any:
-    """Return what a pickle carries of a column: its address where it lies on disk."""
-    return _MemmapOnDisk(column) if is_on_disk(column) else column
-
-
-def unpack(column: Any) -> Any:
-    """Return the column that `pack` made portable."""
-    return column.open() if isinstance(column, _MemmapOnDisk) else column
+    Raises
+    ------
+    InputError
+        If it is no array of numbers, for example a list of pictures of several sizes.
+    """
+    is_tensor, is_masked = hasattr(value, "detach"), isinstance(value, np.ma.MaskedArray)
+    if all(hasattr(value, each) for each in ("shape", "dtype", "__getitem__")) and not (
+        is_tensor or is_masked
+    ):
+        return value
+    if isinstance(value, list | tuple):
+        sizes = {tuple(getattr(picture, "shape", ())) for picture in value}
+        if len(sizes) > 1 and () not in sizes:
+            raise InputError(
+                f"{name}: expected pictures of one size, got shapes {sorted(sizes)[:3]}. Pictures of several "
+                "sizes: ImageFiles(paths, one_size=False), or concat_frames of one HandFrames a size; "
+                "HandCropper then crops them to one."
+            )
+    return read_numbers(value, name, "pictures")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,7 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
     >>> len(concat_frames([one, other]))
     6
     """
-    tables = list(frames)
+    tables = list(frames) if isinstance(frames, Iterable) else []
     if not tables or not all(isinstance(table, HandFrames) for table in tables):
         raise InputError(f"frames: expected a list of HandFrames, got {describe(frames)}.")
     if any(hasattr(table, "at_epoch") for table in tables):

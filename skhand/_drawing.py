@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from skhand._pictures import read_pictures
-from skhand._validation import check_camera, check_number, describe
+from skhand._validation import check_camera, check_number, describe, read_numbers
 from skhand.exceptions import CameraError, InputError
 from skhand.geometry import project
-from skhand.skeleton import BONES, FINGERS, JOINTS
+from skhand.skeleton import Layout, find_finger, layout_bones, resolve_layout
 
-__all__ = ["BONE_COLOURS", "FINGER_COLOURS", "draw_hand"]
+__all__ = ["FINGER_COLOURS", "PALM_COLOUR", "as_numbers", "draw_hand", "joint_colours"]
 
 #: One colour a finger, told apart by colour-blind eyes too (Okabe and Ito 2008).
 FINGER_COLOURS = {
@@ -23,18 +25,26 @@ FINGER_COLOURS = {
     "little": "#CC79A7",
 }
 
-#: The colour of each of `skhand.skeleton.BONES`.
-BONE_COLOURS = [
-    next(FINGER_COLOURS[finger] for finger, joints in FINGERS.items() if child in joints)
-    for _, child in BONES
-]
+#: The colour of joints that are of no finger.
+PALM_COLOUR = "#8C8C8C"
 _RIM = (0, 0, 0, 150)
 _FAR = 1e5  # px
 _SCALE = 2  # lines are drawn larger and made smaller again, which smooths them
 
 
+def joint_colours(layout: Layout) -> list[str]:
+    """Return the colour of each joint of a layout, and so of the bone that ends there."""
+    return [FINGER_COLOURS.get(find_finger(joint) or "", PALM_COLOUR) for joint in layout.joints]
+
+
 def draw_hand(
-    picture: Any, hand: Any, camera: Any = None, *, width: float | None = None, colour: Any = None
+    picture: Any,
+    hand: Any,
+    camera: Any = None,
+    *,
+    width: float | None = None,
+    colour: Any = None,
+    layout: str | Layout = "canonical",
 ) -> Any:
     """Draw the skeletons of one or more hands into a picture.
 
@@ -43,7 +53,7 @@ def draw_hand(
     picture : ndarray of shape (height, width, 3), path or PIL picture
         The picture, which stays as it is; files and PIL pictures are turned upright by their EXIF
         orientation.
-    hand : array-like of shape (21, 2), px, or (21, 3), mm, or (n_hands, 21, 2 or 3)
+    hand : array-like of shape (n_joints, 2), px, or (n_joints, 3), mm, or (n_hands, n_joints, 2 or 3)
         Keypoints in the upright picture, or joints in the camera frame. A bone with an unknown end (NaN) or
         one that is not before the camera is left out.
     camera : array-like of shape (3, 3), or (n_hands, 3, 3), px, default=None
@@ -52,6 +62,9 @@ def draw_hand(
         Width of the lines; None is a fortieth of the hand's longer side, and 1 at least.
     colour : str, tuple or None, default=None
         One colour for all bones, as Pillow takes them; None is one a finger.
+    layout : str or Layout, default="canonical"
+        The joints of ``hand``: 21 in canonical order, or another layout or its name in
+        `skhand.skeleton.LAYOUTS`.
 
     Returns
     -------
@@ -61,7 +74,8 @@ def draw_hand(
     Raises
     ------
     InputError
-        If there is not one picture, a hand has another shape, or joints in mm come without a camera.
+        If there is not one picture, a hand has another shape, joints in mm come without a camera, or an
+        option is not what was expected.
 
     Examples
     --------
@@ -73,42 +87,72 @@ def draw_hand(
     """
     from PIL import Image
 
+    layout = resolve_layout(layout)
+    if width is not None:
+        check_number(width, "width", low=0, include_low=False)
+    colours = joint_colours(layout) if colour is None else [_check_colour(colour)] * len(layout)
+    hands = _find_keypoints(hand, camera, len(layout))
     pictures = read_pictures(picture, "picture")
     if len(pictures) != 1:
         raise InputError(f"picture: expected one picture, got {len(pictures)}.")
     drawn = Image.fromarray(pictures[0].pixels)
-    if width is not None:
-        check_number(width, "width", low=0, include_low=False)
-    for points in _find_keypoints(hand, camera):
-        _draw_one(drawn, points, width, colour)
+    for points in hands:
+        _draw_one(drawn, points, width, layout_bones(layout), colours)
     return drawn
 
 
-def _find_keypoints(hand: Any, camera: Any) -> np.ndarray:
-    """Return the hands as keypoints (n, 21, 2), px."""
-    try:
-        hands = np.asarray(hand, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"hand: expected numbers, got {describe(hand)}.") from error
-    if hands.shape[-2:] not in ((len(JOINTS), 2), (len(JOINTS), 3)) or hands.ndim not in (2, 3):
+def as_numbers(value: Any, name: str) -> np.ndarray:
+    """Return numbers as float64; NaN stands for what is not known.
+
+    Raises
+    ------
+    InputError
+        If these are no numbers, or one is infinite.
+    """
+    array = read_numbers(value, name).astype(np.float64, copy=False)
+    if np.isinf(array).any():
+        raise InputError(f"{name}: expected finite numbers, or NaN where unknown, got infinity.")
+    return array
+
+
+def _check_colour(colour: Any) -> Any:
+    """Return a colour as Pillow takes it: a name, "#rrggbb" or a tuple of three or four numbers, 0 to 255."""
+    from PIL import ImageColor
+
+    if isinstance(colour, str):
+        with contextlib.suppress(ValueError):
+            return ImageColor.getrgb(colour)
+    elif isinstance(colour, tuple | list) and len(colour) in (3, 4):
+        return tuple(int(check_number(part, "colour", integer=True, low=0, high=255)) for part in colour)
+    raise InputError(
+        f"colour: expected a colour's name, '#rrggbb', or 3 or 4 numbers from 0 to 255, got {colour!r}."
+    )
+
+
+def _find_keypoints(hand: Any, camera: Any, n_joints: int) -> np.ndarray:
+    """Return the hands as keypoints (n, n_joints, 2), px."""
+    hands = as_numbers(hand, "hand")
+    if hands.shape[-2:] not in ((n_joints, 2), (n_joints, 3)) or hands.ndim not in (2, 3):
         raise InputError(
-            f"hand: expected keypoints (21, 2) or joints (21, 3), of one hand or of several (n, 21, ...), "
-            f"got {describe(hand)}."
+            f"hand: expected keypoints ({n_joints}, 2) or joints ({n_joints}, 3), of one hand or of several "
+            f"(n, {n_joints}, ...), got {describe(hand)}."
         )
     hands = hands.reshape(-1, *hands.shape[-2:])
+    cameras = None if camera is None else check_camera(as_numbers(camera, "camera"))
+    if cameras is not None and cameras.shape not in ((3, 3), (len(hands), 3, 3)):
+        raise CameraError(f"camera: expected (3, 3) or ({len(hands)}, 3, 3), got {describe(camera)}.")
     if hands.shape[2] == 2:
         return hands
-    if camera is None:
+    if cameras is None:
         raise CameraError("camera: expected intrinsics (px) to draw joints in mm, got None.")
-    cameras = check_camera(camera)
-    if cameras.shape not in ((3, 3), (len(hands), 3, 3)):
-        raise CameraError(f"camera: expected (3, 3) or ({len(hands)}, 3, 3), got {describe(camera)}.")
     before = hands[..., 2:] > 0
     return project(np.where(before, hands, np.nan), cameras)
 
 
-def _draw_one(drawn: Any, points: np.ndarray, width: float | None, colour: Any) -> None:
-    """Draw one hand (21, 2), px, into a PIL picture, through a larger layer of its own."""
+def _draw_one(
+    drawn: Any, points: np.ndarray, width: float | None, bones: Sequence[tuple[int, int]], colours: list[Any]
+) -> None:
+    """Draw one hand (n_joints, 2), px, into a PIL picture, through a larger layer of its own."""
     from PIL import Image, ImageDraw
 
     with np.errstate(invalid="ignore"):  # NaN is unknown, and a place far outside is none
@@ -127,15 +171,16 @@ def _draw_one(drawn: Any, points: np.ndarray, width: float | None, colour: Any) 
     pen = ImageDraw.Draw(layer)
     places = (points - first + 0.5) * _SCALE - 0.5
     for rim in (True, False):
-        for (parent, child), bone_colour in zip(BONES, BONE_COLOURS, strict=True):
+        thick = (line * 1.8 if rim else line) * _SCALE
+        radius = thick * (0.75 if rim else 0.9)
+        lone = set(range(len(points))).difference(*bones)
+        for parent, child in (*bones, *((joint, joint) for joint in sorted(lone))):
             if not (known[parent] and known[child]):
                 continue
-            fill = _RIM if rim else (bone_colour if colour is None else colour)
-            thick = (line * 1.8 if rim else line) * _SCALE
+            fill = _RIM if rim else colours[child]
             ends = [tuple(places[joint].tolist()) for joint in (parent, child)]
             pen.line(ends, fill=fill, width=max(1, round(thick)))
             for x, y in ends:
-                radius = thick * (0.75 if rim else 0.9)
                 pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
     layer = layer.resize(tuple(size.tolist()), Image.Resampling.BOX)
     drawn.paste(layer, tuple(first.astype(int).tolist()), layer)

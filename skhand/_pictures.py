@@ -196,7 +196,10 @@ def _read_one(item: Any, name: str, argument: str, max_pixels: int) -> Picture:
         return Picture(to_colour(picture, f"{argument}: {item}"), find_focal(picture), os.path.abspath(item))
     if _is_pil(item):
         _check_size(item.height, item.width, name, max_pixels)
-        picture = turn_upright(item)
+        try:
+            picture = turn_upright(item)  # decodes it
+        except (OSError, SyntaxError, ValueError) as error:
+            raise InputError(f"{name}: expected a picture that can be decoded, got {error}.") from error
         return Picture(to_colour(picture, name), find_focal(picture))
     if hasattr(item, "detach"):
         item = item.detach().cpu().numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,12 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 def describe(value: Any) -> str:
     """Describe ``value`` in a few words, for an error message."""
+    if isinstance(value, str):
+        return repr(str(value)) if len(value) <= 100 else f"str of length {len(value)}"
     shape = getattr(value, "shape", None)
     if shape is not None:
         return f"{type(value).__name__} of shape {tuple(shape)}, dtype {getattr(value, 'dtype', '?')}"
-    if isinstance(value, str | numbers.Number) or value is None:
+    if isinstance(value, numbers.Number) or value is None:
         return repr(value)
     try:
         return f"{type(value).__name__} of length {len(value)}"
@@ -38,13 +40,83 @@ def describe(value: Any) -> str:
         return type(value).__name__
 
 
+def read_array(value: Any, name: str, expected: str = "an array") -> np.ndarray:
+    """Return ``value`` as an array; masked entries become NaN.
+
+    Raises
+    ------
+    InputError
+        If it is None, ragged, a mapping or a tensor that requires gradients or lies on another device, or
+        entries are masked that no NaN can stand for.
+    """
+    if value is None or isinstance(value, Mapping | set | frozenset):
+        raise InputError(f"{name}: expected {expected}, got {describe(value)}.")
+    if getattr(value, "requires_grad", False) is True:
+        raise InputError(
+            f"{name}: expected {expected}, got a tensor that requires gradients; give {name}.detach()."
+        )
+    if isinstance(value, np.ma.MaskedArray):
+        return _fill_masked(value, name, expected)
+    try:
+        array = np.asarray(value)
+    except InputError as error:  # a HandFrames says what to do instead
+        raise InputError(name + str(error).removeprefix("X")) from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = "inhomogeneous" in str(error)
+        hint = " (rows of different lengths)" if reason else ""
+        if hasattr(value, "detach"):  # bfloat16, or on a GPU
+            hint = f"; give {name}.float().cpu()"
+        raise InputError(f"{name}: expected {expected}, got {describe(value)}{hint}.") from error
+    if array.shape == () and array.dtype == object and not isinstance(value, numbers.Number):
+        raise InputError(f"{name}: expected {expected}, got {describe(value)}.")
+    return array
+
+
+def _fill_masked(value: np.ma.MaskedArray, name: str, expected: str) -> np.ndarray:
+    if not np.ma.getmaskarray(value).any():
+        return np.asarray(value.data)
+    if value.dtype.kind == "f":
+        return np.asarray(value.filled(np.nan))
+    raise InputError(
+        f"{name}: expected {expected}, got a masked array of {value.dtype}, in which nothing can stand for "
+        "what is masked; fill it first: array.filled(...)."
+    )
+
+
+def read_numbers(value: Any, name: str, expected: str = "numbers") -> np.ndarray:
+    """Return ``value`` as an array of real numbers or truth values, in its own dtype.
+
+    Raises
+    ------
+    InputError
+        As from `read_array`, and if it holds anything else: strings and None are no numbers.
+    """
+    array = read_array(value, name, expected)
+    if array.dtype.kind in "buif":
+        return array
+    if array.dtype.kind == "O" and all(_is_real(entry) for entry in array.ravel()):
+        try:
+            return array.astype(np.float64)
+        except OverflowError as error:
+            raise InputError(f"{name}: expected {expected}, got an integer beyond float64.") from error
+    odd = ""
+    if array.size and array.dtype.kind in "OU" and not isinstance(value, str):
+        first = next(entry for entry in array.ravel() if array.dtype.kind == "U" or not _is_real(entry))
+        odd = f" with {describe(first)} in it"
+    raise InputError(f"{name}: expected {expected}, got {describe(value)}{odd}.")
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real)
+
+
 def check_shape(value: Any, name: str, shape: tuple[int | str, ...], *, leading: bool = False) -> np.ndarray:
-    """Check that ``value`` has the shape, and return it as an array.
+    """Check that ``value`` are numbers of this shape, and return them as an array.
 
     Parameters
     ----------
     value : array-like
-        What the user gave.
+        What the user gave. Torch tensors that require no gradients are array-likes.
     name : str
         The argument's name, for the error.
     shape : tuple of int or str
@@ -59,18 +131,101 @@ def check_shape(value: Any, name: str, shape: tuple[int | str, ...], *, leading:
     Raises
     ------
     InputError
-        If the number of axes or a fixed size differs.
+        If these are no numbers, or the number of axes or a fixed size differs.
     """
-    array = np.asarray(value)
+    if type(value) is np.ndarray and value.dtype.kind in "buif":
+        array = value
+    else:
+        array = read_numbers(value, name, _name_shape(shape, leading))
     got = array.shape[array.ndim - len(shape) :] if leading and array.ndim >= len(shape) else array.shape
     ok = len(got) == len(shape) and all(
         isinstance(want, str) or have == want for have, want in zip(got, shape, strict=True)
     )
     if not ok:
-        wanted = ", ".join(str(size) for size in shape)
-        wanted = f"(..., {wanted})" if leading else f"({wanted}{',' if len(shape) == 1 else ''})"
-        raise InputError(f"{name}: expected an array of shape {wanted}, got {describe(value)}.")
+        raise InputError(f"{name}: expected {_name_shape(shape, leading)}, got {describe(value)}.")
     return array
+
+
+def _name_shape(shape: tuple[int | str, ...], leading: bool) -> str:
+    sizes = ", ".join(map(str, shape))
+    sizes = f"..., {sizes}" if leading else f"{sizes}{',' if len(shape) == 1 else ''}"
+    return f"an array of shape ({sizes})"
+
+
+def check_numbers(
+    value: Any,
+    name: str,
+    shape: tuple[int | str, ...],
+    *,
+    leading: bool = False,
+    low: float = -np.inf,
+    include_low: bool = True,
+    allow_nan: bool = False,
+    keep_single: bool = False,
+    what: str | None = None,
+) -> np.ndarray:
+    """Check that ``value`` are finite numbers of this shape and return them as float64.
+
+    Parameters
+    ----------
+    value, name, shape, leading
+        As of `check_shape`.
+    low : float, default=-inf
+        Least number that is accepted.
+    include_low : bool, default=True
+        Whether ``low`` itself is accepted.
+    allow_nan : bool, default=False
+        Whether NaN, for what is not known, is accepted.
+    keep_single : bool, default=False
+        Whether float32 stays float32.
+    what : str, optional
+        What the numbers are, for the error; "finite numbers" by default.
+
+    Returns
+    -------
+    array : ndarray
+
+    Raises
+    ------
+    InputError
+        As from `check_shape`, and if a number is infinite, NaN or too low.
+    """
+    array = check_shape(value, name, shape, leading=leading)
+    array = array if keep_single and array.dtype == np.float32 else array.astype(np.float64, copy=False)
+    bad = np.isinf(array) if allow_nan else ~np.isfinite(array)
+    if low > -np.inf:
+        bad |= (array < low) if include_low else (array <= low)
+    if bad.any():
+        bound = f" {'>=' if include_low else '>'} {low:g}" if np.isfinite(low) else ""
+        what = what or f"finite numbers{bound}"
+        unknown = ", or NaN where unknown" if allow_nan else ""
+        where = "" if array.ndim == 0 else f" (first at {tuple(map(int, np.argwhere(bad)[0]))})"
+        raise InputError(f"{name}: expected {what}{unknown}, got {array[bad].flat[0]:g}{where}.")
+    return array
+
+
+def check_mask(value: Any, name: str, shape: tuple[int | str, ...]) -> np.ndarray:
+    """Return ``value`` as bool if it is a mask of this shape, of True and False or 1 and 0.
+
+    Raises
+    ------
+    InputError
+        If it is not; NaN, fractions and strings are neither true nor false.
+    """
+    mask = check_shape(value, name, shape)
+    odd = mask[:0] if mask.dtype == bool else mask[(mask != 0) & (mask != 1)]
+    if odd.size:
+        raise InputError(
+            f"{name}: expected a mask of True and False, got {odd.flat[0]:g} in {describe(mask)}."
+        )
+    return mask.astype(bool, copy=False)
+
+
+def check_bool(value: Any, name: str) -> bool:
+    """Return ``value`` if it is True or False, else raise an `InputError`."""
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name}: expected one of True, False, got {describe(value)}.")
+    return bool(value)
 
 
 def check_option(value: Any, name: str, options: Iterable[Any]) -> Any:
@@ -142,11 +297,13 @@ def check_camera(camera: Any, name: str = "camera", *, unknown: bool = False) ->
         If the last two axes are not 3 x 3, a value is not finite (it names the rows), a focal length is zero
         or the last row is not ``(0, 0, 1)``.
     """
-    if camera is None:
-        raise CameraError(f"{name}: expected camera matrices of shape (..., 3, 3), got None.")
-    array = np.asarray(camera, dtype=np.float64)
+    expected = "camera matrices of shape (..., 3, 3)"
+    try:
+        array = read_numbers(camera, name, expected).astype(np.float64, copy=False)
+    except InputError as error:
+        raise CameraError(str(error)) from error
     if array.ndim < 2 or array.shape[-2:] != (3, 3):
-        raise CameraError(f"{name}: expected camera matrices of shape (..., 3, 3), got {describe(camera)}.")
+        raise CameraError(f"{name}: expected {expected}, got {describe(camera)}.")
     matrices = array.reshape(-1, 3, 3)
     known = ~np.isnan(matrices).all(axis=(1, 2)) if unknown else np.ones(len(matrices), dtype=bool)
     broken = np.flatnonzero(known & ~np.isfinite(matrices).all(axis=(1, 2)))
@@ -161,28 +318,28 @@ def check_camera(camera: Any, name: str = "camera", *, unknown: bool = False) ->
     return array
 
 
-def some_rows(rows: np.ndarray) -> str:
+def some_rows(rows: Sequence[int] | np.ndarray) -> str:
     """List the first few row numbers, for an error message."""
     return f"[{', '.join(map(str, rows[:5]))}{', ...' if len(rows) > 5 else ''}]"
 
 
 def check_side(side: Any, name: str = "side") -> np.ndarray:
     """Return the sides as an array of 'left' and 'right'."""
-    array = np.asarray(side)
-    if array.dtype.kind not in "UO" or not np.isin(array, SIDES).all():
-        odd = array[~np.isin(array, SIDES)] if array.dtype.kind in "UO" else array
-        raise InputError(f"{name}: expected 'left' or 'right', got {odd.ravel()[:3].tolist()}.")
+    array = read_array(side, name, "'left' or 'right'")
+    if array.dtype.kind == "U":
+        known = np.isin(array, SIDES).ravel()
+    else:
+        known = np.array([isinstance(each, str) and each in SIDES for each in array.ravel()], dtype=bool)
+    if not known.all():
+        raise InputError(f"{name}: expected 'left' or 'right', got {array.ravel()[~known][:3].tolist()}.")
     return array.astype("U5")
-
-
-def check_flag(value: Any, name: str) -> bool:
-    """Return ``value`` if it is True or False, else raise an `InputError`."""
-    return check_option(value, name, (True, False))
 
 
 def check_seed(value: Any, name: str = "random_state") -> np.random.RandomState:
     """Return the generator that a ``random_state`` means, else raise an `InputError`."""
     try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError  # scikit-learn takes them for 1 and 0
         return check_random_state(value)
     except (TypeError, ValueError) as error:
         raise InputError(

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from skhand._columns import PICTURES, ImageFiles, RowsOf, is_on_disk, pack, unpack
-from skhand._validation import check_camera, check_side, describe
+from skhand._columns import PICTURES, ImageFiles, RowsOf, read_pictures
+from skhand._maps import check_stamp, is_on_disk, pack, stamp_columns, unpack
+from skhand._validation import (
+    check_camera,
+    check_mask,
+    check_side,
+    describe,
+    read_array,
+    read_numbers,
+    some_rows,
+)
 from skhand.exceptions import InputError
 
 __all__ = ["HandFrames", "ImageFiles"]
@@ -33,6 +41,9 @@ _COLUMNS: dict[str, tuple[tuple[int | str, ...], str]] = {
     "picture": ((), "number of the picture that the hand was found in, int"),
     "score": ((), "how sure it is that this is a hand, 0 to 1"),
 }
+
+# column -> least and greatest number
+_RANGES = {"scale": (0.0, np.inf), "score": (0.0, 1.0)}
 
 
 class HandFrames:
@@ -84,7 +95,20 @@ class HandFrames:
     Raises
     ------
     InputError
-        If no column is given, a column has the wrong shape, or columns differ in length.
+        If no column is given, a column has the wrong shape or type, a number is infinite, or columns differ
+        in length.
+
+    Warns
+    -----
+    UserWarning
+        When a picture column is asked for: if it maps a file, read-only, that was written to since the table
+        was made. What is written through a map that is open for writing is not noticed.
+
+    Notes
+    -----
+    Torch tensors are taken as arrays, and what is masked in a masked array of floats becomes NaN. Pictures of
+    several sizes come as ``ImageFiles(paths, one_size=False)`` or by `concat_frames`, and are cropped to one
+    size by `skhand.preprocessing.HandCropper`.
 
     Examples
     --------
@@ -148,6 +172,7 @@ class HandFrames:
         }
         self._rows: np.ndarray | None = None
         self._n = n_samples
+        self._stamps = stamp_columns(self._columns)
 
     @property
     def columns(self) -> list[str]:
@@ -168,6 +193,8 @@ class HandFrames:
                 f"HandFrames has no column or attribute {name!r}; columns: {', '.join(_COLUMNS)}."
             )
         column = self.__dict__.get("_columns", {}).get(name)
+        if name in self.__dict__.get("_stamps", {}):
+            check_stamp(name, column, self._stamps)
         if column is None or self._rows is None:
             return column
         return RowsOf(column, self._rows) if name in PICTURES else column[self._rows]
@@ -176,18 +203,10 @@ class HandFrames:
         return [*super().__dir__(), *_COLUMNS]
 
     def __getitem__(self, rows: Any) -> HandFrames:
-        if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
-            rows = rows[0]
-        if isinstance(rows, str | tuple):
-            raise InputError(f"HandFrames: expected rows (an index, a slice or an array), got {rows!r}.")
-        rows = np.asarray(rows) if isinstance(rows, Sequence) else rows
-        if isinstance(rows, np.ndarray) and rows.size == 0:
-            rows = rows.astype(np.intp)
+        rows = _check_rows(rows)
         base = np.arange(self._n) if self._rows is None else self._rows
-        if np.ndim(rows) > 1:
-            raise InputError(f"HandFrames: expected rows along one axis, got {describe(rows)}.")
         subset = self._blank()
-        subset._columns, subset._n = self._columns, self._n
+        subset._columns, subset._n, subset._stamps = self._columns, self._n, self._stamps
         subset._rows = np.atleast_1d(base[rows])
         return subset
 
@@ -225,7 +244,7 @@ class HandFrames:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._columns = {name: unpack(column) for name, column in state["columns"].items()}
-        self._rows, self._n = None, state["n"]
+        self._rows, self._n, self._stamps = None, state["n"], stamp_columns(self._columns)
 
     def __repr__(self) -> str:
         parts = []
@@ -242,21 +261,20 @@ class HandFrames:
 def _check_column(name: str, value: Any) -> Any:
     """Check one column's shape and type; pictures are left as they came."""
     row, meaning = _COLUMNS[name]
-    is_lazy = name in PICTURES and hasattr(value, "shape") and hasattr(value, "__getitem__")
     if name == "side":
         column: Any = check_side(value)
     elif name == "camera":
         column = check_camera(value, unknown=True)
     elif name == "visible":
-        column = np.asarray(value).astype(bool)
+        column = check_mask(value, name, ("n_samples", *row))
     elif name == "domain":
-        column = np.asarray(value)
+        column = read_array(value, name, "one name a row")
     elif name == "picture":
         column = _check_numbers_of_pictures(value)
-    elif is_lazy:
-        column = value
+    elif name in PICTURES:
+        column = read_pictures(value, name)
     else:
-        column = np.asarray(value) if name in PICTURES else _convert_to_float(name, value)
+        column = _check_known_numbers(name, value)
     shape = tuple(column.shape)
     broadcastable = name in ("camera", "rotation", "side", "domain") and shape == row
     fits = len(shape) == len(row) + 1 and all(
@@ -265,25 +283,60 @@ def _check_column(name: str, value: Any) -> Any:
     if not (fits or broadcastable):
         wanted = ", ".join(["n_samples", *map(str, row)])
         raise InputError(f"{name}: expected shape ({wanted}): {meaning}; got {describe(value)}.")
-    if name == "score" and not ((column >= 0) & (column <= 1) | np.isnan(column)).all():
-        raise InputError(f"score: expected numbers from 0 to 1, or NaN; got {describe(value)} with others.")
-    if name == "rgb" and column.dtype == np.uint8:
-        return column
-    if name == "rgb" and np.dtype(column.dtype).kind != "f":
-        raise InputError(f"rgb: expected uint8 (0 to 255) or float (0 to 1), got dtype {column.dtype}.")
+    if name in PICTURES:
+        _check_kind_of_pictures(name, np.dtype(column.dtype))
     return column
 
 
+def _check_kind_of_pictures(name: str, dtype: np.dtype) -> None:
+    if name == "rgb" and dtype != np.uint8 and dtype.kind != "f":
+        raise InputError(f"rgb: expected uint8 (0 to 255) or float (0 to 1), got dtype {dtype}.")
+    if name == "depth" and dtype.kind not in "uif":
+        raise InputError(f"depth: expected numbers (mm), got dtype {dtype}.")
+    if name == "mask" and dtype.kind not in "bui":
+        raise InputError(
+            f"mask: expected bool, or integers that are 0 outside of the hand, got dtype {dtype}."
+        )
+
+
 def _check_numbers_of_pictures(value: Any) -> np.ndarray:
-    array = np.asarray(value)
+    array = read_numbers(value, "picture", "integers from 0")
     if array.size and (array.dtype.kind not in "iu" or array.min() < 0):
         raise InputError(f"picture: expected integers from 0, got {describe(value)}.")
     return array.astype(np.int64)
 
 
-def _convert_to_float(name: str, value: Any) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-        return array if array.dtype.kind == "f" else array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: expected numbers, got {describe(value)}.") from error
+def _check_known_numbers(name: str, value: Any) -> np.ndarray:
+    """Return floats as they are, other numbers as float64, if what is not NaN is finite and in its range."""
+    array = read_numbers(value, name)
+    array = array if array.dtype.kind == "f" else array.astype(np.float64)
+    if np.isinf(array).any():
+        rows = np.flatnonzero(np.isinf(np.atleast_1d(array)).any(axis=tuple(range(1, array.ndim))))
+        where = f" in the rows {some_rows(rows)}" if len(rows) else ""
+        raise InputError(f"{name}: expected finite numbers, or NaN where unknown, got infinity{where}.")
+    low, high = _RANGES.get(name, (-np.inf, np.inf))
+    if ((array < low) | (array > high)).any():
+        bound = f"from {low:g} to {high:g}" if np.isfinite(high) else f">= {low:g}"
+        raise InputError(f"{name}: expected numbers {bound}, or NaN; got {describe(value)} with others.")
+    return array
+
+
+def _check_rows(rows: Any) -> Any:
+    """Return what chooses rows: an integer, a slice or a 1-D array of integers or truth values."""
+    expected = "rows (an index, a slice or an array)"
+    if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
+        rows = rows[0]
+    if rows is Ellipsis or isinstance(rows, slice):
+        return rows
+    array = read_array(rows, "HandFrames", expected)
+    if array.size == 0 and array.ndim == 1:
+        array = array.astype(np.intp)
+    if (
+        isinstance(rows, str | tuple)
+        or array.dtype.kind not in "iub"
+        or (array.ndim == 0 and array.dtype == bool)
+    ):
+        raise InputError(f"HandFrames: expected {expected}, got {rows!r}.")
+    if array.ndim > 1:
+        raise InputError(f"HandFrames: expected rows along one axis, got {describe(rows)}.")
+    return array

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedKFold
 
-from skhand._validation import check_flag, check_number, check_seed, describe
+from skhand._validation import check_bool, check_number, check_seed, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 
@@ -57,7 +57,7 @@ class LabelledKFold(BaseCrossValidator):
 
     def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None):
         self.n_splits = check_number(n_splits, "n_splits", integer=True, low=2)
-        self.shuffle = check_flag(shuffle, "shuffle")
+        self.shuffle = check_bool(shuffle, "shuffle")
         check_seed(random_state)
         self.random_state = random_state
 

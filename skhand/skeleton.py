@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_option, check_shape
+from skhand._validation import check_numbers, check_option
 from skhand.exceptions import InputError
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Layout",
     "convert",
     "joint_index",
+    "layout_bones",
     "root_position",
 ]
 
@@ -153,7 +155,23 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def _find_layout(value: str | Layout, name: str) -> Layout:
+# where a joint hangs; a layout that lacks the joint has the next one up this chain
+_PARENT_NAMES: dict[str, str] = {
+    **{JOINTS[child]: JOINTS[parent] for parent, child in BONES},
+    **{"wrist": "palm", "palm": "icvl_palm", "icvl_palm": "PALM_3"},
+    **{f"PALM_{i}": "wrist" for i in (1, 2, 4, 5)},
+    **{f"icvl_{finger}_root": "wrist" for finger in _FINGER_NAMES},
+    **{f"icvl_{finger}_mid": f"icvl_{finger}_root" for finger in _FINGER_NAMES},
+    **{f"icvl_{finger}_tip": f"icvl_{finger}_mid" for finger in _FINGER_NAMES},
+    **{
+        f"{prefix}_KNU{i}_A": _name_finger(finger)[i - 1]
+        for finger, prefix in zip(_FINGER_NAMES, ("TH", "F4", "F3", "F2", "F1"), strict=True)
+        for i in (1, 2)
+    },
+}
+
+
+def resolve_layout(value: str | Layout, name: str = "layout") -> Layout:
     """Return a layout by its name, or as it is."""
     return value if isinstance(value, Layout) else LAYOUTS[check_option(value, name, LAYOUTS)]
 
@@ -177,8 +195,64 @@ def joint_index(name: str, layout: str | Layout = "canonical") -> int:
     InputError
         If the layout is unknown or has no such joint.
     """
-    joints = _find_layout(layout, "layout").joints
+    joints = resolve_layout(layout).joints
     return joints.index(check_option(name, "name", joints))
+
+
+def layout_bones(layout: str | Layout) -> tuple[tuple[int, int], ...]:
+    """List the bones of a layout, for drawing.
+
+    A joint hangs on its parent; where the layout lacks that, on the parent's parent, and so on to the wrist,
+    or to the palm's centre where there is no wrist.
+
+    Parameters
+    ----------
+    layout : str or Layout
+        Layout, or its name in `LAYOUTS`.
+
+    Returns
+    -------
+    bones : tuple of tuple (parent, child)
+        Places in the layout, in the order of the children. A joint whose name is unknown, or that has nothing
+        to hang on, ends no bone.
+
+    Raises
+    ------
+    InputError
+        If the layout is unknown.
+
+    Examples
+    --------
+    >>> from skhand.skeleton import Layout, layout_bones
+    >>> layout_bones(Layout("mine", ("index_tip", "thumb_tip", "index_mcp", "wrist")))
+    ((2, 0), (3, 1), (3, 2))
+    """
+    joints = resolve_layout(layout).joints
+    parents = [_PARENT_NAMES.get(joint) for joint in joints]
+    bones = []
+    for child, parent in enumerate(parents):
+        while parent is not None and parent not in joints:
+            parent = _PARENT_NAMES.get(parent)
+        if parent is not None:
+            bones.append((joints.index(parent), child))
+    return tuple(bones)
+
+
+def find_finger(joint: str) -> str | None:
+    """Find the finger that a joint is of, by its name or its parent's; None where it is of none."""
+    name: str | None = joint
+    while name is not None:
+        for finger in _FINGER_NAMES:
+            if finger in name:
+                return finger
+        name = _PARENT_NAMES.get(name)
+    return None
+
+
+def _check_joints(joints: Any, n_joints: int | str) -> np.ndarray:
+    return check_numbers(
+        joints, "joints", (n_joints, "n_dims"), leading=True, allow_nan=True, keep_single=True
+    )
 
 
 def convert(
@@ -216,7 +290,7 @@ def convert(
     Raises
     ------
     InputError
-        If a layout is unknown, or ``joints`` has not as many joints as the source.
+        If a layout is unknown, ``joints`` has not as many joints as the source, or one is infinite.
 
     Examples
     --------
@@ -227,10 +301,9 @@ def convert(
     >>> bool((rhd[:, 1] == hand[:, joint_index("thumb_tip")]).all())
     True
     """
-    source, target = _find_layout(source, "source"), _find_layout(target, "target")
+    source, target = resolve_layout(source, "source"), resolve_layout(target, "target")
     check_option(palm_to_wrist, "palm_to_wrist", ("ring", "middle"))
-    joints = check_shape(joints, "joints", (len(source), "n_dims"), leading=True)
-    joints = joints if joints.dtype == np.float32 else joints.astype(np.float64)
+    joints = _check_joints(joints, len(source))
     known = {name: joints[..., i, :] for i, name in enumerate(source.joints)}
     if "palm" not in known and {"wrist", "middle_mcp"} <= known.keys():
         known["palm"] = (known["wrist"] + known["middle_mcp"]) / 2
@@ -261,15 +334,15 @@ def root_position(joints: np.ndarray, root: str | int = "palm") -> np.ndarray:
     Raises
     ------
     InputError
-        If the root is unknown or ``joints`` are not 21.
+        If the root is unknown, ``joints`` are not 21 or one is infinite.
     """
     if isinstance(root, numbers.Integral) and not isinstance(root, bool):
-        joints = check_shape(joints, "joints", ("n_joints", "n_dims"), leading=True)
+        joints = _check_joints(joints, "n_joints")
         if not -joints.shape[-2] <= root < joints.shape[-2]:
             raise InputError(f"root: expected the index of one of {joints.shape[-2]} joints, got {root}.")
         return joints[..., int(root), :]
     check_option(root, "root", ("palm", *JOINTS))
-    joints = check_shape(joints, "joints", (len(JOINTS), "n_dims"), leading=True)
+    joints = _check_joints(joints, len(JOINTS))
     if root == "palm":
         return (joints[..., 0, :] + joints[..., JOINTS.index("middle_mcp"), :]) / 2
     return joints[..., JOINTS.index(str(root)), :]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 # scikit-learn's estimator checks want it, and scipy reads it once, when it is first imported
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -16,6 +17,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes that share the cores; torch
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background; tests press Ctrl-C all the same
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# the same few numbers each time, on machines of any speed
+settings.register_profile("skhand", max_examples=25, deadline=None, derandomize=True, database=None)
+settings.load_profile("skhand")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 from PIL import Image
 
+from skhand._decoding import MAX_PIXELS, decode_file, list_pictures, to_colour, to_rgb
 from skhand.datasets._files import check_folder
 from skhand.exceptions import InputError
 
@@ -18,7 +19,11 @@ SCREEN = (14, 255, 14)
 def find_backgrounds(backgrounds: Any) -> list[Path]:
     """List the pictures in a folder and below, in order."""
     folder = check_folder(backgrounds, "backgrounds", "a folder of pictures")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    try:
+        found = list_pictures(folder, below=True)
+    except OSError as error:
+        raise InputError(f"backgrounds: expected folders that can be listed, got {error}.") from error
+    files = [Path(path) for path in found if path.lower().endswith((".jpg", ".jpeg", ".png"))]
     if not files:
         raise InputError(f"backgrounds: expected JPEG or PNG pictures in {folder}, found none.")
     return files
@@ -46,18 +51,19 @@ def replace_screen(path: str, background: str, place: tuple[float, float], toler
     tolerance : int
         Largest difference of a channel from the screen's colour.
     """
-    with Image.open(path) as picture:
-        pixels = np.array(picture.convert("RGB"))
+    pixels = to_colour(decode_file(path, "paths"), f"paths: {path}")
     near = [np.abs(pixels[..., i].astype(np.int16) - level) <= tolerance for i, level in enumerate(SCREEN)]
     screen = near[0] & near[1] & near[2]
     height, width = screen.shape
-    try:
-        with Image.open(background) as picture:
-            ratio = max(width / picture.width, height / picture.height)
-            scaled = (max(width, round(picture.width * ratio)), max(height, round(picture.height * ratio)))
-            behind = picture.convert("RGB").resize(scaled, Image.Resampling.BILINEAR)
-    except OSError as error:
-        raise InputError(f"backgrounds: {background} is not a readable picture ({error}).") from error
+    picture = to_rgb(decode_file(background, "backgrounds"), f"backgrounds: {background}")
+    ratio = max(width / picture.width, height / picture.height)
+    scaled = (max(width, round(picture.width * ratio)), max(height, round(picture.height * ratio)))
+    if scaled[0] * scaled[1] > MAX_PIXELS:
+        raise InputError(
+            f"backgrounds: expected a picture not so narrow, got {picture.width} x {picture.height} px in "
+            f"{background}."
+        )
+    behind = picture.resize(scaled, Image.Resampling.BILINEAR)
     left, top = (
         round(p * (have - want)) for p, have, want in zip(place, scaled, (width, height), strict=True)
     )

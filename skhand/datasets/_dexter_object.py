@@ -27,6 +27,7 @@ _FILES = TipSet(
     sequences=("Grasp1", "Grasp2", "Occlusion", "Rigid", "Pinch", "Rotate"),
     labels=("annotations/{}2D.txt", "annotations/{}3D.txt"),
     pictures={"colour": {"rgb": "color"}, "depth": {"depth": "depth"}},
+    sizes={"colour": (480, 640), "depth": (240, 320)},
     colour=np.array([[587.45209, 0, 325], [0, 600.67456, 249], [0, 0, 1]]),
     depth=np.array([[224.502, 0, 160], [0, 230.494, 120], [0, 0, 1]]),
     extrinsic=np.array(

@@ -25,6 +25,7 @@ _FILES = TipSet(
     sequences=("Desk", "Fruits", "Kitchen", "Rotunda"),
     labels=("annotation.txt", "annotation.txt_3D.txt"),
     pictures={"colour": {"rgb": "color"}, "depth": {"rgb": "color_on_depth", "depth": "depth"}},
+    sizes={"colour": (480, 640), "depth": (480, 640)},
     colour=np.array([[617.173, 0, 315.453], [0, 617.173, 242.259], [0, 0, 1]]),
     depth=np.array([[475.62, 0, 311.125], [0, 475.62, 245.965], [0, 0, 1]]),
     extrinsic=np.array(

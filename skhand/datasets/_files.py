@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from skhand._decoding import check_is_file
 from skhand._validation import describe
 from skhand.exceptions import DataFileError, InputError
+from skhand.frames import ImageFiles
 
 # what a pickle of arrays and plain containers needs; nothing here runs code of the file's choosing
 _ALLOWED = {
@@ -26,9 +29,11 @@ _ALLOWED = {
     ("_codecs", "encode"),
 }
 
+_FOREIGN = ("thumbs.db", "desktop.ini")
+
 
 def check_folder(value: Any, name: str = "data_dir", what: str = "the folder of the data set") -> Path:
-    """Return the folder that the user named.
+    """Return the folder that the user named, as an absolute path.
 
     Parameters
     ----------
@@ -46,9 +51,9 @@ def check_folder(value: Any, name: str = "data_dir", what: str = "the folder of 
     """
     if not isinstance(value, str | os.PathLike):
         raise InputError(f"{name}: expected {what}, got {describe(value)}.")
-    path = Path(value).expanduser()
-    if not path.is_dir():
-        raise InputError(f"{name}: expected {what}, got {str(path)!r}, which is no folder.")
+    path = Path(value).expanduser().absolute()
+    if not os.path.isdir(path):
+        raise InputError(f"{name}: expected {what}, got {str(value)!r}, which is no folder.")
     return path
 
 
@@ -77,7 +82,7 @@ def find_first(data_dir: Path, *candidates: str) -> Path:
         If none exists; the message names them all.
     """
     for candidate in candidates:
-        if (data_dir / candidate).exists():
+        if os.path.exists(data_dir / candidate):
             return data_dir / candidate
     raise DataFileError(
         f"data_dir: expected {' or '.join(candidates)} in {data_dir}, found neither file nor folder; see "
@@ -86,8 +91,25 @@ def find_first(data_dir: Path, *candidates: str) -> Path:
 
 
 def list_names(folder: Path) -> set[str]:
-    """List the names in a folder; none where it does not exist."""
-    return set(os.listdir(folder)) if folder.is_dir() else set()
+    """List the names in a folder; none where it does not exist. What file browsers leave behind is left out.
+
+    Raises
+    ------
+    DataFileError
+        If the folder cannot be listed.
+    """
+    if not os.path.isdir(folder):
+        return set()
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise DataFileError(f"{folder}: expected a folder that can be listed, got {error}.") from error
+    return {name for name in names if not name.startswith(".") and name.lower() not in _FOREIGN}
+
+
+def count_names(folder: Path, pattern: str) -> int:
+    """Count the names in a folder that a regular expression matches as a whole."""
+    return sum(re.fullmatch(pattern, name) is not None for name in list_names(folder))
 
 
 def find_missing(paths: Sequence[Path | str]) -> list[str]:
@@ -147,6 +169,7 @@ def read_pickle(path: Path) -> Any:
         If the file is missing, truncated or holds anything else; nothing of it is executed.
     """
     try:
+        check_is_file(path)
         with open(path, "rb") as file:
             return _RestrictedUnpickler(file, encoding="latin1").load()
     except OSError as error:
@@ -158,7 +181,7 @@ def read_pickle(path: Path) -> Any:
 
 
 def read_mat(path: Path, variables: Sequence[str]) -> dict[str, np.ndarray]:
-    """Read named variables of a MATLAB file (before version 7.3), and no others.
+    """Read named variables of a MATLAB file (before version 7.3), and no others; `check_numbers` takes them.
 
     Raises
     ------
@@ -187,63 +210,83 @@ def read_mat_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     from scipy.io import whosmat
 
     try:
+        check_is_file(path)
         return {name: shape for name, shape, _ in whosmat(path)}
     except Exception as error:  # a damaged file raises nearly anything
         raise DataFileError(f"{path}: expected a readable MATLAB file, got {error}.") from error
 
 
-def read_numbers(
-    line: str, count: int, path: Path, number: int, *, separators: str = " ", what: str = "numbers"
-) -> np.ndarray:
-    """Read the ``count`` numbers of a line of text.
-
-    Parameters
-    ----------
-    line : str
-        The line, or what of it holds the numbers.
-    count : int
-        How many there must be.
-    path : Path
-        The file, for the error.
-    number : int
-        The line's number from 1, for the error.
-    separators : str, default=" "
-        Characters that stand between numbers, as white space does.
-    what : str, default="numbers"
-        What they are, for the error.
-
-    Returns
-    -------
-    numbers : ndarray of shape (count,), float64
-
-    Raises
-    ------
-    DataFileError
-        If the line is shorter or longer, or holds something else.
-    """
-    for separator in separators:
-        line = line.replace(separator, " ")
-    words = line.split()
-    try:
-        if len(words) == count:
-            return np.array([float(word) for word in words])
-    except ValueError as error:
-        raise DataFileError(f"{path}:{number}: expected {count} {what}, got {error}.") from error
-    raise DataFileError(f"{path}:{number}: expected {count} {what}, got {len(words)}.")
-
-
 def read_lines(path: Path) -> list[str]:
-    """Read the lines of a text file, without the empty ones at its end.
+    """Read the lines of a text file of ASCII characters, without the empty ones at its end.
+
+    When the lines are parsed, `check_end` tells whether the last one is whole.
 
     Raises
     ------
     DataFileError
-        If the file cannot be read as text.
+        If the file cannot be read as such text.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        check_is_file(path)
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataFileError(f"{path}: expected a readable text file, got {error}.") from error
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.isascii() or "\0" in line:
+            raise DataFileError(f"{path}:{number}: expected ASCII characters, got {line[:60]!r}.")
     while lines and not lines[-1].strip():
         lines.pop()
     return lines
+
+
+def join_label(folder: Path, name: str, where: str) -> Path:
+    """Return the file that a label names, which may not lie outside of its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the labels' names start.
+    name : str
+        What the label says, with slashes.
+    where : str
+        The label file and the place in it, for the error.
+
+    Raises
+    ------
+    DataFileError
+        If the name is empty, starts at the root, or leads up (``..``).
+    """
+    parts = name.split("/")
+    if not name or ".." in parts or "" in parts or "\\" in name or ":" in parts[0]:
+        raise DataFileError(f"{where}: expected the name of a file below {folder}, got {name!r}.")
+    return folder.joinpath(*parts)
+
+
+def open_pictures(
+    paths: Sequence[Path], size: tuple[int, int], reader: Callable[[str], np.ndarray] | None = None
+) -> ImageFiles:
+    """Return pictures of a known size, which are decoded when they are asked for.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        One picture each; all must exist.
+    size : (int, int)
+        Height and width, px: what the published camera belongs to.
+    reader : callable or None, default=None
+        As of `ImageFiles`.
+
+    Raises
+    ------
+    DataFileError
+        If a file is missing, or the first has another size.
+    """
+    require_files(paths)
+    pictures = ImageFiles(paths, reader=reader)
+    if pictures.shape[1:3] != size:
+        raise DataFileError(
+            f"{paths[0]}: expected a picture of (height, width) {size}, as it is published, "
+            f"got {pictures.shape[1:3]}."
+        )
+    return pictures

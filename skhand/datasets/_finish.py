@@ -14,6 +14,7 @@ from sklearn.utils import Bunch
 from skhand._columns import PICTURES
 from skhand._validation import check_option
 from skhand.datasets._cache import load_cached
+from skhand.datasets._state import hash_state
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import apply_affine, project, rotate_points
@@ -115,9 +116,10 @@ def finish(
     else:
         how = None
         if crop is not None:
-            how = [f"{type(crop).__module__}.{type(crop).__qualname__}", crop.get_params(deep=True)]
+            params = crop.get_params(deep=True) if hasattr(crop, "get_params") else {}
+            how = [f"{type(crop).__module__}.{type(crop).__qualname__}", params, hash_state(crop, "crop")]
         key = {"dataset": name, "layout": layout, "bad_rows": bad_rows, "crop": how, **options}
-        bunch = load_cached(Path(cache), key, sources, build)
+        bunch = load_cached(Path(cache).expanduser().absolute(), key, sources, build)
     return (bunch.data, bunch.target) if return_X_y else bunch
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 from skhand._pictures import read_pictures
-from skhand._validation import check_flag, check_shape, describe, warn_user
+from skhand._validation import check_bool, check_shape, describe, warn_user
 from skhand.datasets._files import check_folder
 from skhand.datasets._hand_table import COLUMNS, TABLE, HandTable, TableWriter, read_table
 from skhand.exceptions import InputError
@@ -92,7 +92,7 @@ def load_folder(data_dir: Any, table: Any = TABLE, *, return_X_y: bool = False) 
     (4, 21, 3)
     """
     folder = check_folder(data_dir, what="the folder of the pictures")
-    check_flag(return_X_y, "return_X_y")
+    check_bool(return_X_y, "return_X_y")
     if not isinstance(table, str | os.PathLike):
         raise InputError(f"table: expected a file's name, got {describe(table)}.")
     read = read_table(folder / table)

@@ -7,27 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from skhand._decoding import decode_file, to_gray
 from skhand._validation import check_option, warn_user
 from skhand.datasets._files import (
     check_choices,
     check_folder,
+    count_names,
     find_missing,
-    list_names,
-    require_files,
+    open_pictures,
     require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
 from skhand.datasets._json import read_json_list
+from skhand.datasets._numbers import check_intrinsics, check_numbers
 from skhand.datasets._report import Inspector, Part
-from skhand.exceptions import DataFileError
-from skhand.frames import ImageFiles
+from skhand.exceptions import DataFileError, InputError
 
 __all__ = ["load_freihand"]
 
 _FOLDERS = {"train": "training", "test": "evaluation"}
 _VERSIONS = (0, 1, 2, 3)
+_SIZE = (224, 224)
 _PUBLISHED = {"train": 130240, "test": 3960}
 _SHAPES = {"K": (3, 3), "xyz": (21, 3), "scale": ()}
 
@@ -52,8 +53,10 @@ masks. No frames are known to be faulty.
 
 def read_mask(path: str) -> np.ndarray:
     """Read which pixels show the hand; the masks are JPEG files, so they are cut at half of full white."""
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("L")) > 127
+    picture = decode_file(path, "paths")
+    if picture.mode not in ("L", "RGB"):
+        raise InputError(f"{path}: expected a mask in 8-bit grey or colour, got mode {picture.mode}.")
+    return to_gray(picture, path) > 127
 
 
 def load_freihand(
@@ -150,7 +153,7 @@ def _label_path(folder: Path, split: str, key: str) -> Path:
 def _label_files(folder: Path, split: str) -> dict[str, Path]:
     """Return the label files by what they hold: K and xyz, or K and scale where joints are held back."""
     paths = {key: _label_path(folder, split, key) for key in ("K", "xyz")}
-    if split == "test" and not paths["xyz"].is_file():
+    if split == "test" and find_missing([paths["xyz"]]):
         paths = {key: _label_path(folder, split, key) for key in ("K", "scale")}
     require_labels(list(paths.values()))
     return paths
@@ -160,17 +163,15 @@ def _read_labels(path: Path, key: str) -> np.ndarray:
     """Return a label file as one array, its items checked one by one."""
     rows = []
     for number, item in enumerate(read_json_list(path)):
-        try:
-            row = np.array(item, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataFileError(f"{path}: expected numbers in item {number}, got {error}.") from error
-        if row.size == 1 and key == "scale":
-            row = row.reshape(())
-        if row.shape != _SHAPES[key]:
-            raise DataFileError(
-                f"{path}: expected shape {_SHAPES[key]} of each item, got {row.shape} in item {number}."
-            )
-        rows.append(row)
+        place = f" in item {number}"
+        if key == "K":
+            rows.append(check_intrinsics(item, path, place))
+            continue
+        if key == "scale" and isinstance(item, list) and len(item) == 1:
+            item = item[0]
+        rows.append(check_numbers(item, _SHAPES[key], path, key, place))
+        if key == "scale" and not rows[-1] > 0:
+            raise DataFileError(f"{path}: expected a scale above 0, got {rows[-1]}{place}.")
     return np.array(rows).reshape(-1, *_SHAPES[key])
 
 
@@ -191,17 +192,15 @@ def _read(folder: Path, split: str, versions: Sequence[int]) -> Annotations:
         numbers = np.concatenate([photographs + version * n_labels for version in versions])
     rows = numbers % n_labels
     pictures = [_picture_path(folder, split, "rgb", int(number)) for number in numbers]
-    require_files(pictures)
     columns: dict[str, Any] = {
-        "rgb": ImageFiles(pictures),
+        "rgb": open_pictures(pictures, _SIZE),
         "camera": labels["K"][rows],
         "side": "right",
         "domain": "real",
     }
     if split == "train":
         masks = [_picture_path(folder, split, "mask", int(row)) for row in rows]
-        require_files(masks)
-        columns["mask"] = ImageFiles(masks, reader=read_mask)
+        columns["mask"] = open_pictures(masks, _SIZE, read_mask)
     joints = np.full((len(rows), 21, 3), np.nan)
     if "xyz" in labels:
         joints = labels["xyz"][rows] * 1000
@@ -223,7 +222,7 @@ def _inspect(data_dir: Path) -> list[Part]:
         labels = [_label_path(data_dir, split, key) for key in ("K", "xyz")]
         missing = [Path(path) for path in find_missing(labels)]
         if missing:
-            n_found = len(list_names(data_dir / name / "rgb"))
+            n_found = count_names(data_dir / name / "rgb", r"[0-9]{8}\.jpg")
         else:
             n_labels = min(sum(1 for _ in read_json_list(path)) for path in labels)
             n_pictures = n_labels * (len(_VERSIONS) if split == "train" else 1)

@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skhand.datasets._numbers import parse_number
 from skhand.exceptions import DataFileError, InputError
 from skhand.skeleton import JOINTS
 
@@ -38,7 +38,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 _TEXTS = ("picture", "group", "side", "camera_source")
 _POINTS = {"joints": "joints_mm", "keypoints": "keypoints_px"}  # what JSON calls them
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class TableWriter:
@@ -246,7 +245,7 @@ def _parse(table: HandTable, row: int, name: str, cells: list[str]) -> Iterator[
         first = i - i % size
         if (cell == "") != (cells[first] == ""):
             raise table.fail(row, column, f"expected a number in each of its {size} cells, or in none.")
-        number = float(cell) if _NUMBER.fullmatch(cell) else math.nan
-        if cell and not math.isfinite(number):
+        number = parse_number(cell) if cell else math.nan
+        if number is None:
             raise table.fail(row, column, f"expected a finite number, got {cell[:30]!r}.")
         yield number

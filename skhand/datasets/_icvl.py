@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from skhand._validation import check_option
+from skhand._validation import check_option, warn_user
+from skhand.datasets._depth import read_depth
 from skhand.datasets._files import (
     check_choices,
     check_folder,
+    count_names,
     find_first,
     find_missing,
+    join_label,
+    list_names,
+    open_pictures,
     read_lines,
-    read_numbers,
-    require_files,
 )
 from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._numbers import check_end, read_numbers
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError, InputError
-from skhand.frames import ImageFiles
 from skhand.geometry import backproject
 
 __all__ = ["load_icvl"]
@@ -52,14 +55,6 @@ MCP, PIP and tip, and there is no wrist.
 
 Known faults: a label without a positive depth is a bad one.
 """
-
-
-def read_depth(path: str) -> np.ndarray:
-    """Read the depth of one picture, mm, as it is in a 16-bit file."""
-    with Image.open(path) as picture:
-        if not picture.mode.startswith("I"):
-            raise InputError(f"{path}: expected a 16-bit depth picture, got {picture.mode}.")
-        return np.asarray(picture).astype(np.uint16)
 
 
 def load_icvl(
@@ -163,23 +158,54 @@ def load_icvl(
 
 def _find_pictures_folder(folder: Path, labels: Path) -> Path:
     part = "Testing" if labels.name.startswith("test") else "Training"
-    return folder / part / "Depth" if (folder / part / "Depth").is_dir() else folder / "Depth"
+    return folder / part / "Depth" if os.path.isdir(folder / part / "Depth") else folder / "Depth"
 
 
-def _read_labels(labels: Path, rotated: bool) -> tuple[list[str], np.ndarray]:
-    """Read a label file: the pictures' names, and u, v (px) and depth (mm), (n, 16, 3)."""
-    names, points = [], []
-    for number, line in enumerate(read_lines(labels), start=1):
+def _read_labels(folder: Path, labels: Path, rotated: bool) -> tuple[list[str], list[Path], np.ndarray]:
+    """Read a label file: the pictures' names and places, and u, v (px) and depth (mm), (n, 16, 3)."""
+    names, files, points = [], [], []
+    pictures = _find_pictures_folder(folder, labels)
+    lines = read_lines(labels)
+    for number, line in enumerate(lines, start=1):
         name, _, rest = line.strip().partition(" ")
         name = name.removeprefix("./")
         if name and "/" not in name:
             raise DataFileError(f"{labels}:{number}: expected a picture's path and 48 numbers, got {name!r}.")
-        if name and (rotated or not _is_rotated(name)):
+        if not name:
+            continue
+        place = join_label(pictures, name, f"{labels}:{number}")
+        if rotated or not _is_rotated(name):
             names.append(name)
+            files.append(place)
             points.append(read_numbers(rest, 48, labels, number, what="numbers (u, v, d of 16 joints)"))
+    check_end(lines, labels)
     if not names:
         raise DataFileError(f"{labels}: expected a line for each picture, got none.")
-    return names, np.stack(points).reshape(-1, 16, 3)
+    return names, files, np.stack(points).reshape(-1, 16, 3)
+
+
+def _check_whole(labels: Path, files: list[Path], rotated: bool) -> None:
+    """Check that no picture beside those that are labelled is there, whose label was cut off with its line.
+
+    A test sequence is refused. It is not known whether all pictures of the published training set have a
+    label, so that a warning must do there.
+    """
+    folders = {path.parent for path in files}
+    is_test = labels.name.startswith("test")
+    if not is_test:
+        top = {folder.parent for folder in folders if folder.parent.name == "Depth"}
+        folders |= {place / name for place in top for name in list_names(place) if not _is_rotated(name)}
+    n_pictures = sum(count_names(folder, r".*\.png") for folder in folders)
+    if n_pictures <= len(files):
+        return
+    message = (
+        f"{labels}:{len(files)}: expected a line for each of the {n_pictures} pictures in "
+        f"{', '.join(sorted(map(str, folders))[:3])}{' and others' if len(folders) > 3 else ''}, "
+        f"got {len(files)}: it may be cut off."
+    )
+    if is_test:
+        raise DataFileError(message)
+    warn_user(message)
 
 
 def _is_rotated(name: str) -> bool:
@@ -189,11 +215,11 @@ def _is_rotated(name: str) -> bool:
 def _read(folder: Path, sources: list[Path], rotated: bool, focal: float) -> Annotations:
     names, points, files = [], [], []
     for labels in sources:
-        some, values = _read_labels(labels, rotated)
+        some, places, values = _read_labels(folder, labels, rotated)
+        _check_whole(labels, places, rotated)
         names += some
         points.append(values)
-        files += [_find_pictures_folder(folder, labels) / name for name in some]
-    require_files(files)
+        files += places
     uvd = np.concatenate(points)
     camera = np.array([[focal, 0, 160], [0, _FOCALS[focal], 120], [0, 0, 1]])
     joints = backproject(uvd[..., :2], uvd[..., 2], camera)
@@ -203,7 +229,7 @@ def _read(folder: Path, sources: list[Path], rotated: bool, focal: float) -> Ann
         visible=np.ones(bad.shape, bool),
         bad=bad,
         columns={
-            "depth": ImageFiles(files, reader=read_depth),
+            "depth": open_pictures(files, (240, 320), read_depth),
             "keypoints2d": uvd[..., :2],
             "camera": camera,
             "side": "left",
@@ -220,12 +246,12 @@ def _inspect(data_dir: Path) -> list[Part]:
     for key, candidates in (("train", _TRAIN), *_TEST.items()):
         part = Part("Training" if key == "train" else f"Testing {key}", 0, _PUBLISHED[key])
         parts.append(part)
-        labels = next((data_dir / place for place in candidates if (data_dir / place).is_file()), None)
+        labels = next((data_dir / place for place in candidates if os.path.isfile(data_dir / place)), None)
         if labels is None:
             part.missing.append(candidates[0])
             continue
-        names, _ = _read_labels(labels, rotated=True)
-        missing = find_missing([_find_pictures_folder(data_dir, labels) / name for name in names])
+        names, files, _ = _read_labels(data_dir, labels, rotated=True)
+        missing = find_missing(files)
         part.missing = [str(Path(path).relative_to(data_dir)) for path in missing]
         part.n_found = len(names) - len(missing)
     return parts

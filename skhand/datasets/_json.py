@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from skhand._decoding import check_is_file
 from skhand.exceptions import DataFileError
 
 _PART = 1 << 16  # characters read at once
@@ -31,14 +32,34 @@ def read_json_list(path: Path, key: str | None = None) -> Iterator[Any]:
         number.
     """
     try:
+        check_is_file(path)
         with open(path, encoding="utf-8") as file:
             yield from _read_items(file, path, key)
     except (OSError, UnicodeDecodeError) as error:
         raise DataFileError(f"{path}: expected a readable JSON file, got {error}.") from error
 
 
+def read_json(path: Path) -> Any:
+    """Read a JSON file; infinity and NaN, which JSON does not know, are refused.
+
+    Raises
+    ------
+    DataFileError
+        If the file is missing, truncated, nested too deeply, or no JSON.
+    """
+    try:
+        check_is_file(path)
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataFileError(f"{path}: expected a readable JSON file, got {error}.") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant}, which is no number")
+
+
 def _read_items(file: TextIO, path: Path, key: str | None) -> Iterator[Any]:
-    decoder, count = json.JSONDecoder(), 0
+    decoder, count = json.JSONDecoder(parse_constant=_refuse), 0
     buffer = file.read(_PART).lstrip()
     if key is not None:
         buffer = re.sub(rf'^\{{\s*"{re.escape(key)}"\s*:\s*', "", buffer)
@@ -54,6 +75,10 @@ def _read_items(file: TextIO, path: Path, key: str | None) -> Iterator[Any]:
             end = _skip_space(buffer, end)
         except json.JSONDecodeError:
             end = len(buffer)  # cut off by the buffer's end, or broken
+        except (ValueError, RecursionError) as error:
+            raise DataFileError(
+                f"{path}: expected lists and numbers, got {error} in or after item {count}."
+            ) from error
         if buffer.startswith((",", "]"), end):  # else a number may go on in the next part
             yield item
             after_comma = buffer.startswith(",", end)

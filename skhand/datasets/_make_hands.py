@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
-from skhand._validation import check_number, check_option
+from skhand._validation import check_number, check_option, check_seed
 from skhand.datasets._backgrounds import find_backgrounds
 from skhand.datasets._endless import EndlessHands, lazy_pictures, place_hands
 from skhand.exceptions import InputError
@@ -235,7 +235,7 @@ def make_hands(
         sensor=sensor,
         device=device,
     )
-    seed = int(check_random_state(random_state).randint(0, 2**31 - 1))
+    seed = int(check_seed(random_state).randint(0, 2**31 - 1))
     source = HandSource(seed, settings)
     poses, columns = place_hands(source, np.arange(n_samples))
     joints, plain = columns["pose3d"], {name: each for name, each in columns.items() if name != "pose3d"}

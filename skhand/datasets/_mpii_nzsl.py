@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from skhand._decoding import decode_file, to_rgb
 from skhand._validation import check_number, check_option
 from skhand.datasets._files import (
     check_choices,
@@ -35,6 +37,7 @@ _MULTIVIEW = ("hands_v143_14817.json", 14817)
 _FOLDERS = {"manual": "hand_labels", "synthetic": "hand_labels_synth", "multiview": "hand143_panopticdb"}
 _TIPS = [4, 8, 12, 16, 20]
 _HEADS = 0.7  # side of the paper's square, head lengths
+_LARGEST = 10_000  # px, side of a square and distance from the picture's corner
 _PATCH = 2.2  # side of Simon et al.'s patch, extents of the hand
 
 _DESCR = """
@@ -61,8 +64,7 @@ split it by contiguous blocks of rows.
 def cut_square(path: str, left: float, top: float, side: float, size: int) -> np.ndarray:
     """Cut the square out of a picture and scale it; black where it leaves the picture."""
     outer = (math.floor(left), math.floor(top), math.ceil(left + side), math.ceil(top + side))
-    with Image.open(path) as picture:
-        part = picture.crop(outer).convert("RGB")
+    part = to_rgb(decode_file(path, "paths"), f"paths: {path}").crop(outer)
     start = (left - outer[0], top - outer[1])
     end = (min(start[0] + side, part.width), min(start[1] + side, part.height))
     return np.array(part.resize((size, size), Image.Resampling.BILINEAR, box=(*start, *end)))
@@ -215,6 +217,13 @@ def _read(labels: list[Path], part: str, square: str, margin: float, size: int) 
     corner, side = _compute_squares(
         points[..., :2], good, head if square == "head" else head * np.nan, given, size
     )
+    large = np.flatnonzero(~(margin * side <= _LARGEST) | ~(np.abs(corner) <= _LARGEST).all(axis=1))
+    if len(large):
+        where = f"{labels[0]}: item {large[0]}" if part == "multiview" else labels[large[0]]
+        raise DataFileError(
+            f"{where}: expected a square of up to {_LARGEST} px in the picture, got a side of "
+            f"{margin * side[large[0]]:.0f} px at {corner[large[0]].tolist()}."
+        )
     corner, side = corner - (margin - 1) * side[:, None] / 2, margin * side
     scale = size / side
     affine = np.zeros((len(hands), 3, 3))
@@ -264,13 +273,13 @@ def _inspect(data_dir: Path) -> list[Part]:
     wanted = [("manual", *entry) for entry in _SPLITS.values()]
     wanted += [("synthetic", *entry) for entry in _SETS.items()]
     for part, name, published in wanted:
-        parents = [parent for parent in (data_dir, data_dir / _FOLDERS[part]) if (parent / name).is_dir()]
+        parents = [parent for parent in (data_dir, data_dir / _FOLDERS[part]) if os.path.isdir(parent / name)]
         if parents:
             parts.append(_inspect_folder(data_dir, parents[0] / name, published))
         elif part == "manual" and (list_names(data_dir) | list_names(data_dir / "hand_labels")) & manual:
             parts.append(Part(name, 0, published, [name]))
     for label in (data_dir / _MULTIVIEW[0], data_dir / _FOLDERS["multiview"] / _MULTIVIEW[0]):
-        if label.is_file():
+        if os.path.isfile(label):
             pictures = [hand.picture for hand in read_views(label)]
             missing = [str(Path(path).relative_to(data_dir)) for path in find_missing(pictures)]
             parts.append(Part("multiview", len(pictures) - len(missing), _MULTIVIEW[1], missing))

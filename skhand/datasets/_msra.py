@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from skhand._decoding import check_is_file
 from skhand._validation import check_number, check_option
 from skhand.datasets._files import (
     check_choices,
     check_folder,
+    count_names,
     find_missing,
-    list_names,
+    open_pictures,
     read_lines,
-    read_numbers,
-    require_files,
     require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._numbers import check_end, parse_count, read_numbers
 from skhand.datasets._report import Inspector, Part
 from skhand.exceptions import DataFileError
-from skhand.frames import ImageFiles
 
 __all__ = ["load_msra"]
 
 _GESTURES = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "I", "IP", "L", "MP", "RP", "T", "TIP", "Y")
-# the release of 76 391 frames has 16 more than the other; P2/MP has 16 faulty ones
-_PUBLISHED: tuple[int | tuple[int, ...], ...] = (8499, 8492, (8412, 8428), 8488, 8500, 8497, 8497, 8498, 8492)
+_RELEASES = (  # frames of each subject in the two releases, of 76 375 and of 76 391 frames
+    (8499, 8492, 8412, 8488, 8500, 8497, 8497, 8498, 8492),
+    (8499, 8499, 8406, 8498, 8500, 8497, 8498, 8498, 8496),
+)
+_SIZE = (240, 320)
 _CAMERA = np.array([[241.42, 0, 160], [0, 241.42, 120], [0, 0, 1]])
 _FAULTY = {
     ("P2", "TIP"): {172, 173, 174},
@@ -59,19 +63,23 @@ is no row for it.
 
 def read_depth(path: str) -> np.ndarray:
     """Read the whole picture of a .bin file, mm: six whole numbers give its size and the box it stores."""
+    check_is_file(path)
     content = np.fromfile(path, dtype=np.uint8)
     if len(content) < 24:
         raise OSError(f"expected a header of 24 bytes, got {len(content)} bytes")
     width, height, left, top, right, bottom = (int(number) for number in content[:24].view("<i4"))
-    if not (0 <= left <= right <= width <= 1 << 14 and 0 <= top <= bottom <= height <= 1 << 14):
-        raise OSError(
-            f"expected a box inside the picture, got {left}, {top} to {right}, {bottom} in {width} x {height}"
-        )
+    if (height, width) != _SIZE:
+        raise OSError(f"expected a header of a picture of 320 x 240, got {width} x {height}")
+    if not (0 <= left <= right <= width and 0 <= top <= bottom <= height):
+        raise OSError(f"expected a box inside the picture, got {left}, {top} to {right}, {bottom}")
     size = 24 + 4 * (bottom - top) * (right - left)
     if len(content) != size:
         raise OSError(f"expected {size} bytes, got {len(content)}")
     picture = np.zeros((height, width), dtype=np.float32)
-    picture[top:bottom, left:right] = content[24:].view("<f4").reshape(bottom - top, right - left)
+    depth = content[24:].view("<f4").reshape(bottom - top, right - left)
+    if not (np.isfinite(depth).all() and depth.min(initial=0) >= 0 and depth.max(initial=0) < 1e5):
+        raise OSError("expected depths from 0 to 100 000 mm, got others")
+    picture[top:bottom, left:right] = depth
     return picture
 
 
@@ -187,19 +195,19 @@ def _read(labels: list[Path]) -> Annotations:
             joints.append(numbers.reshape(21, 3))
             pictures.append(_picture_path(path, number))
             bad.append(number in _find_faulty(path))
+        check_end(lines, path)
         if joints[n_before:] and (depth := np.median([hand[:, 2] for hand in joints[n_before:]])) >= 0:
             raise DataFileError(
                 f"{path}: expected joints with negative z, as they are published, got a median of "
                 f"{depth:.1f} mm: labels of another version."
             )
-    require_files(pictures)
     names = [picture.parts[-3:] for picture in pictures]
     return Annotations(
         joints=np.array(joints) * (1, -1, -1),
         visible=np.ones((len(joints), 21), dtype=bool),
         bad=np.repeat(np.array(bad)[:, None], 21, axis=1),
         columns={
-            "depth": ImageFiles(pictures, reader=read_depth),
+            "depth": open_pictures(pictures, _SIZE, read_depth),
             "camera": _CAMERA,
             "side": "right",
             "domain": "real",
@@ -213,32 +221,32 @@ def _read_label_lines(path: Path) -> list[str]:
     """Return one line a frame; the file's first line says how many there are."""
     lines = read_lines(path)
     first = lines[0].strip() if lines else ""
-    if not first.isdigit():
+    count = parse_count(first)
+    if count is None:
         raise DataFileError(f"{path}:1: expected the number of frames, got {first[:20]!r}.")
-    if int(first) != len(lines) - 1:
+    if count != len(lines) - 1:
         raise DataFileError(
-            f"{path}:{len(lines)}: expected {first} lines of joints after the first, got {len(lines) - 1}."
+            f"{path}:{len(lines)}: expected {count} lines of joints after the first, got {len(lines) - 1}."
         )
     return lines[1:]
 
 
 def _inspect(data_dir: Path) -> list[Part]:
     parts = []
-    for number, published in enumerate(_PUBLISHED):
+    for number, published in enumerate(zip(*_RELEASES, strict=True)):
         found, missing = 0, []
         for gesture in _GESTURES:
             labels = data_dir / f"P{number}" / gesture / "joint.txt"
-            if not labels.is_file():
+            if not os.path.isfile(labels):
                 missing.append(labels)
-                found += sum(name.endswith("_depth.bin") for name in list_names(labels.parent))
+                found += count_names(labels.parent, r"[0-9]{6}_depth\.bin")
                 continue
             pictures = [_picture_path(labels, i) for i in _list_rows(labels, len(_read_label_lines(labels)))]
             absent = find_missing(pictures)
             missing += [Path(path) for path in absent]
             found += len(pictures) - len(absent)
-        parts.append(
-            Part(f"P{number}", found, published, [str(path.relative_to(data_dir)) for path in missing])
-        )
+        names = [str(path.relative_to(data_dir)) for path in missing]
+        parts.append(Part(f"P{number}", found, tuple(dict.fromkeys(published)), names))
     return parts
 
 

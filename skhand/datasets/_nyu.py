@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from skhand._validation import check_option
+from skhand.datasets._depth import read_coded_depth
 from skhand.datasets._files import (
     check_folder,
     find_missing,
+    open_pictures,
     read_mat,
     read_mat_shapes,
     require_files,
     require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._numbers import check_numbers
 from skhand.datasets._report import Inspector, Part
-from skhand.exceptions import DataFileError, InputError
-from skhand.frames import ImageFiles
+from skhand.exceptions import DataFileError
 from skhand.geometry import project
 
 __all__ = ["load_nyu"]
@@ -29,6 +31,7 @@ __all__ = ["load_nyu"]
 _PUBLISHED = {"train": 72757, "test": 8252}
 _FIRST_SUBJECT = 2440  # test frames of subject 1
 _VIEWS = (1, 2, 3)
+_SIZE = (480, 640)
 _FOCALS = {588.03: 587.07, 588.036865: 587.075073}  # fx: fy
 _TOLERANCE = 2.0  # px between the projected and the published keypoint
 
@@ -53,11 +56,7 @@ Known faults: colour is known only where depth was measured. A keypoint whose pu
 
 def read_depth(path: str) -> np.ndarray:
     """Read the depth of one picture, mm: the blue byte and 256 times the green one."""
-    with Image.open(path) as picture:
-        if picture.mode not in ("RGB", "RGBA"):
-            raise InputError(f"{path}: expected depth in the bytes of a colour picture, got {picture.mode}.")
-        code = np.asarray(picture)
-    return code[..., 2] + code[..., 1] * np.uint16(256)
+    return read_coded_depth(path, low=2, high=1)
 
 
 def load_nyu(
@@ -176,7 +175,10 @@ def _count_frames(path: Path) -> int:
 
 def _read_points(path: Path, name: str, view: int) -> np.ndarray:
     """Read one view of a variable; the other views are let go."""
-    return read_mat(path, [name])[name][view - 1].astype(np.float64, order="C")
+    values = read_mat(path, [name])[name]
+    if values.ndim != 4:
+        raise DataFileError(f"{path}: expected {name} of four axes, got shape {values.shape}.")
+    return np.ascontiguousarray(check_numbers(values[view - 1], (values.shape[1], 36, 3), path, name))
 
 
 def _picture_paths(folder: Path, split: str, kind: str, view: int, n_frames: int) -> list[Path]:
@@ -204,8 +206,8 @@ def _read(folder: Path, split: str, view: int, synthetic: bool, focal: float, ro
         visible=np.ones(joints.shape[:2], bool),
         bad=~((joints[..., 2] > 0) & (away <= _TOLERANCE)),
         columns={
-            "depth": ImageFiles(depth, reader=read_depth),
-            **({"rgb": ImageFiles(rgb)} if rgb else {}),
+            "depth": open_pictures(depth, _SIZE, read_depth),
+            **({"rgb": open_pictures(rgb, _SIZE)} if rgb else {}),
             "camera": camera,
             "side": "right",
             "domain": "synthetic" if synthetic else "real",
@@ -220,10 +222,10 @@ def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, published in _PUBLISHED.items():
         labels = data_dir / split / "joint_data.mat"
-        n_frames = _count_frames(labels) if labels.is_file() else 0
+        n_frames = _count_frames(labels) if os.path.isfile(labels) else 0
         for view in _VIEWS:
             part = Part(f"{split} view {view}", n_frames, published)
-            if not labels.is_file():
+            if not os.path.isfile(labels):
                 part.missing.append(str(labels.relative_to(data_dir)))
             files = [
                 _picture_paths(data_dir, split, kind, view, n_frames)

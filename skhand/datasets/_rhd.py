@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from skhand._decoding import decode_file
 from skhand._validation import check_option
+from skhand.datasets._depth import read_coded_depth
 from skhand.datasets._files import (
     check_folder,
+    count_names,
     find_missing,
-    list_names,
     read_pickle,
     require_files,
     require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._numbers import check_intrinsics, check_numbers, show
 from skhand.datasets._report import Inspector, Part
 from skhand.datasets._rows import MadePictures
-from skhand.exceptions import DataFileError
+from skhand.exceptions import DataFileError, InputError
 from skhand.frames import ImageFiles
 
 __all__ = ["load_rhd"]
@@ -32,6 +35,7 @@ PICTURES = {"color": "rgb", "depth": "depth", "mask": "mask"}
 SIDES = ("left", "right")
 DEPTH_RANGE = 5000.0  # mm, over 65 535
 FIRST_LABEL = {"left": 2, "right": 18}  # of the mask: 2 to 17 left hand, 18 to 33 right hand
+_LAST_LABEL = 33
 
 _DESCR = """
 Rendered Hand Pose
@@ -48,15 +52,18 @@ picture. The first are the bad rows of this loader.
 
 def read_depth(path: str) -> np.ndarray:
     """Read the depth of one picture, mm: the red and the green byte over 65 535 times 5 m."""
-    with Image.open(path) as picture:
-        code = np.asarray(picture.convert("RGB"), dtype=np.float32)
-    return (code[..., 0] * 256 + code[..., 1]) * np.float32(DEPTH_RANGE / 65535)
+    return read_coded_depth(path, low=1, high=0).astype(np.float32) * np.float32(DEPTH_RANGE / 65535)
 
 
 def read_labels(path: str) -> np.ndarray:
     """Read the mask as it is: 0 background, 1 person, 2 to 17 left hand, 18 to 33 right hand."""
-    with Image.open(path) as picture:
-        return np.asarray(picture)
+    picture = decode_file(path, "paths")
+    if picture.mode != "L":
+        raise InputError(f"{path}: expected labels in an 8-bit grey picture, got mode {picture.mode}.")
+    labels = np.asarray(picture)
+    if labels.max() > _LAST_LABEL:
+        raise InputError(f"{path}: expected labels from 0 to {_LAST_LABEL}, got {labels.max()}.")
+    return labels
 
 
 def read_hand_mask(path: str, side: str) -> np.ndarray:
@@ -164,8 +171,8 @@ def _picture_path(folder: Path, split: str, kind: str, number: int) -> Path:
 
 def _read(folder: Path, split: str, hand: str) -> Annotations:
     path = _label_path(folder, split)
-    entries = read_pickle(path)
-    numbers = _check_entries(entries, path)
+    labels = _check_entries(read_pickle(path), path)
+    numbers = sorted(labels)
     files = {kind: [_picture_path(folder, split, kind, number) for number in numbers] for kind in PICTURES}
     for paths in files.values():
         require_files(paths)
@@ -174,8 +181,7 @@ def _read(folder: Path, split: str, hand: str) -> Annotations:
     side = sides.ravel()
     hands = np.where(side == "left", 0, 21)[:, None] + np.arange(21)
     stacked = {
-        key: np.stack([np.asarray(entries[number][key], dtype=np.float64) for number in numbers])[rows]
-        for key in ("xyz", "uv_vis", "K")
+        key: np.stack([labels[number][key] for number in numbers])[rows] for key in ("xyz", "uv_vis", "K")
     }
     joints, uv = (np.take_along_axis(stacked[key], hands[..., None], axis=1) for key in ("xyz", "uv_vis"))
     files = {kind: [paths[row] for row in rows] for kind, paths in files.items()}
@@ -204,16 +210,21 @@ def _read(folder: Path, split: str, hand: str) -> Annotations:
     )
 
 
-def _check_entries(entries: Any, path: Path) -> list[int]:
-    """Check the annotations, and return the pictures' numbers in order."""
+def _check_entries(entries: Any, path: Path) -> dict[int, dict[str, np.ndarray]]:
+    """Return the annotations of each picture's number, all checked."""
     if not isinstance(entries, dict) or not entries:
         raise DataFileError(f"{path}: expected a dictionary of pictures, got {type(entries).__name__}.")
+    labels = {}
     for number, entry in entries.items():
-        shapes = {"xyz": (42, 3), "uv_vis": (42, 3), "K": (3, 3)}
-        found = {key: np.shape(entry[key]) for key in shapes if isinstance(entry, dict) and key in entry}
-        if found != shapes or not isinstance(number, int | np.integer):
-            raise DataFileError(f"{path}: expected {shapes} for picture {number!r}, got {found}.")
-    return sorted(int(number) for number in entries)
+        where = f"{path}: picture {show(number)}"
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or not 0 <= number < 10**9:
+            raise DataFileError(f"{where}: expected a whole number of up to nine digits.")
+        lacks = [key for key in ("xyz", "uv_vis", "K") if not isinstance(entry, dict) or key not in entry]
+        if lacks:
+            raise DataFileError(f"{where}: expected xyz, uv_vis and K, lacks {', '.join(lacks)}.")
+        found = {key: check_numbers(entry[key], (42, 3), where, key) for key in ("xyz", "uv_vis")}
+        labels[int(number)] = {**found, "K": check_intrinsics(entry["K"], where)}
+    return labels
 
 
 def _find_sides(masks: list[Path], hand: str) -> np.ndarray:
@@ -233,11 +244,12 @@ def _inspect(data_dir: Path) -> list[Part]:
     parts = []
     for split, name in FOLDERS.items():
         labels = data_dir / name / f"anno_{name}.pickle"
-        if not labels.is_file():
+        if not os.path.isfile(labels):
             missing = [str(labels.relative_to(data_dir))]
-            parts.append(Part(name, len(list_names(data_dir / name / "color")), _PUBLISHED[split], missing))
+            n_found = count_names(data_dir / name / "color", r"[0-9]{5}\.png")
+            parts.append(Part(name, n_found, _PUBLISHED[split], missing))
             continue
-        numbers = _check_entries(read_pickle(labels), labels)
+        numbers = sorted(_check_entries(read_pickle(labels), labels))
         missing_by_kind = [
             find_missing([_picture_path(data_dir, split, kind, number) for number in numbers])
             for kind in PICTURES

@@ -27,8 +27,8 @@ _BATCH = 16
 def save_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train") -> None:
     """Save hands in the layout of Rendered Hand Pose, which `load_rhd` and others' code read.
 
-    Each row becomes a picture. The hand of its other side, of which nothing is known, has joints of NaN that
-    are not visible and no pixel in the mask.
+    Each row becomes a picture. The hand of its other side, of which nothing is known, has no pixel in the
+    mask and joints at 0, which are not visible and which `load_rhd` takes for bad: behind the camera.
 
     Parameters
     ----------
@@ -45,7 +45,8 @@ def save_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train")
     Raises
     ------
     InputError
-        If a column is missing, ``target`` has another shape, or the split is there already.
+        If a column is missing, ``target`` has another shape, a joint is not known, or the split is there
+        already.
 
     Notes
     -----
@@ -76,6 +77,8 @@ def write_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train"
     if not isinstance(data_dir, str | os.PathLike):
         raise InputError(f"data_dir: expected a folder, got {describe(data_dir)}.")
     joints = np.asarray(check_shape(target, "target", (len(data), len(JOINTS), 3)), dtype=np.float64)
+    if not (np.isfinite(joints).all() and np.isfinite(data.keypoints2d).all()):
+        raise InputError("target: expected all joints, in mm and in px; some are NaN, which RHD cannot say.")
     folder = Path(data_dir).expanduser() / FOLDERS[split]
     if folder.exists():
         raise InputError(f"data_dir: expected a folder without {FOLDERS[split]}, found {folder}.")
@@ -107,8 +110,7 @@ def _encode(name: str, picture: np.ndarray, side: str) -> np.ndarray:
 
 def _describe_row(data: HandFrames, joints: np.ndarray, row: int) -> dict[str, np.ndarray]:
     """Return the annotation of one picture: both hands in the data set's order, joints in metres."""
-    xyz, uv_vis = np.full((42, 3), np.nan), np.full((42, 3), np.nan)
-    uv_vis[:, 2] = 0
+    xyz, uv_vis = np.zeros((42, 3)), np.zeros((42, 3))
     hand = slice(0, 21) if data.side[row] == SIDES[0] else slice(21, 42)
     seen = np.ones(len(JOINTS)) if data.visible is None else data.visible[row].astype(float)
     points = np.column_stack([data.keypoints2d[row], seen])

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch
 
 from skhand._columns import RowsOf
 from skhand._device import resolve_device
-from skhand._validation import check_number
+from skhand._validation import check_number, check_seed
 from skhand.frames import HandFrames
 from skhand.rendering.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
 from skhand.rendering.draws import Draws, raw_bytes
@@ -90,7 +90,7 @@ def make_scenes(
     check_number(n_samples, "n_samples", integer=True, low=1)
     check_number(image_size, "image_size", integer=True, low=64)
     place = resolve_device(device)
-    seed = int(check_random_state(random_state).randint(0, 2**31 - 1))
+    seed = int(check_seed(random_state).randint(0, 2**31 - 1))
     source = _source(seed, max(128, min(int(image_size), 256)), n_subjects, device)
     parts = [
         _compose(source, np.arange(first, min(first + _CHUNK, n_samples)), int(image_size), place)

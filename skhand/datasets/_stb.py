@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from skhand._validation import check_option
-from skhand.datasets._files import check_folder, find_missing, read_mat, require_files, require_labels
+from skhand.datasets._depth import read_coded_depth
+from skhand.datasets._files import (
+    check_folder,
+    find_missing,
+    open_pictures,
+    read_mat,
+    require_files,
+    require_labels,
+)
 from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._numbers import check_numbers
 from skhand.datasets._report import Inspector, Part
-from skhand.exceptions import DataFileError, InputError
-from skhand.frames import ImageFiles
+from skhand.exceptions import DataFileError
 from skhand.geometry import backproject, project
 
 __all__ = ["load_stb"]
@@ -26,6 +34,7 @@ _SEQUENCES = {
     "test": [f"B1{action}" for action in _ACTIONS],
 }
 _FRAMES = 1500  # of each sequence
+_SIZE = (480, 640)
 _VIEWS = {"bb": ("left", "right"), "sk": ("colour", "depth")}
 _BASELINE = 120.054
 _TO_DEPTH = Rotation.from_rotvec([0.00531, -0.01196, 0.00301]).as_matrix()
@@ -65,11 +74,7 @@ Known faults: none are listed by the publisher. A joint at or behind the camera 
 
 def read_depth(path: str) -> np.ndarray:
     """Read the depth of one picture, mm: the red byte and 256 times the green one."""
-    with Image.open(path) as picture:
-        if picture.mode not in ("RGB", "RGBA"):
-            raise InputError(f"{path}: expected depth in the bytes of a colour picture, got {picture.mode}.")
-        code = np.asarray(picture)
-    return code[..., 0] + code[..., 1] * np.uint16(256)
+    return read_coded_depth(path, low=0, high=1)
 
 
 def read_registered_depth(path: str) -> np.ndarray:
@@ -195,15 +200,15 @@ def _label_path(folder: Path, sequence: str, camera: str) -> Path:
 def _read_labels(path: Path) -> np.ndarray:
     """Read a sequence's joints, (n_frames, 21, 3), mm, in the frame of BB's left or SK's depth camera."""
     labels = read_mat(path, ["handPara"])["handPara"]
-    if labels.ndim != 3 or labels.shape[:2] != (3, 21) or labels.dtype.kind not in "fiu":
+    if labels.ndim != 3 or labels.shape[:2] != (3, 21) or labels.dtype.kind not in "fi":
         raise DataFileError(
             f"{path}: expected handPara of shape (3, 21, n_frames), got {labels.shape}, {labels.dtype}."
         )
-    return labels.astype(np.float64).transpose(2, 1, 0)
+    return check_numbers(labels, labels.shape, path, "handPara").transpose(2, 1, 0)
 
 
 def _picture_paths(folder: Path, sequence: str, kind: str, n_frames: int) -> list[Path]:
-    inner = folder / "images" if (folder / "images").is_dir() else folder
+    inner = folder / "images" if os.path.isdir(folder / "images") else folder
     return [inner / sequence / f"{kind}_{number}.png" for number in range(n_frames)]
 
 
@@ -225,11 +230,11 @@ def _read(folder: Path, split: str, camera: str, view: str, palm_to_wrist: str) 
             depth_files += _picture_paths(folder, sequence, "SK_depth", len(labels))
     require_files([*files, *depth_files])
     if view == "depth":
-        pictures = {"depth": ImageFiles(files, reader=read_depth)}
+        pictures = {"depth": open_pictures(files, _SIZE, read_depth)}
     else:
-        pictures = {"rgb": ImageFiles(files)}
+        pictures = {"rgb": open_pictures(files, _SIZE)}
     if depth_files:
-        pictures["depth"] = ImageFiles(depth_files, reader=read_registered_depth)
+        pictures["depth"] = open_pictures(depth_files, _SIZE, read_registered_depth)
     stacked = np.concatenate(joints)
     return Annotations(
         joints=stacked,
@@ -256,7 +261,7 @@ def _inspect(data_dir: Path) -> list[Part]:
             part = Part(f"{split} {kind}", 0, _FRAMES * len(sequences))
             for sequence in sequences:
                 labels = _label_path(data_dir, sequence, kind[:2])
-                if not labels.is_file():
+                if not os.path.isfile(labels):
                     part.missing.append(str(labels.relative_to(data_dir)))
                     continue
                 n_frames = len(_read_labels(labels))

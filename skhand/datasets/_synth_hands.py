@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from skhand._validation import check_number, check_option
 from skhand.datasets._backgrounds import choose_background, find_backgrounds, replace_screen
+from skhand.datasets._depth import read_depth
 from skhand.datasets._files import (
     check_choices,
     check_folder,
     find_missing,
     list_names,
+    open_pictures,
     read_lines,
-    read_numbers,
     require_files,
     require_labels,
 )
 from skhand.datasets._finish import Annotations, finish
+from skhand.datasets._numbers import check_end, read_numbers
 from skhand.datasets._report import Inspector, Part
 from skhand.datasets._rows import MadePictures
-from skhand.frames import ImageFiles
 from skhand.geometry import project
 
 __all__ = ["load_synth_hands"]
@@ -40,6 +41,7 @@ _DEPTH_CAMERA = np.array([[475.62, 0, 311.125], [0, 475.62, 245.965], [0, 0, 1]]
 _COLOR_CAMERA = np.array([[617.173, 0, 315.453], [0, 617.173, 242.259], [0, 0, 1]])
 _TO_COLOR = np.array([24.7, -0.0471401, 3.72045])  # mm, without rotation
 _JOINTS = "_joint_pos.txt"
+_FRAME = re.compile(rf"[0-9]+_(({'|'.join(_PICTURES)})\.png|joint_pos\.txt)")
 
 _DESCR = """
 SynthHands
@@ -63,10 +65,9 @@ colour are replaced; one public loader replaces black ones too. No frame says wh
 """
 
 
-def read_depth(path: str) -> np.ndarray:
+def read_rendered_depth(path: str) -> np.ndarray:
     """Read the depth of one picture, mm; 0 where there is none."""
-    with Image.open(path) as picture:
-        depth = np.asarray(picture).astype(np.uint16)
+    depth = read_depth(path)
     return np.where(depth == _NO_DEPTH, np.uint16(0), depth)
 
 
@@ -199,8 +200,8 @@ def _find_labels(view: Path) -> list[Path]:
     """Find a view's annotation files in order; a colour picture's file even where it is not there."""
     labels = []
     for part in sorted(list_names(view)):
-        names = [name for name in list_names(view / part) if name.endswith((".png", _JOINTS))]
-        numbers = sorted({name.split("_")[0] for name in names if not name.startswith(".")})
+        names = [name for name in list_names(view / part) if _FRAME.fullmatch(name)]
+        numbers = sorted({name.split("_")[0] for name in names})
         labels += [view / part / f"{number}{_JOINTS}" for number in numbers]
     return labels
 
@@ -232,9 +233,9 @@ def _read(
         ]
         columns["rgb"] = MadePictures(jobs, replace_screen, (*_SIZE[::-1], 3))
     else:
-        columns["rgb"] = ImageFiles(files[picture])
+        columns["rgb"] = open_pictures(files[picture], _SIZE[::-1])
     if "depth" in files:
-        columns["depth"] = ImageFiles(files["depth"], reader=read_depth)
+        columns["depth"] = open_pictures(files["depth"], _SIZE[::-1], read_rendered_depth)
     return Annotations(
         joints=joints,
         visible=inside,
@@ -246,7 +247,10 @@ def _read(
 
 
 def _read_joints(path: Path) -> np.ndarray:
-    return read_numbers(" ".join(read_lines(path)), 63, path, 1, separators=",").reshape(21, 3)
+    lines = read_lines(path)
+    numbers = read_numbers(" ".join(lines), 63, path, 1, separators=",")
+    check_end(lines, path)
+    return numbers.reshape(21, 3)
 
 
 def _inspect(data_dir: Path) -> list[Part]:

@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from skhand.datasets._depth import read_depth
 from skhand.datasets._files import (
     find_missing,
     list_names,
+    open_pictures,
     read_lines,
-    read_numbers,
-    require_files,
     require_labels,
 )
 from skhand.datasets._finish import Annotations
+from skhand.datasets._numbers import check_end, parse_count, read_numbers
 from skhand.datasets._report import Part
 from skhand.exceptions import DataFileError
-from skhand.frames import ImageFiles
 from skhand.geometry import project
 
 CAMERAS = ("colour", "depth")
@@ -43,6 +42,8 @@ class TipSet:
         Files of the 2D and of the 3D labels in a sequence's folder; ``{}`` stands for the sequence.
     pictures : dict
         Camera to column of HandFrames to folder.
+    sizes : dict
+        Camera to height and width of its pictures, px.
     colour, depth : ndarray of shape (3, 3), px
         Intrinsics.
     extrinsic : ndarray of shape (3, 4), mm
@@ -56,6 +57,7 @@ class TipSet:
     sequences: tuple[str, ...]
     labels: tuple[str, str]
     pictures: dict[str, dict[str, str]]
+    sizes: dict[str, tuple[int, int]]
     colour: np.ndarray
     depth: np.ndarray
     extrinsic: np.ndarray
@@ -74,12 +76,9 @@ def find_labels(files: TipSet, data_dir: Path, sequences: Sequence[str]) -> list
     return labels
 
 
-def read_depth(path: str) -> np.ndarray:
+def read_measured_depth(path: str) -> np.ndarray:
     """Read the depth of one 16-bit picture, mm; 0 where nothing was measured."""
-    with Image.open(path) as picture:
-        values = np.asarray(picture)
-    if values.ndim != 2:
-        raise OSError(f"expected one channel of 16 bits, got shape {values.shape}")
+    values = read_depth(path)
     return np.where(values >= _NOTHING, 0, values).astype(np.float32)
 
 
@@ -116,11 +115,9 @@ def read_tips(files: TipSet, data_dir: Path, sequences: Sequence[str], camera: s
         joints.append(points[1])
         groups += [sequence] * len(points[0])
         ids += [f"{sequence}/{number:05d}" for number in range(len(points[0]))]
-    for paths in pictures.values():
-        require_files(paths)
     seen, tips, missing = np.concatenate(uv), np.concatenate(joints), np.concatenate(absent)
     columns: dict[str, Any] = {
-        column: ImageFiles(paths, reader=read_depth if column == "depth" else None)
+        column: open_pictures(paths, files.sizes[camera], read_measured_depth if column == "depth" else None)
         for column, paths in pictures.items()
     }
     if camera == "colour":
@@ -180,7 +177,8 @@ def _read_labels(files: TipSet, data_dir: Path, sequence: str) -> list[np.ndarra
 def _read_points(path: Path, n_dims: int, more_points: bool) -> np.ndarray:
     """Read the first five points of each line; all are read, so that a line that breaks off is found."""
     rows = []
-    for number, line in enumerate(read_lines(path), start=1):
+    lines = read_lines(path)
+    for number, line in enumerate(lines, start=1):
         points = [point for point in line.split(";") if point.strip()]
         if len(points) < 5 or (len(points) > 5 and not more_points):
             wanted = "5 or more" if more_points else "5"
@@ -192,24 +190,34 @@ def _read_points(path: Path, n_dims: int, more_points: bool) -> np.ndarray:
         rows.append(numbers[:5])
     if not rows:
         raise DataFileError(f"{path}:1: expected a line a frame, got an empty file.")
+    check_end(lines, path)
     return np.array(rows)
 
 
 def _read_number(name: str) -> int | None:
     """Read the frame's number, the last one in a picture's name; None where the file is no picture."""
     stem, _, suffix = name.rpartition(".")
-    digits = re.findall(r"\d+", stem)
-    return int(digits[-1]) if digits and suffix.lower() in ("png", "bmp", "jpg") else None
+    digits = re.findall("[0-9]+", stem)
+    return parse_count(digits[-1]) if digits and suffix.lower() in ("png", "bmp", "jpg") else None
 
 
 def _find_frames(
     files: TipSet, data_dir: Path, sequence: str, camera: str, count: int
 ) -> dict[str, list[Path]]:
     """Find each column's pictures in the order of the label lines, those that are missing among them."""
-    folder, every = data_dir / "data" / sequence, {}
+    folder = data_dir / "data" / sequence
+    every: dict[str, dict[int, Path]] = {}
     for name in {name for columns in files.pictures.values() for name in columns.values()}:
-        numbered = {_read_number(file): folder / name / file for file in sorted(list_names(folder / name))}
-        every[name] = {number: path for number, path in numbered.items() if number is not None}
+        every[name] = {}
+        for file in sorted(list_names(folder / name)):
+            number = _read_number(file)
+            if number in every[name]:
+                raise DataFileError(
+                    f"{folder / name / file}: expected one picture of number {number}, got "
+                    f"{every[name][number].name} too."
+                )
+            if number is not None:
+                every[name][number] = folder / name / file
         if len(every[name]) > count:
             raise DataFileError(
                 f"{files.find_labels(data_dir, sequence)[0]}:{count}: expected a line for each of the "
@@ -231,7 +239,7 @@ def _find_frames(
 
 def _renumber(name: str, number: int) -> str:
     """Return a picture's name with another number in the place of its last one."""
-    *_, last = re.finditer(r"\d+", name.rpartition(".")[0])
+    *_, last = re.finditer("[0-9]+", name.rpartition(".")[0])
     return f"{name[: last.start()]}{number:0{len(last.group())}d}{name[last.end() :]}"
 
 

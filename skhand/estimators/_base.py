@@ -14,9 +14,10 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 
-from skhand._validation import check_flag, check_seed, warn_user
+from skhand._validation import check_bool, check_seed, warn_user
 from skhand.estimators._calibration import CalibrationMixin
 from skhand.estimators._data import DataDescription, DataReader, TrainingData
+from skhand.estimators._html import make_visual_block
 from skhand.estimators._inputs import check_given
 from skhand.estimators._parameters import COMMON, Check
 from skhand.estimators._pickled import PickledNetworks
@@ -181,7 +182,7 @@ class PoseEstimator(
             After an interrupt; ``interrupted_`` is then True, and the estimator is fitted with what was
             trained until then.
         """
-        goes_on = check_flag(self.warm_start, "warm_start") and self.__sklearn_is_fitted__()
+        goes_on = check_bool(self.warm_start, "warm_start") and self.__sklearn_is_fitted__()
         return self._fit(X, y, X_val, y_val, goes_on=goes_on, one_epoch=False)
 
     @with_callbacks
@@ -615,6 +616,9 @@ class PoseEstimator(
         shallow = object.__new__(type(self))  # copy.copy would otherwise pickle the weights
         shallow.__dict__.update(self.__dict__)
         return shallow
+
+    def _sk_visual_block_(self) -> Any:
+        return make_visual_block(self)  # for scikit-learn's HTML
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import warn_user
+from skhand._doubts import warn_of_doubts
+from skhand._validation import describe, warn_user
 from skhand.estimators._inputs import (
     check_given,
     find_source,
     find_usable_rows,
+    naming,
     read_input,
     read_target,
     require_given,
@@ -199,7 +201,14 @@ class DataReader:
         estimator = self.estimator
         named = getattr(estimator, "pairs", None) is not None  # the pairs name the source themselves
         source = estimator.source if named else self._find_source(X)
-        pairs = estimator._pairs(source)
+        try:
+            pairs = estimator._pairs(source)
+        except InputError as error:
+            if named or estimator.source != "auto":
+                raise
+            raise InputError(
+                f"{str(error).removesuffix('.')}, which X ({describe(X)}) is taken for."
+            ) from error
         (source, target), given = pairs[0], check_given(estimator.given)
         return DataDescription(source, target, pairs, given, estimator.root)
 
@@ -217,6 +226,8 @@ class DataReader:
                 vars(estimator).pop(name, None)
         columns = read_input(estimator, X, source, estimator.image_shape, reset=fresh)
         described = self._add_targets(columns, y, described, fresh)
+        if fresh and described.poses_:
+            warn_of_doubts(columns, columns.get("pose3d"), "pose3d" if y is None else "y")
         modalities = {modality for pair in described.pairs_ for modality in pair}
         missing = modalities - set(columns)
         if missing:
@@ -318,7 +329,8 @@ class DataReader:
         source, wanted = described.source_, (described.shapes_ or {})[described.source_]
         probe = copy.copy(self.estimator)
         vars(probe).update(described.attributes())
-        columns = read_input(probe, X_val, source, self.estimator.image_shape, reset=False)
+        with naming("X_val"):
+            columns = read_input(probe, X_val, source, self.estimator.image_shape, reset=False)
         if tuple(columns[source].shape[1:]) != wanted:
             raise InputError(
                 f"X_val: expected {source} of shape {wanted} a row as in X, "
@@ -326,7 +338,8 @@ class DataReader:
             )
         if y_val is None and "pose3d" not in columns:
             raise InputError("y_val: expected targets with X_val, which has no column pose3d, got None.")
-        self._add_targets(columns, y_val, described, fresh=False)
+        with naming("y_val"):
+            self._add_targets(columns, y_val, described, fresh=False)
         rows = self._find_measured(columns, described)
         if len(rows) == 0:
             raise InputError("y_val: expected at least one labelled row, got none.")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import _num_samples, check_array, validate_data
 
+from skhand._columns import CheckedColumn, in_memory
 from skhand._pictures import is_pictures, stack_pictures
-from skhand._validation import check_option, check_shape, some_rows
+from skhand._validation import check_option, check_shape, read_array, read_numbers, some_rows
 from skhand.exceptions import InputError, SideInformationError
 from skhand.frames import HandFrames
 from skhand.geometry import rotate_points
@@ -17,6 +20,27 @@ from skhand.training import MODALITIES
 
 GIVEN = ("root", "scale", "side")
 _NO_NAME = ("", "None", "nan")  # of a domain, as text
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let every error of bad input in this block name the argument: scikit-learn's and numpy's may not.
+
+    Parameters
+    ----------
+    name : str
+        The argument. "X_val" and "y_val" also take the place of "X" and "y" at the beginning of a message.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of tensors that require gradients
+        text, plain = str(error), name.removesuffix("_val")
+        if text.startswith(f"{plain}: ") and plain != name:
+            raise type(error)(name + text.removeprefix(plain)) from error
+        if isinstance(error, InputError) or re.search(rf"\b{name}\b", text):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else InputError  # scikit-learn asks for the first
+        raise kind(f"{name}: {text}") from error
 
 
 def find_source(
@@ -48,7 +72,7 @@ def find_source(
         try:
             array = np.asarray(X)
             shape, dtype = array.shape, array.dtype
-        except ValueError:  # ragged rows; scikit-learn's own check says so below
+        except (ValueError, RuntimeError):  # ragged rows; scikit-learn's own check says so below
             shape = ()
     if len(shape) == 2 and image_shape is not None:
         shape = (shape[0], *image_shape)
@@ -87,6 +111,14 @@ def read_input(
     InputError
         If X has no rows, no such column, or a column is not what it should be.
     """
+    with naming("X"):
+        return _read_input(estimator, X, source, image_shape, reset)
+
+
+def _read_input(
+    estimator: Any, X: Any, source: str, image_shape: tuple[int, ...] | None, reset: bool
+) -> dict[str, Any]:
+    """Return X's columns by name, checked; see `read_input`."""
     record = MODALITIES[source]
     if isinstance(X, HandFrames):
         columns = {name: getattr(X, name) for name in X.columns}
@@ -100,6 +132,8 @@ def read_input(
             columns["domain"] = (names != "synthetic").astype(np.int64)
             columns["domain"][np.isin(names, _NO_NAME)] = -1
         _check_maps(columns)
+        if {"visible", "keypoints2d"} <= columns.keys():
+            check_shape(columns["visible"], "visible", (len(X), columns["keypoints2d"].shape[1]))
         if source not in columns:
             raise InputError(f"source: X has no column {source!r}; its columns are {X.columns}.")
     else:
@@ -110,7 +144,15 @@ def read_input(
         record.check_values(columns[source])
     elif not reset and not np.isfinite(columns[source]).all():
         raise InputError(f"X: expected finite {source}, got NaN or infinity.")
-    return columns
+    return {name: _check_when_read(name, column) for name, column in columns.items()}
+
+
+def _check_when_read(name: str, column: Any) -> Any:
+    """Return pictures of floats that are not in memory so that each row is checked as it is read."""
+    record = MODALITIES.get(name)
+    if record is None or not record.is_image or in_memory(column) or np.dtype(column.dtype).kind != "f":
+        return column
+    return CheckedColumn(column, record.check_values)
 
 
 def _check_maps(columns: dict[str, Any]) -> None:
@@ -132,11 +174,11 @@ def _read_array(estimator: Any, X: Any, source: str, image_shape: Any, reset: bo
                 f"HandFrames, for example with {source}=ImageFiles(paths, gray=True), or an array."
             )
         return stack_pictures(X)
+    if not hasattr(X, "shape") or hasattr(X, "detach"):
+        X = read_array(X, "X", "an array or a HandFrames")
     if source == "table":
         return validate_data(estimator, X, dtype=np.float64, reset=reset)
     record = MODALITIES[source]
-    if isinstance(X, list | tuple) or hasattr(X, "detach"):  # a torch tensor
-        X = check_array(X, dtype=None, ensure_2d=False, allow_nd=True, ensure_all_finite=False)
     if getattr(X, "ndim", 2) <= 2:
         own = reset or source == estimator.source_  # n_features_in_ counts the source that was fitted
         flat = validate_data(estimator, X, dtype=None, reset=reset) if own else check_array(X, dtype=None)
@@ -159,9 +201,9 @@ def read_target(y: Any, n_samples: int) -> np.ndarray:
     InputError or ValueError
         If y is infinite, all NaN, of another length than X or of another number of axes.
     """
-    y = check_array(
-        y, dtype=np.float64, ensure_2d=False, allow_nd=True, ensure_all_finite="allow-nan", input_name="y"
-    )
+    options = {"ensure_2d": False, "allow_nd": True, "ensure_all_finite": "allow-nan", "input_name": "y"}
+    with naming("y"):
+        y = check_array(read_numbers(y, "y"), dtype=np.float64, **options)
     if y.ndim > 3:
         raise InputError(f"y: expected shape (n,), (n, k) or (n, n_joints, 3), got {y.shape}.")
     if y.ndim == 3:

@@ -12,9 +12,9 @@ from sklearn.base import TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from skhand._validation import check_flag, check_number, check_option, check_seed, describe
+from skhand._validation import check_bool, check_number, check_option, check_seed, describe
 from skhand.estimators._data import TrainingData
-from skhand.estimators._inputs import read_target, require_roots, to_original_frame
+from skhand.estimators._inputs import naming, read_target, require_roots, to_original_frame
 from skhand.estimators._score import variance_weighted_r2
 from skhand.exceptions import InputError
 from skhand.training import MODALITIES, fetch, one_hot_side
@@ -82,7 +82,7 @@ class LatentSpaceMixin(_Base):
         InputError
             If X does not fit what was fitted, or a modality has no encoder or decoder.
         """
-        check_flag(return_std, "return_std")
+        check_bool(return_std, "return_std")
         source, target, columns = self._read(X, source, target)
         if self._is_placed(target, columns):
             require_roots(columns)
@@ -142,10 +142,8 @@ class LatentSpaceMixin(_Base):
         """
         check_is_fitted(self)
         target = self._check_modality(target, "target", self._targets(), self.target_)
-        try:
+        with naming("Z"):
             latent = np.asarray(Z, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"Z: expected numbers, got {describe(Z)}.") from error
         if latent.ndim != 2 or latent.shape[1] != len(self.latent_mean_) or len(latent) == 0:
             raise InputError(
                 f"Z: expected shape (n, {len(self.latent_mean_)}) with at least one row, got {describe(Z)}."

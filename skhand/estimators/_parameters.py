@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import (
-    check_flag,
+    check_bool,
     check_number,
     check_one_camera,
     check_option,
@@ -37,6 +37,7 @@ __all__ = [
     "by_stage",
     "check_bone",
     "check_bones",
+    "check_file",
     "number",
     "one_of",
     "optional",
@@ -110,7 +111,7 @@ def _check_image_shape(value: Any, name: str) -> None:
         check_number(size, name, integer=True, low=1)
 
 
-def _check_file(value: Any, name: str) -> None:
+def check_file(value: Any, name: str) -> None:
     """Validate the path of a file."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise InputError(f"{name}: expected the path of a file, or None, got {describe(value)}.")
@@ -140,10 +141,10 @@ COMMON: dict[str, Check] = {
     "averaging": optional(_check_decay),
     "batch_size": number(integer=True, low=1),
     "callbacks": lambda value, name: check_callbacks(value),
-    "checkpoint": optional(_check_file),
+    "checkpoint": optional(check_file),
     "device": lambda value, name: resolve_device(value),
-    "early_stopping": check_flag,
-    "flat_poses": check_flag,
+    "early_stopping": check_bool,
+    "flat_poses": check_bool,
     "given": lambda value, name: check_given(value),
     "image_shape": optional(_check_image_shape),
     "lr": number(low=0, include_low=False),
@@ -159,7 +160,7 @@ COMMON: dict[str, Check] = {
     "tol": number(low=0, high=1),
     "validation_fraction": number(low=0, high=0.9, include_low=False),
     "verbose": _check_verbose,
-    "warm_start": check_flag,
+    "warm_start": check_bool,
 }
 """The parameters that all estimators have."""
 

@@ -10,6 +10,7 @@ from skhand.geometry._camera import (
     rotation_z,
     transform_camera,
 )
+from skhand.geometry._hand_frame import hand_axes
 from skhand.geometry._scale import mean_bone_lengths, recover_scale
 from skhand.geometry._two_and_a_half import Decoded25D, Encoded25D, decode_25d, encode_25d
 
@@ -27,6 +28,7 @@ __all__ = [
     "bone_lengths",
     "decode_25d",
     "encode_25d",
+    "hand_axes",
     "mean_bone_lengths",
     "procrustes",
     "project",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_number, check_shape, describe
+from skhand._validation import check_number, check_numbers, check_shape, describe, read_array
 from skhand.exceptions import InputError
 from skhand.geometry._camera import per_row, rotation_z
 
@@ -15,9 +15,11 @@ __all__ = ["affine_crop", "affine_mirror", "affine_rotate", "apply_affine"]
 
 def picture_size(size: Any) -> tuple[int, int]:
     """Return ``size`` (one number for a square picture, or height and width) as height and width, px."""
-    pair = (size, size) if np.ndim(size) == 0 else tuple(size)
-    if len(pair) != 2:
-        raise InputError(f"size: expected one number or (height, width), got {describe(size)}.")
+    expected = "one number or (height, width)"
+    array = read_array(size, "size", expected)
+    if array.shape not in ((), (2,)) or isinstance(size, str):
+        raise InputError(f"size: expected {expected}, got {describe(size)}.")
+    pair = [size, size] if array.ndim == 0 else array.tolist()
     height, width = (int(check_number(side, "size", integer=True, low=1)) for side in pair)
     return height, width
 
@@ -80,11 +82,18 @@ def affine_rotate(degrees: Any, centre: Any) -> np.ndarray:
     Raises
     ------
     InputError
-        If the centre has not two coordinates.
+        If an angle or a centre is not finite, the centre has not two coordinates, or there is not one angle a
+        centre.
     """
-    centre = check_shape(centre, "centre", (2,), leading=True).astype(np.float64)
+    centre = check_numbers(centre, "centre", (2,), leading=True)
     turn = rotation_z(degrees)
-    affine = np.array(np.broadcast_to(turn, np.broadcast_shapes(turn.shape, (*centre.shape[:-1], 3, 3))))
+    try:
+        shape = np.broadcast_shapes(turn.shape, (*centre.shape[:-1], 3, 3))
+    except ValueError as error:
+        raise InputError(
+            f"degrees: expected one angle, or one a centre {centre.shape}, got {describe(degrees)}."
+        ) from error
+    affine = np.array(np.broadcast_to(turn, shape))
     affine[..., :2, 2] = centre - (affine[..., :2, :2] @ centre[..., None])[..., 0]
     return affine
 
@@ -113,7 +122,8 @@ def apply_affine(affine: Any, pixels: Any) -> np.ndarray:
     affine : array-like of shape (3, 3) or (n_samples, 3, 3)
         Old pixels to new ones; one a row moves all pixels of that row. A homography is welcome too.
     pixels : array-like of shape (..., 2), px
-        For example keypoints of shape (n_samples, n_joints, 2). NaN stays NaN.
+        For example keypoints of shape (n_samples, n_joints, 2). NaN stays NaN, and a pixel that a homography
+        moves out of sight, to infinity, becomes NaN.
 
     Returns
     -------
@@ -122,10 +132,11 @@ def apply_affine(affine: Any, pixels: Any) -> np.ndarray:
     Raises
     ------
     InputError
-        If the shapes do not fit.
+        If the shapes do not fit, or a number is infinite.
     """
-    affine = check_shape(affine, "affine", (3, 3), leading=True).astype(np.float64)
-    pixels = check_shape(pixels, "pixels", (2,), leading=True).astype(np.float64)
+    affine = check_numbers(affine, "affine", (3, 3), leading=True, allow_nan=True)
+    pixels = check_numbers(pixels, "pixels", (2,), leading=True, allow_nan=True)
     matrix = per_row(affine, pixels, "affine", "pixels")
     moved = (matrix[..., :2] @ pixels[..., None])[..., 0] + matrix[..., 2]
-    return moved[..., :2] / moved[..., 2:]
+    third = moved[..., 2:]
+    return moved[..., :2] / np.where(third == 0, np.nan, third)

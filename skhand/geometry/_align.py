@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_option, check_shape, describe
+from skhand._validation import check_bool, check_numbers, check_option, check_shape, describe, read_array
 from skhand.exceptions import InputError
 from skhand.skeleton import BONES, JOINTS, root_position
 
@@ -33,7 +33,9 @@ def align_root(joints: Any, root: str | int = "palm") -> np.ndarray:
     InputError
         If the root is unknown or the number of joints does not fit it.
     """
-    joints = np.asarray(joints)
+    joints = check_numbers(
+        joints, "joints", ("n_joints", "n_dims"), leading=True, allow_nan=True, keep_single=True
+    )
     return joints - root_position(joints, root)[..., None, :]
 
 
@@ -112,8 +114,9 @@ def procrustes(y_pred: Any, y_true: Any, *, scaling: bool = True, mask: Any = No
     Raises
     ------
     InputError
-        If shapes differ.
+        If shapes differ, or an argument is not what was expected.
     """
+    check_bool(scaling, "scaling")
     pred, true, counts = _pair(y_pred, y_true, mask)
     weight = counts[..., None].astype(np.float64)
     number = np.where(counts.any(-1), counts.sum(-1), np.nan)[..., None, None]
@@ -148,7 +151,9 @@ def bone_lengths(joints: Any) -> np.ndarray:
     InputError
         If there are not 21 joints.
     """
-    joints = check_shape(joints, "joints", (len(JOINTS), "n_dims"), leading=True)
+    joints = check_numbers(
+        joints, "joints", (len(JOINTS), "n_dims"), leading=True, allow_nan=True, keep_single=True
+    )
     parents, children = np.array(BONES).T
     return np.linalg.norm(joints[..., children, :] - joints[..., parents, :], axis=-1)
 
@@ -172,23 +177,30 @@ def bone_length(joints: Any, bone: tuple[str, str] = ("middle_mcp", "middle_pip"
     InputError
         If ``bone`` is not two known names or there are not 21 joints.
     """
-    if not isinstance(bone, tuple | list) or len(bone) != 2:
-        raise InputError(f"bone: expected the names of two joints, got {bone!r}.")
-    for name in bone:
-        check_option(name, "bone", ("palm", *JOINTS))
-    joints = np.asarray(joints)
+    check_bone(bone)
+    joints = check_numbers(
+        joints, "joints", (len(JOINTS), "n_dims"), leading=True, allow_nan=True, keep_single=True
+    )
     return np.linalg.norm(root_position(joints, bone[0]) - root_position(joints, bone[1]), axis=-1)
+
+
+def check_bone(bone: Any, name: str = "bone") -> tuple[str, str]:
+    """Return ``bone`` if it is the names of two joints, ``"palm"`` among them, else raise an `InputError`."""
+    if not isinstance(bone, tuple | list) or len(bone) != 2:
+        raise InputError(f"{name}: expected the names of two joints, got {bone!r}.")
+    first, second = (check_option(joint, name, ("palm", *JOINTS)) for joint in bone)
+    return first, second
 
 
 def _pair(y_pred: Any, y_true: Any, mask: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Validate a prediction and its truth; return both as float64, and which joints count."""
     true = check_shape(y_true, "y_true", ("n_joints", "n_dims"), leading=True).astype(np.float64)
-    pred = np.asarray(y_pred, dtype=np.float64)
+    pred = check_shape(y_pred, "y_pred", ("n_joints", "n_dims"), leading=True).astype(np.float64)
     if pred.shape != true.shape:
         raise InputError(f"y_pred: expected shape {true.shape} as y_true has, got {describe(y_pred)}.")
     counts = np.isfinite(true).all(-1) & np.isfinite(pred).all(-1)
     if mask is not None:
-        mask = np.asarray(mask)
+        mask = read_array(mask, "mask", f"bool of shape {counts.shape}")
         if mask.shape != counts.shape or mask.dtype != bool:
             raise InputError(f"mask: expected bool of shape {counts.shape}, got {describe(mask)}.")
         counts = counts & mask

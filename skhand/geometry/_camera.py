@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_camera, check_shape, describe
+from skhand._validation import check_camera, check_numbers, describe, read_numbers, warn_user
 from skhand.exceptions import InputError
 
 __all__ = ["backproject", "project", "rotate_points", "rotation_to_axis", "rotation_z", "transform_camera"]
@@ -40,10 +40,15 @@ def project(points: Any, camera: Any) -> np.ndarray:
         The centre of the top-left pixel is (0, 0). NaN where the depth is 0. A point behind the camera
         gets the pixel that the formula gives; tell it by its negative depth.
 
+    Warns
+    -----
+    UserWarning
+        If a quarter of the points or more do not lie in front of the camera, as those of root-relative poses.
+
     Raises
     ------
     InputError
-        If the points have not three coordinates or the cameras do not fit the rows.
+        If the points have not three coordinates, one is infinite, or the cameras do not fit the rows.
 
     Examples
     --------
@@ -51,11 +56,23 @@ def project(points: Any, camera: Any) -> np.ndarray:
     >>> project([[10.0, 0.0, 500.0]], [[600, 0, 320], [0, 600, 240], [0, 0, 1]])
     array([[332., 240.]])
     """
-    points = check_shape(points, "points", (3,), leading=True).astype(np.float64)
+    points = check_numbers(points, "points", (3,), leading=True, allow_nan=True)
     matrix = per_row(check_camera(camera), points, "camera", "points")
+    _warn_of_points_behind(points)
     depth = np.where(points[..., 2:] == 0, np.nan, points[..., 2:])
     homogeneous = (matrix @ (points / depth)[..., None])[..., 0]
     return homogeneous[..., :2]
+
+
+def _warn_of_points_behind(points: np.ndarray) -> None:
+    """Warn where many points do not lie in front of the camera: a picture cannot show them."""
+    depth = points[..., 2][~np.isnan(points[..., 2])]
+    behind = int((depth <= 0).sum())
+    if behind >= max(1, len(depth) / 4):
+        warn_user(
+            f"points: {behind} of {len(depth)} do not lie in front of the camera (z <= 0). Poses relative to "
+            "their root need it added before they are projected."
+        )
 
 
 def backproject(pixels: Any, depth: Any, camera: Any) -> np.ndarray:
@@ -77,11 +94,13 @@ def backproject(pixels: Any, depth: Any, camera: Any) -> np.ndarray:
     Raises
     ------
     InputError
-        If the pixels have not two coordinates, or depths or cameras do not fit them.
+        If the pixels have not two coordinates, a number is infinite, or depths or cameras do not fit them.
     """
-    pixels = check_shape(pixels, "pixels", (2,), leading=True).astype(np.float64)
+    pixels = check_numbers(pixels, "pixels", (2,), leading=True, allow_nan=True)
+    depths = read_numbers(depth, "depth")
+    depths = check_numbers(depths, "depth", depths.shape, allow_nan=True)
     try:
-        z = np.broadcast_to(np.asarray(depth, dtype=np.float64), pixels.shape[:-1])[..., None]
+        z = np.broadcast_to(depths, pixels.shape[:-1])[..., None]
     except ValueError as error:
         raise InputError(
             f"depth: expected shape {pixels.shape[:-1]} as pixels has, got {describe(depth)}."
@@ -103,8 +122,14 @@ def rotation_z(degrees: Any) -> np.ndarray:
     -------
     rotation : ndarray of shape (3, 3) or (n_samples, 3, 3)
         Applies to column vectors: ``rotated = points @ rotation.T``.
+
+    Raises
+    ------
+    InputError
+        If an angle is not a finite number.
     """
-    angle = np.radians(np.asarray(degrees, dtype=np.float64))
+    angle = read_numbers(degrees, "degrees")
+    angle = np.radians(check_numbers(angle, "degrees", angle.shape))
     rotation = np.zeros((*angle.shape, 3, 3))
     rotation[..., 0, 0] = rotation[..., 1, 1] = np.cos(angle)
     rotation[..., 1, 0] = np.sin(angle)
@@ -137,7 +162,7 @@ def rotation_to_axis(points: Any) -> np.ndarray:
     >>> (rotation_to_axis([30.0, 0.0, 40.0]) @ [30.0, 0.0, 40.0]).round(9)
     array([ 0.,  0., 50.])
     """
-    points = check_shape(points, "points", (3,), leading=True).astype(np.float64)
+    points = check_numbers(points, "points", (3,), leading=True, allow_nan=True)
     if not (np.isfinite(points).all() and (points[..., 2] > 0).all()):
         raise InputError("points: expected finite points in front of the camera (z > 0), got others.")
     x, y, z = np.moveaxis(points / np.linalg.norm(points, axis=-1, keepdims=True), -1, 0)
@@ -169,10 +194,10 @@ def rotate_points(points: Any, rotation: Any) -> np.ndarray:
     Raises
     ------
     InputError
-        If the shapes do not fit.
+        If the shapes do not fit, a number is infinite or a rotation has NaN.
     """
-    points = check_shape(points, "points", (3,), leading=True).astype(np.float64)
-    turn = check_shape(rotation, "rotation", (3, 3), leading=True).astype(np.float64)
+    points = check_numbers(points, "points", (3,), leading=True, allow_nan=True)
+    turn = check_numbers(rotation, "rotation", (3, 3), leading=True)
     turn = per_row(turn, points, "rotation", "points")
     unknown = np.isnan(points)
     rotated = (turn @ np.where(unknown, 0.0, points)[..., None])[..., 0]
@@ -205,15 +230,18 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
     Raises
     ------
     InputError
-        If an argument is not made of 3 x 3 matrices, or the numbers of rows differ.
+        If an argument is not made of finite 3 x 3 matrices, a rotation has no inverse, or the numbers of rows
+        differ.
     CameraError
         If the result is no camera, for example after a rotation that the warp does not follow.
     """
     matrix = check_camera(camera, unknown=True)
-    warp = check_shape(affine, "affine", (3, 3), leading=True).astype(np.float64)
-    turn = check_shape(np.eye(3) if rotation is None else rotation, "rotation", (3, 3), leading=True)
+    warp = check_numbers(affine, "affine", (3, 3), leading=True, allow_nan=True)
+    turn = check_numbers(np.eye(3) if rotation is None else rotation, "rotation", (3, 3), leading=True)
+    if (np.abs(np.linalg.det(turn)) < 1e-12).any():
+        raise InputError("rotation: expected matrices that can be inverted, got a singular one.")
     try:
-        changed = warp @ matrix @ np.linalg.inv(turn.astype(np.float64))
+        changed = warp @ matrix @ np.linalg.inv(turn)
     except ValueError as error:
         raise InputError(
             f"affine: expected one matrix a camera {matrix.shape}, got {describe(warp)} "

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_shape
-from skhand.exceptions import InputError
+from skhand._validation import check_numbers, check_shape
 from skhand.geometry._align import bone_lengths
 from skhand.skeleton import BONES
 
@@ -70,9 +69,15 @@ def recover_scale(joints: Any, mean_bones: Any) -> np.ndarray:
     >>> float(recover_scale(hand, 50 * bone_lengths(hand)[0])[0].round(6))
     50.0
     """
-    mean = check_shape(mean_bones, "mean_bones", (len(BONES),)).astype(np.float64)
-    if not (mean[~np.isnan(mean)] > 0).all() or np.isinf(mean).any():
-        raise InputError(f"mean_bones: expected lengths above 0 (mm), finite or NaN, got {mean.tolist()}.")
+    mean = check_numbers(
+        mean_bones,
+        "mean_bones",
+        (len(BONES),),
+        low=0,
+        include_low=False,
+        allow_nan=True,
+        what="lengths above 0 (mm)",
+    )
     lengths = bone_lengths(check_shape(joints, "joints", ("n_samples", "n_joints", 3)))
     counts = np.isfinite(lengths) & np.isfinite(mean)
     d, mu = np.where(counts, lengths, 0.0), np.where(counts, mean, 0.0)

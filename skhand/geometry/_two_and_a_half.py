@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skhand._validation import check_shape, describe
+from skhand._validation import check_numbers, describe, read_numbers
 from skhand.exceptions import InputError
-from skhand.geometry._align import bone_length
+from skhand.geometry._align import bone_length, check_bone
 from skhand.geometry._camera import backproject, project
 from skhand.skeleton import JOINTS, root_position
 
@@ -78,7 +78,7 @@ def encode_25d(
     Raises
     ------
     InputError
-        If there are not 21 joints, or the root or the bone is unknown.
+        If there are not 21 joints, one is infinite, or the root or the bone is unknown.
 
     References
     ----------
@@ -96,7 +96,7 @@ def encode_25d(
     >>> bool(np.abs(back.joints - hands.target).max() < 1e-6)
     True
     """
-    joints = check_shape(joints, "joints", ("n_samples", len(JOINTS), 3)).astype(np.float64)
+    joints = check_numbers(joints, "joints", ("n_samples", len(JOINTS), 3), allow_nan=True)
     scale = bone_length(joints, bone)
     depth = joints[..., 2] - root_position(joints, root)[:, None, 2]
     unit = np.where(scale > 0, scale, np.nan)[:, None]
@@ -126,7 +126,7 @@ def decode_25d(
     camera : array-like of shape (3, 3) or (n_samples, 3, 3), px
         Intrinsics.
     scale : float or array-like of shape (n_samples,), mm, default=None
-        Length of the bone; None leaves the poses in units of the bone.
+        Length of the bone, NaN where it is not known; None leaves the poses in units of the bone.
     root : str or int, default="palm"
         As in `encode_25d`.
     bone : tuple of two str, default=("index_mcp", "wrist")
@@ -141,11 +141,11 @@ def decode_25d(
     Raises
     ------
     InputError
-        If there are not 21 points, the root or the bone is unknown, or the scales do not fit.
+        If there are not 21 points, one is infinite, the root or the bone is unknown, or a scale does not fit
+        or is neither above 0 nor NaN.
     """
-    points = check_shape(points, "points", ("n_samples", len(JOINTS), 3)).astype(np.float64)
-    if not isinstance(bone, tuple | list) or len(bone) != 2:
-        raise InputError(f"bone: expected the names of two joints, got {bone!r}.")
+    points = check_numbers(points, "points", ("n_samples", len(JOINTS), 3), allow_nan=True)
+    check_bone(bone)
     length = _lengths(scale, len(points))
     depth = points[..., 2]
     rays = backproject(points[..., :2], 1.0, camera)
@@ -167,7 +167,10 @@ def decode_25d(
 def _lengths(scale: Any, n_samples: int) -> np.ndarray:
     if scale is None:
         return np.ones(n_samples)
-    lengths = np.asarray(scale, dtype=np.float64)
+    lengths = read_numbers(scale, "scale")
     if lengths.shape not in ((), (n_samples,)):
         raise InputError(f"scale: expected a number or shape ({n_samples},), got {describe(scale)}.")
+    lengths = check_numbers(
+        lengths, "scale", lengths.shape, low=0, include_low=False, allow_nan=True, what="lengths above 0 (mm)"
+    )
     return np.broadcast_to(lengths, (n_samples,))

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from skhand._validation import check_mask
 from skhand.exceptions import InputError
 from skhand.geometry import bone_length, bone_lengths
-from skhand.metrics._errors import check_mask, check_no_infinity, check_poses
+from skhand.metrics._errors import check_no_infinity, check_poses
 from skhand.metrics._protocols import Protocol
 from skhand.skeleton import JOINTS, LAYOUTS, PARENTS, Layout, convert
 
@@ -116,7 +117,7 @@ def convert_mask(
     visible: Any, true: np.ndarray, layout: Layout, protocol: Protocol, rule: str | None
 ) -> np.ndarray:
     """Convert the mask to the compared joints; a palm is seen where a joint is that defines it."""
-    known = dict(zip(layout.joints, check_mask(visible, true.shape[:2]).T, strict=True))
+    known = dict(zip(layout.joints, check_mask(visible, "visible", true.shape[:2]).T, strict=True))
     if "palm" not in known and "palm" in protocol.joints:
         known["palm"] = known["wrist"] | known[f"{rule or 'middle'}_mcp"]
     if "wrist" not in known and "wrist" in protocol.joints:

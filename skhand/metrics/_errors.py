@@ -8,7 +8,14 @@ from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
-from skhand._validation import check_number, check_option, check_shape, describe
+from skhand._validation import (
+    check_mask,
+    check_number,
+    check_option,
+    describe,
+    read_numbers,
+    warn_user,
+)
 from skhand.exceptions import InputError
 from skhand.geometry import align_root, align_scale, procrustes
 from skhand.skeleton import JOINTS, joint_index
@@ -17,6 +24,10 @@ __all__ = ["joint_errors"]
 
 ALIGNMENTS = (None, "root", "root+scale", "procrustes")
 ROOT_JOINTS = ("keep", "zero", "drop")
+
+# how far from the origin the mean of a hand's joints lies, in root mean squares about it: at most 2.2 where
+# the hand is relative to one of its joints, at least 5 in front of a camera
+_NEAR, _FAR = 2.5, 4.0
 
 Metric = TypeVar("Metric", bound=Callable[..., Any])
 
@@ -77,6 +88,11 @@ def joint_errors(
     errors : ndarray of shape (n_samples, n_joints), float64, same unit
         NaN where a joint is not counted.
 
+    Warns
+    -----
+    UserWarning
+        If nothing is aligned, and one side looks relative to a root and the other does not.
+
     Raises
     ------
     InputError
@@ -96,7 +112,7 @@ def joint_errors(
         _check_root(root, true.shape[1])
     counted = np.isfinite(true).all(axis=2)
     if visible is not None:
-        counted &= check_mask(visible, counted.shape)
+        counted &= check_mask(visible, "visible", counted.shape)
     if not counted.any():
         raise InputError("y_true: expected at least one labelled and visible joint, got none.")
     _check_predictions(pred, counted)
@@ -141,6 +157,7 @@ def _align(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take out of the poses what ``align`` names."""
     if align is None:
+        _warn_of_other_frame(true, pred, counted)
         return true, pred
     if align == "procrustes":
         return true, procrustes(pred, true, mask=counted)
@@ -151,6 +168,31 @@ def _align(
     if align == "root+scale":
         pred = align_scale(pred, true, root=None, mask=counted)
     return true, pred
+
+
+def _warn_of_other_frame(true: np.ndarray, pred: np.ndarray, counted: np.ndarray) -> None:
+    """Warn where one side looks relative to a root and the other does not."""
+    if true.shape[2] != 3:
+        return
+    far = [_measure_distance(poses, counted) for poses in (true, pred)]
+    if not (min(far) < _NEAR and max(far) > _FAR):
+        return
+    names = ("y_true", "y_pred") if far[0] < far[1] else ("y_pred", "y_true")
+    warn_user(
+        f"{names[0]}: these poses lie around the origin, as relative to their root, and those of {names[1]} "
+        f"lie {max(far):.0f} times a hand's size away: the error is the distance of the two. Give both in "
+        "one frame (predictions are absolute where X has the column root), or align='root'."
+    )
+
+
+def _measure_distance(poses: np.ndarray, counted: np.ndarray) -> float:
+    """Measure how far from the origin poses lie, in sizes of the pose; NaN where none has a size."""
+    weight = np.where(counted, 1.0, np.nan)[..., None]
+    poses = (poses * weight)[counted.sum(axis=1) > 1]
+    middle = np.nanmean(poses, axis=1, keepdims=True)
+    size = np.sqrt(np.nanmean(((poses - middle) ** 2).sum(axis=2), axis=1))
+    seen = size > 0
+    return float(np.median(np.linalg.norm(middle[seen, 0], axis=1) / size[seen])) if seen.any() else np.nan
 
 
 def _check_both(y_true: Any, y_pred: Any, n_dims: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,10 +209,7 @@ def _check_both(y_true: Any, y_pred: Any, n_dims: int) -> tuple[np.ndarray, np.n
 
 def check_poses(y: Any, name: str, n_dims: int, protocol: str | None = None) -> np.ndarray:
     """Return poses as (n_samples, n_joints, n_dims), float64; a protocol's name fixes its n_dims."""
-    try:
-        array = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: expected numbers, got {describe(y)}.") from error
+    array = np.empty(()) if y is None else read_numbers(y, name).astype(np.float64)
     if array.ndim == 2 and array.shape[1] % n_dims == 0:
         array = array.reshape(len(array), -1, n_dims)
     allowed = (2, 3) if protocol is None else (n_dims,)
@@ -201,14 +240,6 @@ def _check_root(root: str | int, n_joints: int) -> None:
             )
     else:
         check_number(root, "root", integer=True, low=0, high=n_joints - 1)
-
-
-def check_mask(visible: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a visibility mask of this shape, bool."""
-    mask = check_shape(visible, "visible", shape)
-    if not np.isin(mask, (0, 1)).all():
-        raise InputError(f"visible: expected a mask of True and False, got {describe(mask)}.")
-    return mask.astype(bool)
 
 
 def _check_predictions(pred: np.ndarray, counted: np.ndarray) -> None:

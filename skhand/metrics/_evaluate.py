@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
-from skhand._validation import check_option, check_shape, describe
+from skhand._doubts import warn_of_doubts
+from skhand._validation import check_numbers, check_option, describe
 from skhand.exceptions import InputError
+from skhand.frames import HandFrames
+from skhand.geometry import rotate_points
 from skhand.metrics._compared import (
     convert_mask,
     convert_poses,
@@ -73,6 +76,12 @@ def evaluate(
     InputError
         As in `evaluate_predictions`, and if the estimator cannot predict or is not fitted.
 
+    Warns
+    -----
+    UserWarning
+        As in `evaluate_predictions`, and if the columns ``camera`` and ``keypoints2d`` of X contradict y or
+        the size of the pictures.
+
     Examples
     --------
     >>> import numpy as np
@@ -87,6 +96,7 @@ def evaluate(
         raise InputError(f"estimator: expected an object with a method predict, got {describe(estimator)}.")
     given = _find_given(estimator) if isinstance(given, str) and given == "estimator" else given
     task = _check_task(y, "y", protocol, visible, given, layout, mean_bones, palm_to_wrist)
+    _warn_of_doubts(task, "y", X)
     try:
         y_pred = estimator.predict(X)
     except NotFittedError as error:
@@ -147,6 +157,12 @@ def evaluate_predictions(
         If the protocol or layout is unknown, shapes or numbers of joints do not fit, nothing is labelled, or
         a prediction that counts is not finite.
 
+    Warns
+    -----
+    UserWarning
+        If true bones are not as long as bones are in mm, rows are 0 or joints -1 throughout, or poses that
+        are relative to a root are compared with absolute ones.
+
     Examples
     --------
     >>> import numpy as np
@@ -157,6 +173,7 @@ def evaluate_predictions(
     (5.0, 70)
     """
     task = _check_task(y_true, "y_true", protocol, visible, given, layout, mean_bones, palm_to_wrist)
+    _warn_of_doubts(task, "y_true")
     return _score(task, y_pred)
 
 
@@ -186,9 +203,9 @@ def _check_task(
     if protocol.scale == "true_bone" and given is not None:
         given = tuple(name for name in GIVEN if name in (*given, "scale"))
     if mean_bones is not None:
-        mean_bones = check_shape(mean_bones, "mean_bones", (len(BONES),)).astype(np.float64)
-        if not ((mean_bones > 0) & np.isfinite(mean_bones)).all():
-            raise InputError(f"mean_bones: expected lengths above 0 (mm), finite, got {mean_bones}.")
+        mean_bones = check_numbers(
+            mean_bones, "mean_bones", (len(BONES),), low=0, include_low=False, what="lengths above 0 (mm)"
+        )
     mask = None if visible is None else convert_mask(visible, true, true_layout, protocol, rule)
     mask = mask if protocol.visible == "visible" else None
     if mask is not None:
@@ -198,6 +215,18 @@ def _check_task(
                 f"visible: expected at least one labelled and visible joint in {name}, got none."
             )
     return _Task(protocol, true, true_layout, chosen, mask, visible is not None, given, mean_bones, rule)
+
+
+def _warn_of_doubts(task: _Task, name: str, X: Any = None) -> None:
+    """Warn where the truth, or the camera and keypoints of its rows, look wrong."""
+    if task.protocol.n_dims != 3 or task.protocol.unit != "mm":
+        return
+    columns: dict[str, Any] = {}
+    poses = task.true
+    if isinstance(X, HandFrames) and len(X) == len(poses):
+        columns = {column: getattr(X, column) for column in X.columns}
+        poses = rotate_points(poses, X.rotation) if "rotation" in columns else poses
+    warn_of_doubts(columns, poses, name)
 
 
 def _score(task: _Task, y_pred: Any) -> Evaluation:

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from skhand._validation import check_shape, describe
+from skhand._validation import check_numbers
 from skhand.exceptions import InputError
 from skhand.metrics._errors import ErrorOptions, joint_errors, list_options
 from skhand.metrics._statistics import (
@@ -235,13 +235,17 @@ def pckh(
     limits = check_limits(threshold, "threshold")
     options.setdefault("n_dims", 2)
     errors = joint_errors(y_true, y_pred, **options)
-    if isinstance(head_size, numbers.Real):
+    if isinstance(head_size, numbers.Real) and not isinstance(head_size, bool):
         head_size = np.full(len(errors), float(head_size))
-    sizes = check_shape(head_size, "head_size", (len(errors),))
-    if sizes.dtype.kind not in "iuf" or (sizes <= 0).any() or np.isinf(sizes).any():
-        raise InputError(
-            f"head_size: expected lengths above 0, or NaN where unknown, got {describe(head_size)}."
-        )
+    sizes = check_numbers(
+        head_size,
+        "head_size",
+        (len(errors),),
+        low=0,
+        include_low=False,
+        allow_nan=True,
+        what="lengths above 0",
+    )
     relative = errors / sizes[:, None]
     if np.isnan(relative).all():
         raise InputError("head_size: expected the length of at least one sample that counts, got only NaN.")

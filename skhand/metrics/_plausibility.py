@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_shape, check_side
+from skhand._validation import describe, warn_user
 from skhand.exceptions import InputError
-from skhand.geometry import bone_lengths
+from skhand.geometry import bone_lengths, hand_axes
+from skhand.metrics._errors import check_no_infinity, check_poses
 from skhand.skeleton import FINGERS, JOINTS
 
 __all__ = ["angle_violations", "bone_length_error", "joint_angles"]
@@ -28,6 +29,22 @@ LIMITS = np.array([*_THUMB_LIMITS.values(), *(_LIMITS[angle] for _ in _LONG for 
 LIMITS[ANGLES.index("little_abduction")] = _LITTLE_ABDUCTION
 
 
+def _list_joints(angle: str) -> list[int]:
+    """List the joints that an angle is measured on."""
+    finger, name = angle.split("_")
+    if finger == "thumb":
+        first = list(_THUMB_LIMITS).index(name)
+        return list(FINGERS["thumb"][first : first + 3])
+    palm = [JOINTS.index(joint) for joint in ("wrist", "index_mcp", "middle_mcp", "little_mcp")]
+    return [*palm, *FINGERS[finger][: {"abduction": 2, "mcp": 2, "pip": 3, "dip": 4}[name]]]
+
+
+# angle -> the joints that it is measured on
+_MEASURED_ON = np.zeros((len(ANGLES), len(JOINTS)), dtype=bool)
+for _row, _angle in zip(_MEASURED_ON, ANGLES, strict=True):
+    _row[_list_joints(_angle)] = True
+
+
 def bone_length_error(y_true: Any, y_pred: Any) -> float:
     """Compute the mean absolute difference between the bones' predicted and true lengths.
 
@@ -44,7 +61,8 @@ def bone_length_error(y_true: Any, y_pred: Any) -> float:
     Raises
     ------
     InputError
-        If the shapes differ, joints are not 21, or no bone is known.
+        If the shapes differ, joints are not 21, no bone is known, or a predicted joint of a bone that counts
+        is not finite.
 
     Examples
     --------
@@ -57,10 +75,17 @@ def bone_length_error(y_true: Any, y_pred: Any) -> float:
     true, pred = _check_hands(y_true, "y_true"), _check_hands(y_pred, "y_pred")
     if true.shape != pred.shape:
         raise InputError(f"y_pred: expected the shape of y_true {true.shape}, got {pred.shape}.")
-    errors = np.abs(bone_lengths(pred) - bone_lengths(true))
-    if np.isnan(errors).all():
+    lengths, predicted = bone_lengths(true), bone_lengths(pred)
+    counted = np.isfinite(lengths)
+    if not counted.any():
         raise InputError("y_true: expected at least one bone whose joints are known, got only NaN.")
-    return float(np.nanmean(errors))
+    broken = counted & np.isnan(predicted)
+    if broken.any():
+        raise InputError(
+            f"y_pred: expected finite numbers, got NaN in {broken.sum()} of {counted.sum()} bones that "
+            f"count, first in sample {np.argwhere(broken)[0][0]}."
+        )
+    return float(np.abs(predicted - lengths)[counted].mean())
 
 
 def joint_angles(y: Any, side: Any) -> np.ndarray:
@@ -82,30 +107,25 @@ def joint_angles(y: Any, side: Any) -> np.ndarray:
     -------
     angles : ndarray of shape (n_samples, 18), degrees
         Thumb MCP and IP, then abduction and flexion at MCP, PIP and DIP of each finger. Flexion to the palm
-        and abduction to the thumb's side are positive. NaN where a joint is NaN.
+        and abduction to the thumb's side are positive. NaN where a joint that an angle is measured on is NaN,
+        or a bone has no length.
 
     Raises
     ------
     InputError
         If joints are not 21, or the sides are not one or one a row.
     """
-    hands = _check_hands(y, "y").copy()
-    sides = check_side(side)
-    if sides.ndim > 1 or (sides.ndim == 1 and len(sides) != len(hands)):
-        raise InputError(f"side: expected one side or {len(hands)} of them, got shape {sides.shape}.")
-    hands[np.broadcast_to(sides == "left", len(hands)), :, 0] *= -1  # the mirror image is a right hand
-    along = _normalise(hands[:, JOINTS.index("middle_mcp")] - hands[:, JOINTS.index("wrist")])
-    across = hands[:, JOINTS.index("index_mcp")] - hands[:, JOINTS.index("little_mcp")]
-    across = _normalise(across - _dot(across, along)[:, None] * along)
-    palmar = np.cross(across, along)
-    bones = {name: _normalise(np.diff(hands[:, list(rows)], axis=1)) for name, rows in FINGERS.items()}
-    thumb = bones["thumb"]
+    hands = _check_hands(y, "y")
+    thumb = _normalise(np.diff(hands[:, list(FINGERS["thumb"])], axis=1))
+    hands = hands @ hand_axes(hands, side).swapaxes(1, 2)
+    across, along, palmar = np.eye(3)
+    bones = {name: _normalise(np.diff(hands[:, list(FINGERS[name])], axis=1)) for name in _LONG}
     angles = [np.arccos(np.clip(_dot(thumb[:, i], thumb[:, i + 1]), -1.0, 1.0)) for i in (0, 1)]
     for finger in _LONG:
         first = bones[finger][:, 0]
         angles.append(np.arcsin(np.clip(_dot(first, across), -1.0, 1.0)))
         angles.append(np.arctan2(_dot(first, palmar), _dot(first, along)))
-        axis = across
+        axis = np.broadcast_to(across, first.shape)
         for before, after in ((0, 1), (1, 2)):
             old, new = bones[finger][:, before], bones[finger][:, after]
             axis = _normalise(axis - _dot(axis, old)[:, None] * old)
@@ -129,30 +149,46 @@ def angle_violations(y: Any, side: Any) -> float:
         Of the 18 `joint_angles` of all hands, those outside their limits: abduction -45 to 45 degrees
         (little finger -60 to 50), flexion at MCP -45 to 110, PIP -25 to 130, DIP -25 to 110, thumb MCP up to
         95 and IP up to 105. The limits are wide: they leave room for supple hands and for the angles being
-        read off joints alone.
+        read off joints alone. An angle between joints that lie in one place counts as outside.
+
+    Warns
+    -----
+    UserWarning
+        If some of a hand's joints are NaN; it says how many angles are left out.
 
     Raises
     ------
     InputError
-        As from `joint_angles`, or if no angle is known.
+        As from `joint_angles`, or if no angle of a hand is known.
     """
-    angles = joint_angles(y, side)
-    known = np.isfinite(angles)
-    if not known.any():
-        raise InputError("y: expected at least one hand with known joints, got only NaN.")
-    outside = (angles < LIMITS[:, 0]) | (angles > LIMITS[:, 1])
-    return float(outside[known].mean())
+    hands = _check_hands(y, "y")
+    angles = joint_angles(hands, side)
+    lost = np.isnan(hands).any(axis=2).astype(int) @ _MEASURED_ON.T > 0
+    if lost.all(axis=1).any():
+        rows = np.flatnonzero(lost.all(axis=1))
+        raise InputError(
+            f"y: expected hands with known joints, got no known angle in {len(rows)} of {len(hands)} hands, "
+            f"first in sample {rows[0]}; leave such rows out."
+        )
+    if lost.any():
+        warn_user(f"y: {lost.sum()} of {lost.size} angles have a joint that is NaN and are left out.")
+    inside = (angles >= LIMITS[:, 0]) & (angles <= LIMITS[:, 1])
+    return float(1 - inside[~lost].mean())
 
 
 def _check_hands(y: Any, name: str) -> np.ndarray:
-    array = np.asarray(y, dtype=np.float64)
-    if array.ndim == 2 and array.shape[1] == 3 * len(JOINTS):
-        array = array.reshape(-1, len(JOINTS), 3)
-    return check_shape(array, name, ("n_samples", len(JOINTS), 3))
+    hands = check_poses(y, name, 3)
+    if hands.shape[1:] != (len(JOINTS), 3):
+        raise InputError(
+            f"{name}: expected shape (n_samples, {len(JOINTS)}, 3), or flattened; got {describe(y)}."
+        )
+    check_no_infinity(hands, name)
+    return hands
 
 
 def _normalise(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(lengths > 1e-12, lengths, np.nan)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

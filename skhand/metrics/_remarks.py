@@ -6,13 +6,13 @@ from dataclasses import fields
 
 import numpy as np
 
+from skhand._doubts import list_bone_doubts
 from skhand.geometry import bone_lengths
 from skhand.metrics._compared import convert_poses
 from skhand.metrics._protocols import Protocol, name_given
 from skhand.metrics._published import PROTOCOLS
 from skhand.skeleton import FINGERS, LAYOUTS, Layout
 
-_BONE_RANGE = (5.0, 150.0)  # mm; the median bone of real hands is 29 to 38
 # wrist to thumb, as a share of wrist to the nearest finger: up to 0.76 in real sets, from 0.9 in other orders
 _THUMB_SHARE = 0.85
 
@@ -72,8 +72,7 @@ def list_doubts(true: np.ndarray, layout: Layout, protocol: Protocol) -> list[st
         return []
     out = []
     typical = np.nanmedian(lengths)
-    if not _BONE_RANGE[0] <= typical <= _BONE_RANGE[1]:
-        out.append(f"the true bones are {typical:.3g} long in the median: are the poses in mm?")
+    out += list_bone_doubts(hands, "truth")
     bases = lengths[:, [joints[0] - 1 for joints in FINGERS.values()]]
     bases = bases[np.isfinite(bases).all(axis=1)]
     if len(bases) and typical > 0:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import check_number, check_option, describe, read_numbers
 from skhand.exceptions import InputError
 
 __all__ = ["GRIDS"]
@@ -59,10 +59,7 @@ def compute_area(fractions: np.ndarray, grid: np.ndarray) -> float:
 
 def check_limits(value: Any, name: str) -> np.ndarray:
     """Return one or more thresholds as an array of 0 or 1 axes."""
-    try:
-        limits = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: expected one or more numbers, got {describe(value)}.") from error
+    limits = read_numbers(value, name, "one or more numbers").astype(np.float64)
     if limits.ndim > 1 or limits.size == 0 or not (np.isfinite(limits) & (limits >= 0)).all():
         raise InputError(f"{name}: expected one or more numbers >= 0, got {value!r}.")
     return limits

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from skhand._drawing import BONE_COLOURS
-from skhand._validation import check_option, describe
+from skhand._drawing import joint_colours
+from skhand._validation import check_option
 from skhand.exceptions import InputError
 from skhand.geometry import align_root
-from skhand.skeleton import BONES, root_position
+from skhand.plotting._checks import find_root
+from skhand.skeleton import LAYOUTS, Layout, layout_bones, root_position
 
 TRUTH_COLOUR = "#8C8C8C"
+_LEGEND_GAP = 38  # points between an axis and the legend below it: room for the axis' label
 
 
 def import_pyplot(who: str) -> Any:
@@ -25,31 +27,28 @@ def import_pyplot(who: str) -> Any:
     return plt
 
 
-def check_poses(poses: Any, name: str, *, n_joints: int | None = None) -> np.ndarray:
-    """Return poses as float64 of shape (n_samples, n_joints, 3), from that or from flattened rows."""
-    array = np.asarray(poses, dtype=np.float64)
-    if array.ndim == 2 and array.shape[1] and array.shape[1] % 3 == 0:
-        array = array.reshape(len(array), -1, 3)
-    fits = array.ndim == 3 and array.shape[2] == 3 and (n_joints is None or array.shape[1] == n_joints)
-    if not fits or len(array) == 0:
-        joints = "n_joints" if n_joints is None else n_joints
-        raise InputError(
-            f"{name}: expected at least one pose, shape (n_samples, {joints}, 3) or flattened, "
-            f"got {describe(array)}."
-        )
-    return array
-
-
-def move_onto(y_true: np.ndarray, y_pred: np.ndarray, align: str | None, root: str | int) -> np.ndarray:
-    """Move predictions (n, 21, 3) by their root onto the truth's, or leave them where they are."""
+def move_onto(
+    y_true: np.ndarray | None, y_pred: np.ndarray, align: str | None, root: str | int, layout: Layout
+) -> np.ndarray:
+    """Move predictions (n, n_joints, 3) by their root onto the truth's, or leave them where they are."""
     check_option(align, "align", (None, "root"))
+    place = find_root(root, layout, align)
     if align is None:
         return y_pred
-    return align_root(y_pred, root) + root_position(y_true, root)[:, None]
+    if y_true is None:
+        raise InputError("align: expected None where no truth is given to move predictions onto, got 'root'.")
+    return align_root(y_pred, place) + root_position(y_true, place)[:, None]
 
 
 def draw_skeleton(
-    ax: Any, joints: np.ndarray, *, colour: str | None = None, size: float = 1.0, outlined: bool = False
+    ax: Any,
+    joints: np.ndarray,
+    *,
+    layout: Layout = LAYOUTS["canonical"],
+    colour: str | None = None,
+    size: float = 1.0,
+    outlined: bool = False,
+    alpha: float | None = None,
 ) -> None:
     """Draw one hand; the colour of each finger's own where ``colour`` is None.
 
@@ -57,29 +56,35 @@ def draw_skeleton(
     ----------
     ax : matplotlib axes
         A 3D axis for 3D joints, else a plain one.
-    joints : ndarray of shape (21, 3) or (21, 2), mm or px
-        Joints in the canonical layout; bones with a NaN end are left out.
+    joints : ndarray of shape (n_joints, 3) or (n_joints, 2), mm or px
+        Bones with a NaN end are left out; joints that no bone joins are dots.
+    layout : Layout
+        Which joints they are.
     colour : str, optional
         One colour for the whole hand.
     size : float, default=1.0
         Factor on the width of the lines.
     outlined : bool, default=False
         Whether each line has a dark rim, so that it stands out from a picture.
+    alpha : float, optional
+        Opacity, 0 to 1.
     """
     from matplotlib.patheffects import Normal, Stroke
 
     rim = [Stroke(linewidth=3.2 * size, foreground="black", alpha=0.6), Normal()] if outlined else []
     points = _turn_upright(joints) if joints.shape[1] == 3 else joints
-    for (parent, child), bone_colour in zip(BONES, BONE_COLOURS, strict=True):
-        ends = points[[parent, child]].T
+    bones, colours = layout_bones(layout), joint_colours(layout)
+    lone = sorted(set(range(len(points))).difference(*bones))
+    for ends in (*bones, *((joint,) for joint in lone)):
         ax.plot(
-            *ends,
-            color=colour or bone_colour,
+            *points[list(ends)].T,
+            color=colour or colours[ends[-1]],
             linewidth=1.8 * size,
             marker="o",
-            markersize=2.4 * size,
+            markersize=(2.4 if len(ends) == 2 else 4.0) * size,
             solid_capstyle="round",
             path_effects=rim,
+            alpha=alpha,
         )
 
 
@@ -101,6 +106,24 @@ def frame_skeletons(
     ax.set_xlabel(f"x [{unit}]")
     ax.set_ylabel(f"z [{unit}]")
     ax.set_zlabel(f"y [{unit}]")
+
+
+def put_legend_below(ax: Any, *, n_columns: int = 1) -> None:
+    """Put the legend under the axis, where it covers no curve, and make room for it in the figure."""
+    from matplotlib.transforms import ScaledTranslation
+
+    if ax.figure.figure.get_layout_engine() is None:
+        ax.figure.figure.set_layout_engine("constrained")
+    below = ax.transAxes + ScaledTranslation(0, -_LEGEND_GAP / 72, ax.figure.dpi_scale_trans)
+    ax.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=below,
+        ncols=n_columns,
+        frameon=False,
+        borderaxespad=0,
+        fontsize="small",
+    )
 
 
 def _turn_upright(joints: np.ndarray) -> np.ndarray:

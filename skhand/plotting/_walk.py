@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import describe
+from skhand._validation import check_number, check_option, describe, read_numbers
 from skhand.exceptions import InputError
-from skhand.plotting._draw import check_poses, draw_skeleton, frame_skeletons, import_pyplot
+from skhand.plotting._checks import check_method, check_poses, check_rows, check_view
+from skhand.plotting._draw import draw_skeleton, frame_skeletons, import_pyplot
+from skhand.skeleton import Layout, resolve_layout
 
 __all__ = ["LatentWalkDisplay"]
+
+_MOST_STEPS = 100  # of 1.5 inches each
 
 
 class LatentWalkDisplay:
@@ -20,8 +24,10 @@ class LatentWalkDisplay:
     ----------
     walk : dict of str to ndarray of shape (n_steps, ...)
         What each modality's decoder makes of each step: ``rgb`` (n_steps, height, width, 3) uint8,
-        ``depth`` (n_steps, height, width) mm, 0 where nothing is, ``keypoints2d`` (n_steps, 21, 2) px,
-        ``pose3d`` (n_steps, 21, 3) mm.
+        ``depth`` (n_steps, height, width) mm, 0 where nothing is, ``keypoints2d`` (n_steps, n_joints, 2) px,
+        ``pose3d`` (n_steps, n_joints, 3) mm.
+    layout : str or Layout, default="canonical"
+        Which joints they are: a layout, or its name in `skhand.skeleton.LAYOUTS`.
 
     Attributes
     ----------
@@ -36,13 +42,16 @@ class LatentWalkDisplay:
         If a modality is of none of these shapes, or modalities differ in the number of steps.
     """
 
-    def __init__(self, walk: dict[str, Any]):
-        self.walk = {name: np.asarray(steps) for name, steps in walk.items()}
+    def __init__(self, walk: dict[str, Any], *, layout: str | Layout = "canonical"):
+        self.layout = resolve_layout(layout)
+        if not isinstance(walk, dict):
+            raise InputError(f"walk: expected a dict of modalities, got {describe(walk)}.")
+        self.walk = {name: read_numbers(steps, f"walk[{name!r}]") for name, steps in walk.items()}
         for name, steps in self.walk.items():
-            if _find_kind(steps) is None:
+            if _find_kind(steps, len(self.layout)) is None:
                 raise InputError(
-                    f"walk[{name!r}]: expected pictures, 21 joints in 2D or 21 joints in 3D, "
-                    f"got {describe(steps)}."
+                    f"walk[{name!r}]: expected pictures, {len(self.layout)} joints in 2D or "
+                    f"{len(self.layout)} joints in 3D, got {describe(steps)}."
                 )
         lengths = {name: len(steps) for name, steps in self.walk.items()}
         if len(set(lengths.values())) != 1 or 0 in lengths.values():
@@ -60,12 +69,13 @@ class LatentWalkDisplay:
         -------
         display : LatentWalkDisplay
         """
+        check_view(elev, azim)
         plt = import_pyplot("LatentWalkDisplay")
         n_rows, n_steps = len(self.walk), len(next(iter(self.walk.values())))
         self.figure_ = plt.figure(figsize=(1.5 * n_steps + 0.4, 1.6 * n_rows), layout="constrained")
         self.axes_ = np.empty((n_rows, n_steps), dtype=object)
         for i, (name, steps) in enumerate(self.walk.items()):
-            kind, grays = _find_kind(steps), {}
+            kind, grays = _find_kind(steps, len(self.layout)), {}
             if kind == "picture" and steps.ndim == 3:  # depth: where nothing was measured, nothing is drawn
                 steps, grays = np.where(steps > 0, steps, np.nan), _make_grays(steps)
             for j, step in enumerate(steps):
@@ -76,10 +86,10 @@ class LatentWalkDisplay:
                     ax.imshow(step, **grays)
                     ax.set(xticks=[], yticks=[])
                 elif kind == "keypoints2d":
-                    draw_skeleton(ax, step, size=0.8)
+                    draw_skeleton(ax, step, layout=self.layout, size=0.8)
                     _frame_keypoints(ax, steps)
                 else:
-                    draw_skeleton(ax, step, size=0.8)
+                    draw_skeleton(ax, step, layout=self.layout, size=0.8)
                     frame_skeletons(ax, list(steps), elev=elev, azim=azim)
                     _hide_ticks(ax)
                 if j == 0:
@@ -96,6 +106,7 @@ class LatentWalkDisplay:
         n_steps: int = 7,
         source: str | None = None,
         targets: tuple[str, ...] | None = None,
+        layout: str | Layout = "canonical",
     ) -> LatentWalkDisplay:
         """Walk from one hand to another and draw what the decoders make of the steps.
 
@@ -106,30 +117,42 @@ class LatentWalkDisplay:
         X_a, X_b : HandFrames or array-like of shape (1, ...)
             The two ends; of several rows the first is drawn.
         n_steps : int, default=7
-            Number of steps, both ends included.
+            Number of steps, both ends included; 100 at most.
         source : str, default=None
             Modality that the two ends are encoded from; the estimator's own choice by default.
         targets : tuple of str, default=None
             Modalities to decode, in the order of the rows; all that the estimator decodes by default.
+        layout : str or Layout, default="canonical"
+            Which joints they are: a layout, or its name in `skhand.skeleton.LAYOUTS`.
 
         Returns
         -------
         display : LatentWalkDisplay
         """
-        if targets is None:
-            targets = tuple(estimator._targets())
-        walk = estimator.interpolate(X_a, X_b, n_steps=n_steps, source=source, target=list(targets))
+        check_method(estimator, "interpolate")
+        layout = resolve_layout(layout)
+        check_number(n_steps, "n_steps", integer=True, low=2, high=_MOST_STEPS)
+        for name, ends in (("X_a", X_a), ("X_b", X_b)):
+            if not isinstance(ends, str):  # a picture's path
+                check_rows(ends, name)
+        known = tuple(estimator._targets())
+        if targets is not None and not (isinstance(targets, tuple | list) and targets):
+            raise InputError(f"targets: expected some of {known} in a tuple, got {describe(targets)}.")
+        names = [check_option(target, "targets", known) for target in (targets or known)]
+        walk = estimator.interpolate(X_a, X_b, n_steps=n_steps, source=source, target=names)
         steps = {name: np.asarray(part)[:, 0] for name, part in walk.items()}
         if "pose3d" in steps:
-            steps["pose3d"] = check_poses(steps["pose3d"], "pose3d")
-        return cls(steps).plot()
+            steps["pose3d"] = check_poses(steps["pose3d"], "pose3d", layout)
+        return cls(steps, layout=layout).plot()
 
 
-def _find_kind(steps: np.ndarray) -> str | None:
+def _find_kind(steps: np.ndarray, n_joints: int) -> str | None:
     """Tell pictures, 2D joints and 3D joints apart by their shape."""
-    if steps.shape[1:] == (21, 3):
+    if steps.ndim == 0:
+        return None
+    if steps.shape[1:] == (n_joints, 3):
         return "pose3d"
-    if steps.shape[1:] == (21, 2):
+    if steps.shape[1:] == (n_joints, 2):
         return "keypoints2d"
     if steps.ndim == 3 or (steps.ndim == 4 and steps.shape[3] == 3):
         return "picture"

@@ -15,7 +15,7 @@ from skhand.geometry._affine import picture_size
 from skhand.preprocessing._base import FramesTransformer, check_frames, move_frames, picture_shape
 from skhand.preprocessing._change import change_column
 from skhand.preprocessing._crop import Crop
-from skhand.preprocessing._windows import SOURCES, find_extents, place_windows
+from skhand.preprocessing._windows import SOURCES, find_extents, place_windows, warn_of_empty
 from skhand.skeleton import JOINTS, joint_index
 
 __all__ = ["HandCropper"]
@@ -138,6 +138,11 @@ class HandCropper(FramesTransformer):
             ``rgb``, ``depth`` and ``mask`` (n_samples, height, width), of the same type, and ``camera``,
             ``keypoints2d``, ``box`` and ``affine`` of these pictures; the other columns as they were.
 
+        Warns
+        -----
+        UserWarning
+            If a crop lies wholly outside of its picture; it says in how many rows.
+
         Raises
         ------
         InputError
@@ -149,6 +154,8 @@ class HandCropper(FramesTransformer):
         rule = self._check_rule()
         low, high = find_extents(X, rule["source"], rule["centre"], seen_only=self.preset == "hand3d")
         windows = place_windows(low, high, rule["margin"], rule["limits"], size if self.square else None)
+        edges = windows - (0.5, 0.5, 0, 0)
+        warn_of_empty(edges, picture_shape(X))
         smooth: Literal["antialiased", "bilinear"] = "antialiased" if self.antialias else "bilinear"
         pictures: dict[str, Any] = {}
         for name in PICTURES:
@@ -158,7 +165,7 @@ class HandCropper(FramesTransformer):
                 pictures[name] = change_column(
                     column, change, (*size, *column.shape[3:]), column.dtype, self.lazy
                 )
-        return move_frames(X, affine_crop(windows - (0.5, 0.5, 0, 0), size), **pictures)
+        return move_frames(X, affine_crop(edges, size), **pictures)
 
     def _check(self, X: HandFrames) -> None:
         rule = self._check_rule()

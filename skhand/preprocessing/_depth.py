@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_camera, check_number, check_option, describe, warn_user
+from skhand._validation import (
+    check_camera,
+    check_number,
+    check_option,
+    describe,
+    read_array,
+    read_numbers,
+    warn_user,
+)
 from skhand.exceptions import CameraError, InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_crop, backproject, project
@@ -20,6 +28,7 @@ from skhand.preprocessing._base import (
 )
 from skhand.preprocessing._change import Pictures, change_column, split_rows
 from skhand.preprocessing._warp import Warp
+from skhand.preprocessing._windows import warn_of_empty
 
 __all__ = ["DepthCropper"]
 
@@ -111,7 +120,8 @@ class DepthCropper(FramesTransformer):
         Warns
         -----
         UserWarning
-            If a root is not known or not in front of the camera; it says in how many rows.
+            If a root is not known or not in front of the camera, or a crop lies wholly outside of its
+            picture; it says in how many rows.
 
         Raises
         ------
@@ -131,7 +141,9 @@ class DepthCropper(FramesTransformer):
             raise InputError(f"{name} in the rows {bad[:5].tolist()}; expected a centre in every row.")
         extent = cube[:2] * X.camera[:, [0, 1], [0, 1]] / centre[:, 2:]
         pixels = project(centre[:, None], X.camera)[:, 0]
-        affine = affine_crop(np.concatenate([pixels - extent / 2, extent], axis=1), size)
+        boxes = np.concatenate([pixels - extent / 2, extent], axis=1)
+        warn_of_empty(boxes, check_one_size(X))
+        affine = affine_crop(boxes, size)
         pictures = warp_columns(X, affine, size, "rgb", "mask")
         background = 0.0 if self.output == "mm" else float(self.background)
         change = _CutCube(
@@ -164,20 +176,21 @@ class DepthCropper(FramesTransformer):
 
     def _check_cube(self) -> np.ndarray:
         """Validate the cube and return its sides along x, y and z, mm."""
-        sides = [self.cube] * 3 if np.ndim(self.cube) == 0 else list(self.cube)  # type: ignore[arg-type]
-        if len(sides) != 3:
-            raise InputError(f"cube: expected one side or three, mm, got {self.cube!r}.")
+        cube = read_array(self.cube, "cube", "one side or three, mm")
+        if cube.shape not in ((), (3,)) or isinstance(self.cube, str):
+            raise InputError(f"cube: expected one side or three, mm, got {describe(self.cube)}.")
+        sides = [self.cube] * 3 if cube.ndim == 0 else cube.tolist()
         return np.array([float(check_number(side, "cube", low=0, include_low=False)) for side in sides])
 
     def _find_centres(self, X: HandFrames) -> np.ndarray:
         """Find the centres of the cubes (n, 3), mm; NaN where there is none."""
         if not isinstance(self.centre, str):
-            centre = np.asarray(self.centre, dtype=np.float64)
+            centre = read_numbers(self.centre, "centre", f"'mass', 'root' or points (3,) or ({len(X)}, 3)")
             if centre.shape not in ((3,), (len(X), 3)):
                 raise InputError(
                     f"centre: expected shape (3,) or ({len(X)}, 3), got {describe(self.centre)}."
                 )
-            return np.broadcast_to(centre, (len(X), 3))
+            return np.broadcast_to(centre.astype(np.float64), (len(X), 3))
         if self._is("mass"):
             return self._find_masses(X)
         centre = np.array(X.root, dtype=np.float64)

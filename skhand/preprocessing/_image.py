@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skhand._columns import read_pictures
 from skhand._validation import check_option, describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -140,7 +141,7 @@ def _check_pictures(X: Any) -> Any:
     """Validate that X has or is colour pictures, and return them."""
     if isinstance(X, HandFrames):
         return check_frames(X, "rgb").rgb
-    pictures = X if hasattr(X, "shape") and hasattr(X, "dtype") else np.asarray(X)
+    pictures = read_pictures(X, "X")
     if len(pictures.shape) != 4 or pictures.shape[-1] != 3 or len(pictures) == 0:
         raise InputError(f"X: expected pictures (n_samples, height, width, 3), got {describe(X)}.")
     if pictures.dtype != np.uint8 and np.dtype(pictures.dtype).kind != "f":

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_option, check_shape, describe
+from skhand._validation import check_numbers, check_option, describe, read_numbers
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import bone_length
+from skhand.geometry._align import check_bone
 from skhand.preprocessing._base import StatelessTransformer, check_frames
 from skhand.skeleton import JOINTS, root_position
 
@@ -115,7 +116,8 @@ class PoseNormalizer(StatelessTransformer):
         Raises
         ------
         InputError
-            If the length of the bone is not known, or shapes do not fit.
+            If the length of the bone is not given or is not above 0, a number is infinite, or shapes do not
+            fit.
         """
         poses = read_poses(X)
         if isinstance(X, HandFrames):
@@ -124,31 +126,40 @@ class PoseNormalizer(StatelessTransformer):
         if self.scale_bone is not None:
             if scale is None:
                 raise InputError("scale: expected the length of the scale bone (mm), got None.")
-            poses = poses * _broadcast_rows(scale, "scale", len(poses), ())[:, None, None]
+            lengths = _read_side_information(scale, "scale", len(poses), (), low=0, include_low=False)
+            poses = poses * lengths[:, None, None]
         if root is not None:
-            poses = poses + _broadcast_rows(root, "root", len(poses), (3,))[:, None]
+            poses = poses + _read_side_information(root, "root", len(poses), (3,))[:, None]
         return X.replace(pose3d=poses) if isinstance(X, HandFrames) else poses
 
     def _measure(self, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Measure the root (n, 3) and the length of the bone (n,), mm."""
         if isinstance(self.root, str):
             check_option(self.root, "root", ("palm", *JOINTS))
+        if self.scale_bone is not None:
+            check_bone(self.scale_bone, "scale_bone")
         root = root_position(poses, self.root)
         return root, None if self.scale_bone is None else bone_length(poses, self.scale_bone)
 
 
-def read_poses(X: Any) -> np.ndarray:
-    """Return the poses (n_samples, n_joints, 3) that X is, or holds in its column ``pose3d``."""
+def read_poses(X: Any, *, flat: bool = False) -> np.ndarray:
+    """Return the poses (n_samples, n_joints, 3) that X is, or holds in its column ``pose3d``.
+
+    ``flat`` says whether X may also be flattened poses, (n_samples, n_joints * 3).
+    """
     poses = check_frames(X, "pose3d").pose3d if isinstance(X, HandFrames) else X
-    try:
-        poses = np.asarray(poses, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"X: expected numbers, got {describe(X)}.") from error
-    return check_shape(poses, "X", ("n_samples", "n_joints", 3))
+    poses = read_numbers(poses, "X")
+    if flat and poses.ndim == 2 and poses.shape[1] % 3 == 0:
+        poses = poses.reshape(len(poses), poses.shape[1] // 3, 3)
+    return check_numbers(poses, "X", ("n_samples", "n_joints", 3), allow_nan=True)
 
 
-def _broadcast_rows(value: Any, name: str, n_samples: int, row: tuple[int, ...]) -> np.ndarray:
-    array = np.asarray(value, dtype=np.float64)
+def _read_side_information(
+    value: Any, name: str, n_samples: int, row: tuple[int, ...], **limits: Any
+) -> np.ndarray:
+    """Return one value for all rows or one a row, finite or NaN, as one a row."""
+    array = read_numbers(value, name)
     if array.shape not in (row, (n_samples, *row)):
         raise InputError(f"{name}: expected shape {(n_samples, *row)}, got {describe(value)}.")
+    array = check_numbers(array, name, array.shape, allow_nan=True, **limits)
     return np.broadcast_to(array, (n_samples, *row))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from skhand._columns import read_pictures
 from skhand._validation import check_option, check_shape, describe
 from skhand._warp import warp_pictures
 from skhand.exceptions import InputError
@@ -90,7 +91,7 @@ def warp_images(
     check_option(order, "order", (0, 1))
     new_size = picture_size(size)
     matrices = check_shape(affine, "affine", (3, 3), leading=True).astype(np.float64)
-    images = images if hasattr(images, "shape") and hasattr(images, "dtype") else np.asarray(images)
+    images = read_pictures(images, "images")
     shape = images.shape
     if len(shape) not in (3, 4):
         raise InputError(

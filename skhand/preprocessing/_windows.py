@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_number, check_shape, describe
+from skhand._validation import check_number, check_numbers, some_rows, warn_user
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.preprocessing._change import iterate_pictures
@@ -41,7 +41,7 @@ def head_box(centre: Any, head_length: Any, factor: float = 0.7) -> np.ndarray:
     Raises
     ------
     InputError
-        If the shapes do not fit, or a length is not above 0.
+        If the shapes do not fit, a number is infinite, or a length is not above 0.
 
     Examples
     --------
@@ -50,10 +50,10 @@ def head_box(centre: Any, head_length: Any, factor: float = 0.7) -> np.ndarray:
     array([[79., 59., 42., 42.]])
     """
     check_number(factor, "factor", low=0, include_low=False)
-    centre = check_shape(centre, "centre", ("n_samples", 2)).astype(np.float64)
-    length = check_shape(head_length, "head_length", (len(centre),)).astype(np.float64)
-    if not (length > 0).all():
-        raise InputError(f"head_length: expected lengths above 0, got {describe(head_length)}.")
+    centre = check_numbers(centre, "centre", ("n_samples", 2), allow_nan=True)
+    length = check_numbers(
+        head_length, "head_length", (len(centre),), low=0, include_low=False, what="lengths above 0"
+    )
     side = np.repeat(factor * length[:, None], 2, axis=1)
     return np.concatenate([centre - side / 2, side], axis=1)
 
@@ -151,12 +151,30 @@ def place_windows(
     return np.concatenate([first, sides], axis=1).astype(np.int64)
 
 
+def warn_of_empty(boxes: np.ndarray, size: tuple[Any, Any] | None) -> None:
+    """Warn where boxes (n, 4), px, lie wholly outside of pictures of this (height, width): crops are empty.
+
+    Nothing is known where there are no pictures (None), or where they differ in size.
+    """
+    if size is None or None in size:
+        return
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    rows = np.flatnonzero(((high <= -0.5) | (low >= np.array([size[1], size[0]]) - 0.5)).any(axis=1))
+    if len(rows):
+        warn_user(
+            f"X: the crops of {len(rows)} of {len(boxes)} rows show nothing of their pictures of {size[0]} x "
+            f"{size[1]} px, as the hand lies outside: rows {some_rows(rows)}. Do its box, keypoints or "
+            "camera belong to this picture?"
+        )
+
+
 def check_rows(bad: np.ndarray, expected: str, got: str) -> None:
     """Validate that no row is bad; the `InputError` names those that are."""
     rows = np.flatnonzero(bad)
     if len(rows):
-        shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
-        raise InputError(f"X: expected {expected}, got {got} in {len(rows)} of {len(bad)} rows: {shown}.")
+        raise InputError(
+            f"X: expected {expected}, got {got} in {len(rows)} of {len(bad)} rows: {some_rows(rows)[1:-1]}."
+        )
 
 
 def _find_by_box(frames: HandFrames, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from skhand.exceptions import InputError
+from skhand._decoding import open_picture, to_rgb, turn_upright
 from skhand.rendering.draws import Draws
 
 __all__ = ["PICTURE_DRAWS", "read_backgrounds"]
@@ -53,20 +53,18 @@ def read_backgrounds(
 
 def _window(path: str | Path, place: np.ndarray, size: int) -> np.ndarray:
     """Return a window of a picture, (size, size, 3) uint8."""
-    try:
-        with Image.open(path) as picture:
-            shorter = min(picture.size)
-            side = max(shorter * (0.4 + 0.6 * float(place[0])), min(size, shorter))
-            left, top = (float(p) * (whole - side) for p, whole in zip(place[1:3], picture.size, strict=True))
-            whole = picture.size
-            # a JPEG may be decoded at 1/2, 1/4 or 1/8: not below the size at which the window is shown
-            wanted = [int(np.ceil(length * size / side)) for length in whole]
-            picture.draft("RGB", (wanted[0], wanted[1]))
-            scale = picture.width / whole[0], picture.height / whole[1]
-            box = (left * scale[0], top * scale[1], (left + side) * scale[0], (top + side) * scale[1])
-            box = (box[0], box[1], min(box[2], picture.width), min(box[3], picture.height))
-            small = picture.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box, 2.0)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"backgrounds: {path} is not a readable picture ({error}).") from error
+    with open_picture(path, "backgrounds") as picture:
+        shorter = min(picture.size)
+        side = max(shorter * (0.4 + 0.6 * float(place[0])), min(size, shorter))
+        left, top = (float(p) * (whole - side) for p, whole in zip(place[1:3], picture.size, strict=True))
+        whole = picture.size
+        # a JPEG may be decoded at 1/2, 1/4 or 1/8: not below the size at which the window is shown
+        wanted = [int(np.ceil(length * size / side)) for length in whole]
+        picture.draft("RGB", (wanted[0], wanted[1]))
+        scale = picture.width / whole[0], picture.height / whole[1]
+        box = (left * scale[0], top * scale[1], (left + side) * scale[0], (top + side) * scale[1])
+        box = (box[0], box[1], min(box[2], picture.width), min(box[3], picture.height))
+        rgb = to_rgb(picture, f"backgrounds: {path}")
+        small = turn_upright(rgb.resize((size, size), Image.Resampling.BILINEAR, box, 2.0))
     pixels = np.asarray(small)
     return pixels[:, ::-1] if place[3] < 0.5 else pixels

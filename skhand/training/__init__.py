@@ -4,8 +4,9 @@ from skhand.training._augment import augment_batch, check_augment
 from skhand.training._averaging import Average
 from skhand.training._batches import Batches, fetch, read_ahead
 from skhand.training._best import BestWeights
+from skhand.training._callbacks import check_callbacks
 from skhand.training._checkpoints import Checkpoint, fingerprint, flatten, restore
-from skhand.training._loop import Loop, Stage, check_callbacks
+from skhand.training._loop import Loop, Stage
 from skhand.training._objective import (
     Coded,
     Objective,

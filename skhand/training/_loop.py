@@ -12,21 +12,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from skhand._validation import warn_user
-from skhand.exceptions import DivergenceError, InputError, TrainingWarning
+from skhand.exceptions import DivergenceError, TrainingWarning
 from skhand.training._averaging import Average
 from skhand.training._batches import Batches
 from skhand.training._best import BestWeights, copy_weights
+from skhand.training._callbacks import CallbackNet
 from skhand.training._objective import Objective, StepContext
 from skhand.training._optimizer import AdamInTurn
 from skhand.training._replay import ReplayedStep
 from skhand.training._runtime import defer_interrupts, format_duration
 
-__all__ = ["Loop", "Stage", "check_callbacks"]
+__all__ = ["Loop", "Stage"]
 
 _GROWTH = 1e5  # how many times the first loss, or 1, is no longer a training
 _LONG, _TIMED = 1800.0, 10.0  # s: a training that is told to take long, and how long it is timed
@@ -75,30 +74,6 @@ class Stage:
     descent: tuple[int, int] | None = None
     adam: Mapping[str, Any] = field(default_factory=dict)
     smallest: int = 2
-
-
-class CallbackNet(NeuralNet):
-    """The networks, the optimiser and the history as skorch's callbacks know them.
-
-    skorch's own loop knows epochs only: it could not go on in the middle of one, and it swallows Ctrl-C. Its
-    `EarlyStopping` and `Checkpoint` have no state that a checkpoint could keep, and do not count the weights
-    that a stage starts from.
-    """
-
-    @property
-    def _default_callbacks(self) -> list[Any]:
-        return []
-
-    def watches_gradients(self) -> bool:
-        """Tell whether a callback waits for the gradients of each step."""
-        return any(
-            type(callback).on_grad_computed is not Callback.on_grad_computed
-            for _, callback in self.callbacks_
-        )
-
-    def show_gradients(self) -> None:
-        """Let the callbacks see, and clip, the gradients."""
-        self.notify("on_grad_computed", named_parameters=list(self.module_.named_parameters()), training=True)
 
 
 class Loop:
@@ -463,26 +438,3 @@ class Loop:
         self.first_loss, self.good, self.stopped = state["first_loss"], state["good"], state["stopped"]
         if self.best is not None:
             self.best.resume(state["best"])
-
-
-def check_callbacks(callbacks: Any) -> list[Any]:
-    """Return skorch callbacks as a list; None is none.
-
-    Raises
-    ------
-    InputError
-        If they are not a list of callbacks, each an instance or a pair of a name and an instance.
-    """
-    if callbacks is None:
-        return []
-    each = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-    for callback in each:
-        part = callback[1] if isinstance(callback, tuple) and len(callback) == 2 else callback
-        if not isinstance(callback, tuple | Callback) or not isinstance(part, Callback):
-            raise InputError(
-                f"callbacks: expected a list of skorch callbacks, or None, got {callbacks!r}. "
-                "scikit-learn's own callbacks go through set_callbacks."
-            )
-    if not isinstance(callbacks, list | tuple):
-        raise InputError(f"callbacks: expected a list, got {callbacks!r}.")
-    return each

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
-import multiprocessing
 import os
 import pickle
+import shutil
 import time
 
 import numpy as np
@@ -164,63 +164,6 @@ def test_a_leftover_of_a_killed_write_is_not_taken_for_an_entry(rhd, tmp_path):
     assert entries_of(cache) == [name, f"{name}.partial-0123"]
 
 
-class KilledWhileRead:
-    """A picture column whose reader dies, as a killed process does, after the first rows are on disk."""
-
-    shape, dtype, ndim = (100, 4, 5), np.dtype(np.uint16), 3
-
-    def __len__(self):
-        return 100
-
-    def __getitem__(self, rows):
-        if np.max(rows) > 64:
-            os._exit(9)
-        return np.ones((len(rows), 4, 5), np.uint16)
-
-
-def build_and_die(folder):
-    bunch = a_bunch()
-    bunch.data = bunch.data.replace(depth=KilledWhileRead())
-    load_cached(folder, {"dataset": "toy"}, [], lambda: bunch)
-
-
-def test_a_killed_process_leaves_no_entry(tmp_path):
-    process = multiprocessing.get_context("fork").Process(target=build_and_die, args=(tmp_path,))
-    process.start()
-    process.join(30)
-    assert process.exitcode == 9
-    (leftover,) = entries_of(tmp_path)
-    assert ".partial-" in leftover and os.listdir(tmp_path / leftover) == ["depth.npy"]
-    bunch = load_cached(tmp_path, {"dataset": "toy"}, [], lambda: a_bunch(value=7))
-    assert (bunch.data.depth[:] == 7).all() and len(entries_of(tmp_path)) == 2
-
-
-def build_with_another(folder, barrier, value, queue):
-    def build():
-        barrier.wait(30)  # neither is done before both have begun
-        return a_bunch(value=value)
-
-    bunch = load_cached(folder, {"dataset": "toy"}, [], build)
-    queue.put((np.unique(bunch.data.depth[:]).tolist(), bunch.target.sum()))
-
-
-def test_two_processes_build_the_same_entry_at_once(tmp_path):
-    context = multiprocessing.get_context("fork")
-    barrier, queue = context.Barrier(2), context.Queue()
-    processes = [
-        context.Process(target=build_with_another, args=(tmp_path, barrier, value, queue)) for value in (3, 4)
-    ]
-    for process in processes:
-        process.start()
-    answers = [queue.get(timeout=30) for _ in processes]
-    for process in processes:
-        process.join(30)
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert answers[0] == answers[1] and answers[0][0] in ([3], [4])  # whole, and one of the two
-    (entry,) = entries_of(tmp_path)
-    assert ".partial" not in entry
-
-
 def test_a_damaged_entry_is_named(rhd, tmp_path):
     load_rhd(rhd, cache=tmp_path / "c")
     (name,) = entries_of(tmp_path / "c")
@@ -287,6 +230,94 @@ def test_pictures_are_written_some_rows_at_a_time(tmp_path):
     cached = load_cached(tmp_path / "c", {"dataset": "toy"}, [], lambda: bunch)
     assert max(asked) <= 64 and sum(asked) == 300
     assert (cached.data.depth[:] == 9).all()
+
+
+def entry_of(folder):
+    (name,) = entries_of(folder)
+    return folder / name
+
+
+def rewrite(entry, name, change):
+    """Change one array of an entry's table."""
+    with np.load(entry / "rows.npz") as file:
+        arrays = dict(file)
+    changed = change(arrays.pop(name))
+    if changed is not None:
+        arrays[name] = changed
+    np.savez(entry / "rows.npz", **arrays)
+
+
+DAMAGES = {
+    "a column of pictures is gone": lambda entry: (entry / "depth.npy").unlink(),
+    "a column of pictures more": lambda entry: shutil.copy(entry / "depth.npy", entry / "mask2.npy"),
+    "fewer pictures": lambda entry: np.save(entry / "depth.npy", np.load(entry / "depth.npy")[:2]),
+    "pictures of another type": lambda entry: np.save(entry / "depth.npy", np.load(entry / "depth.npy") > 0),
+    "pictures that are cut off": lambda entry: os.truncate(entry / "rgb.npy", 300),
+    "pictures with something behind": lambda entry: (entry / "rgb.npy").open("ab").write(b"0"),
+    "a pipe": lambda entry: ((entry / "rgb.npy").unlink(), os.mkfifo(entry / "rgb.npy")),
+    "one target": lambda entry: rewrite(entry, "target", lambda y: y[:1]),
+    "target of another type": lambda entry: rewrite(entry, "target", lambda y: y.astype(np.float32)),
+    "no target": lambda entry: rewrite(entry, "target", lambda y: None),
+    "no camera": lambda entry: rewrite(entry, "data.camera", lambda y: None),
+    "no texts": lambda entry: (entry / "texts.json").unlink(),
+    "cut texts": lambda entry: os.truncate(entry / "texts.json", 200),
+    "other texts": lambda entry: (entry / "texts.json").write_text("[]"),
+    "nothing": lambda entry: [path.unlink() for path in entry.iterdir()],
+    "a file": lambda entry: (shutil.rmtree(entry), entry.write_text("x")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_entry_is_what_it_was_written_as_or_refused(rhd, tmp_path, damage):
+    whole = load_rhd(rhd, cache=tmp_path / "c")
+    entry = entry_of(tmp_path / "c")
+    DAMAGES[damage](entry)
+    if damage == "a column of pictures more":  # a foreign file
+        again = load_rhd(rhd, cache=tmp_path / "c")
+        assert again.data.columns == whole.data.columns
+        return
+    with pytest.raises(DataFileError, match=f"cache: .*{entry.name} is damaged.*delete it"):
+        load_rhd(rhd, cache=tmp_path / "c")
+
+
+def test_an_entry_of_another_key_is_refused(rhd, tmp_path):
+    load_rhd(rhd, cache=tmp_path / "c", crop=Window(8))
+    small = entry_of(tmp_path / "c")
+    load_rhd(rhd, cache=tmp_path / "c", crop=Window(9))
+    (large,) = set(entries_of(tmp_path / "c")) - {small.name}
+    shutil.rmtree(tmp_path / "c" / large)
+    os.rename(small, tmp_path / "c" / large)
+    with pytest.raises(DataFileError, match="its key is another one"):
+        load_rhd(rhd, cache=tmp_path / "c", crop=Window(9))
+
+
+class Silent(Window):
+    """A crop whose size is no parameter that get_params tells."""
+
+    def __init__(self, weights=None):
+        super().__init__(16, weights)
+
+    def get_params(self, deep=True):
+        return {"weights": self.weights}
+
+
+def silent(size):
+    crop = Silent()
+    crop.size = size
+    return crop
+
+
+def test_crops_that_differ_where_get_params_does_not_tell_have_entries_of_their_own(rhd, tmp_path):
+    for _ in range(2):
+        for size in (16, 12):
+            assert load_rhd(rhd, cache=tmp_path / "c", crop=silent(size)).data.rgb.shape[1] == size
+    assert len(entries_of(tmp_path / "c")) == 2
+
+
+def test_an_unwritable_cache_is_named(rhd, tmp_path):
+    (tmp_path / "c").write_text("a file")
+    with pytest.raises(DataFileError, match="cache: expected a folder that can be written"):
+        load_rhd(rhd, cache=tmp_path / "c")
 
 
 def test_wrong_cache_and_crop(rhd):

@@ -16,10 +16,10 @@ from skhand.datasets._files import (
     read_lines,
     read_mat,
     read_mat_shapes,
-    read_numbers,
     read_pickle,
     require_files,
 )
+from skhand.datasets._numbers import read_numbers
 from skhand.exceptions import DataFileError
 
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
+from public import is_inner, public_modules
 
 import skhand
 
-# rooms that no user enters: a line may do there, but a list of parameters must be the true one
-INNER = ("skhand.nn", "skhand.rendering", "skhand.training")
-_PAPER = re.compile(r"skhand\.estimators\.\w+\.(?!regressor\.)")  # a paper's networks and training steps
 _DEFAULT = re.compile(r"default\s*[=:]?\s*(?P<value>.+)$")
 
 
@@ -35,12 +32,6 @@ def public_objects() -> Iterator[tuple[str, Any]]:
             yield f"{thing.__module__}.{name}", thing
             if inspect.isclass(thing):
                 yield from public_methods(thing)
-
-
-def public_modules() -> list[str]:
-    """Names of skhand's modules without a leading underscore in any part."""
-    names = (info.name for info in pkgutil.walk_packages(skhand.__path__, "skhand."))
-    return [name for name in names if not any(part.startswith("_") for part in name.split("."))]
 
 
 def public_methods(cls: type) -> Iterator[tuple[str, Any]]:
@@ -78,17 +69,13 @@ def signature_parameters(thing: Any) -> dict[str, inspect.Parameter]:
     }
 
 
-def is_inner(name: str) -> bool:
-    """Whether an object is of a room that no user enters."""
-    return name.startswith(INNER) or _PAPER.match(name) is not None
-
-
 @pytest.mark.parametrize("name", OBJECTS)
 def test_documented_parameters_are_those_of_the_signature(name):
     doc = inspect.getdoc(OBJECTS[name])
     assert doc, f"{name} has no docstring"
     wanted = list(signature_parameters(OBJECTS[name]))
     documented = list(documented_parameters(OBJECTS[name]))
+    # where no user enters a line may do, but a list of parameters must be the true one
     assert documented == wanted or (is_inner(name) and not documented)
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
+import re
 import time
 
 import numpy as np
 import pytest
+import torch
 from odd_values import ODD
 from skorch.callbacks import Callback
 from smallest import KINDS, Y, rows_of, smallest
 
+from skhand.estimators import LatentHeatmapRegressor
 from skhand.estimators._parameters import COMMON
 from skhand.exceptions import InputError
 
@@ -150,3 +153,45 @@ def test_no_rows_are_refused_as_scikit_learn_does(kind, method, as_array):
 def test_an_image_shape_that_is_none_is_refused(kind, shape):
     with pytest.raises(InputError, match="^image_shape: "):
         smallest(kind, image_shape=shape).fit(rows_of(kind), Y)
+
+
+ROWS = [
+    *(*ODD, np.array(["a"] * 24), [["a", "b"]] * 24, np.zeros((24, 0)), np.full((24, 21, 2), 1j), {"rgb": 1}),
+    *([None] * 24, torch.zeros(24, 3, requires_grad=True)),
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["X", "y", "X_val", "y_val"])
+def test_a_fit_refuses_rows_by_their_name(kind, name):
+    X = rows_of(kind).replace(pose3d=Y)
+    for value in ROWS:
+        estimator = smallest(kind, callbacks=[Stop()])
+        arguments = {"X": X, "y": Y, "X_val": X, "y_val": Y, name: value}
+        try:
+            estimator.fit(**arguments)
+        except Begun:
+            pass
+        except (ValueError, TypeError) as error:
+            assert re.search(rf"\b{name}\b", str(error)), f"{short(value)}: {error}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in ("sample", "interpolate")])
+def test_a_method_refuses_rows_by_their_name(kind, method):
+    estimator = fitted(kind)
+    if not hasattr(estimator, method):
+        return
+    name = "Z" if method == "inverse_transform" else "X"
+    needed = {"to": "pose"} if method == "translate" else {"y": Y} if method == "score" else {}
+    for value in ROWS:
+        try:
+            getattr(estimator, method)(**{name: value}, **needed)
+        except (ValueError, TypeError) as error:
+            assert re.search(rf"\b{name}\b", str(error)), f"{short(value)}: {error}"
+
+
+@pytest.mark.parametrize("path", [value for value in ODD if value is not None])
+def test_weights_at_a_path_that_is_none_are_refused(path):
+    with pytest.raises(InputError, match=r"^path: |^abc: missing"):
+        LatentHeatmapRegressor.from_pretrained(path)

@@ -97,6 +97,16 @@ def test_where_no_depth_fits_the_bone_comes_as_near_to_its_length_as_it_can(towa
     np.testing.assert_allclose(back.root_depth, -towards)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-3])
+def test_the_unit_of_the_poses_is_free_and_a_bone_of_no_length_has_no_depths(joints, unit):
+    joints[1, 5] = joints[1, 0]
+    points, scale = encode_25d(joints * unit, CAMERA)
+    assert scale[1] == 0 and np.isnan(points[1, :, 2]).all() and np.isfinite(points[1, :, :2]).all()
+    np.testing.assert_allclose(
+        np.delete(points, 1, axis=0), np.delete(encode_25d(joints, CAMERA).points, 1, axis=0)
+    )
+
+
 def test_unknown_joints_stay_unknown(joints):
     joints[0, 20], joints[1, 0] = np.nan, np.nan
     points, scale = encode_25d(joints, CAMERA)
@@ -116,6 +126,8 @@ def test_unknown_joints_stay_unknown(joints):
         (lambda: encode_25d(np.zeros((2, 21, 3)), CAMERA, bone=("wrist",)), InputError, "bone: "),
         (lambda: decode_25d(np.zeros((2, 21, 2)), CAMERA), InputError, "points: "),
         (lambda: decode_25d(np.zeros((2, 21, 3)), CAMERA, bone="wrist"), InputError, "bone: "),
+        (lambda: decode_25d(np.zeros((2, 21, 3)), CAMERA, bone=("wrist",)), InputError, "bone: "),
+        (lambda: decode_25d(np.zeros((2, 21, 3)), CAMERA, bone=("wrist",) * 3), InputError, "bone: "),
         (lambda: decode_25d(np.zeros((2, 21, 3)), CAMERA, [1.0]), InputError, "scale: .*2"),
     ],
 )

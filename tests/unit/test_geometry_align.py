@@ -127,6 +127,13 @@ def test_bones_of_a_hand_laid_out_by_hand():
     assert bone_length(joints, ("palm", "wrist")).tolist() == [5.0]
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_a_bone_is_as_long_in_a_pose_as_in_a_stack_of_poses(shape):
+    hand = np.zeros((21, 3))
+    hand[10] = [0.0, 3.0, 4.0]  # middle_pip; middle_mcp is at the origin
+    np.testing.assert_array_equal(bone_length(np.broadcast_to(hand, (*shape, 21, 3))), np.full(shape, 5.0))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

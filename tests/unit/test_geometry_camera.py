@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from skhand.exceptions import CameraError, InputError
-from skhand.geometry import affine_rotate, apply_affine, backproject, project, rotation_z, transform_camera
+from skhand.geometry import (
+    affine_rotate,
+    apply_affine,
+    backproject,
+    project,
+    rotate_points,
+    rotation_to_axis,
+    rotation_z,
+    transform_camera,
+)
 
 CAMERA = np.array([[610.0, 3.0, 321.0], [0.0, 590.0, 243.0], [0.0, 0.0, 1.0]])
 
@@ -73,6 +83,45 @@ def test_no_pixel_in_the_camera_plane():
 def test_rotation_about_z_turns_x_towards_y():
     np.testing.assert_allclose(rotation_z(90) @ [1, 0, 0], [0, 1, 0], atol=1e-15)
     np.testing.assert_allclose(rotation_z([0, 30])[1], np.array(rotation_z(15) @ rotation_z(15)), atol=1e-15)
+
+
+def test_the_camera_turns_to_a_point_the_shortest_way():
+    """Against scipy: a turn by the angle between point and axis, about what is orthogonal to both."""
+    points = np.array([[30.0, 0.0, 40.0], [-5.0, -70.0, 20.0], [0.0, 0.0, 9.0], [8.0, -6.0, 300.0]])
+    angle = np.arctan2(np.hypot(points[:, 0], points[:, 1]), points[:, 2])
+    about = np.cross(points, [0.0, 0.0, 1.0])
+    about /= np.maximum(np.linalg.norm(about, axis=1, keepdims=True), 1e-300)
+    expected = Rotation.from_rotvec(angle[:, None] * about).as_matrix()
+    np.testing.assert_allclose(rotation_to_axis(points), expected, atol=1e-12)
+    np.testing.assert_allclose(rotation_to_axis(points[3]), expected[3], atol=1e-12)
+    np.testing.assert_allclose(
+        rotation_to_axis(points.reshape(2, 2, 3)).reshape(4, 3, 3), expected, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("behind", [[0.0, 5.0, 0.0], [0.0, 5.0, -1.0], [0.0, np.nan, 1.0]])
+def test_the_camera_turns_to_no_point_beside_or_behind_it(behind):
+    with pytest.raises(InputError, match="points: expected finite points in front"):
+        rotation_to_axis([[0.0, -3.0, 2.0], behind])
+
+
+def test_an_unknown_coordinate_is_lost_only_where_it_goes_to():
+    point = [1.0, np.nan, 3.0]
+    np.testing.assert_array_equal(rotate_points(point, np.eye(3)), point)
+    np.testing.assert_array_equal(rotate_points(point, [[0, 0, 1], [1, 0, 0], [0, 1, 0]]), [3.0, 1.0, np.nan])
+    np.testing.assert_array_equal(
+        rotate_points(point, [[0, 0, 1], [1, 0, 0], [0, -1, 0]]), [3.0, 1.0, np.nan]
+    )
+    turned = rotate_points([[point, [1.0, 2.0, 3.0]]], rotation_z(30.0)[None])
+    np.testing.assert_array_equal(np.isnan(turned), [[[True, True, False], [False] * 3]])
+
+
+def test_one_matrix_with_an_axis_of_its_own_serves_all_rows(rng):
+    points, turn = rng.normal(size=(4, 21, 3)), rotation_z(33.0)
+    np.testing.assert_array_equal(rotate_points(points, turn[None]), rotate_points(points, turn))
+    for shape in [(2, 3, 3), (4, 21, 1, 3, 3), (4, 21, 1, 1, 3, 3)]:
+        with pytest.raises(InputError, match="rotation: expected one matrix"):
+            rotate_points(points, np.ones(shape))
 
 
 @pytest.mark.parametrize("turn", [rotation_z(33.0), np.diag([-1.0, 1.0, 1.0]), np.eye(3)])

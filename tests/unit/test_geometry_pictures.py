@@ -197,6 +197,7 @@ def test_affines_by_hand():
         (lambda: affine_crop((0, 0, 5), 8), r"box: .*\(\.\.\., 4\)"),
         (lambda: affine_crop((0, 0, 5, 5), 0), "size: expected an integer >= 1"),
         (lambda: affine_crop((0, 0, 5, 5), (8, 8, 3)), "size: .*height, width"),
+        (lambda: affine_crop((0, 0, 5, 5), (8,)), "size: .*height, width"),
         (lambda: affine_mirror(1.5), "width: expected an integer"),
     ],
 )

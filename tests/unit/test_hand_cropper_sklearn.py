@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from crops import hands_in_noise
@@ -71,6 +73,22 @@ def test_a_box_far_outside_gives_empty_pictures(frames):
     crops = HandCropper(20).fit_transform(frames.replace(box=np.full((6, 4), (500.0, 10.0, 30.0, 30.0))))
     for name in ("rgb", "depth", "mask"):
         assert not getattr(crops, name).any()
+
+
+def test_crops_that_show_nothing_are_told(frames):
+    """The pictures are 128 px wide: a window that begins at 128 shows nothing, one at 127 a column."""
+    box = np.tile([20.0, 20.0, 30.0, 30.0], (6, 1))
+    box[[1, 4]] = [[127.5, 10.0, 30.0, 30.0], [-30.5, 10.0, 30.0, 30.0]]
+    cropper = HandCropper(20, margin=1.0)
+    with pytest.warns(
+        UserWarning, match=r"^X: the crops of 2 of 6 rows show nothing .*96 x 128 px.*\[1, 4\]"
+    ):
+        assert not cropper.fit_transform(frames.replace(box=box)).rgb[[1, 4]].any()
+    box[[1, 4]] = [[126.5, 10.0, 30.0, 30.0], [-29.5, 10.0, 30.0, 30.0]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cropper.fit_transform(frames.replace(box=box)).rgb.any(axis=(1, 2, 3)).all()
+        cropper.fit_transform(frames.replace(box=box + 900, rgb=None, depth=None, mask=None))
 
 
 def test_keypoints_alone_can_be_cropped(frames):

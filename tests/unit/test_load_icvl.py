@@ -236,6 +236,34 @@ def test_damaged_and_missing_files(tmp_path):
         load_icvl(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["{}/../../../../../secret.png", "{}/../../../secret.png", "{outside}", "../x/a.png"]
+)
+def test_a_label_does_not_lead_out_of_the_folder(tmp_path, name):
+    secret = tmp_path / "secret.png"
+    data_dir = tmp_path / "icvl"
+    write_copy(data_dir)
+    write_picture(secret, label(1))
+    lines = (data_dir / "Training" / "labels.txt").read_text().splitlines(keepends=True)
+    lines[1] = line(name.format(RECORDING, outside=secret), label(2))
+    (data_dir / "Training" / "labels.txt").write_text("".join(lines))
+    with pytest.raises(DataFileError, match="labels.txt:2: expected the name of a file below"):
+        load_icvl(data_dir)
+    with pytest.raises(DataFileError, match="labels.txt:2"):
+        verify(data_dir)
+
+
+def test_pictures_without_a_label_are_told(tmp_path):
+    write_copy(tmp_path)
+    for name in ("Testing/test_seq_2.txt", "Training/labels.txt"):
+        lines = (tmp_path / name).read_text().rstrip("\n").splitlines(keepends=True)
+        (tmp_path / name).write_text("".join(lines[:-1]))
+    with pytest.raises(DataFileError, match=r"test_seq_2.txt:1: expected a line for each of the 2 pictures"):
+        load_icvl(tmp_path, "test")
+    with pytest.warns(UserWarning, match=r"labels.txt:2: expected a line for each of the 3 pictures"):
+        load_icvl(tmp_path)
+
+
 @pytest.mark.parametrize("wrong", [{"split": "val"}, {"rotated": "45"}, {"focal": 241}, {"bad_rows": ""}])
 def test_wrong_options(copy, wrong):
     with pytest.raises(InputError, match=f"{next(iter(wrong))}: expected one of"):

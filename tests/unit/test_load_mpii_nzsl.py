@@ -51,8 +51,7 @@ def entry_of(points, visible, center, head, left):
     }
 
 
-@pytest.fixture
-def manual(tmp_path):
+def write_manual(tmp_path):
     """Write hand_labels with three hands for training and one for testing."""
     for folder, stems in (("manual_train", list(PHOTOGRAPHS)), ("manual_test", ["000648952_02_l"])):
         place = tmp_path / "hand_labels" / folder
@@ -67,6 +66,11 @@ def manual(tmp_path):
             (place / f"{stem}.json").write_text(json.dumps(entry))
             save_picture(place / f"{stem}.jpg", size, points)
     return tmp_path
+
+
+@pytest.fixture
+def manual(tmp_path):
+    return write_manual(tmp_path)
 
 
 def published(data_dir, stem, folder="hand_labels/manual_train"):
@@ -260,8 +264,7 @@ def test_synthetic_part(synthetic):
         load_mpii_nzsl(synthetic, part="synthetic")
 
 
-@pytest.fixture
-def multiview(tmp_path):
+def write_multiview(tmp_path):
     place = tmp_path / "hand143_panopticdb"
     (place / "imgs").mkdir(parents=True)
     entries = []
@@ -272,6 +275,11 @@ def multiview(tmp_path):
         entries.append({"dataset": "hand143", "img_paths": f"imgs/{number:08d}.jpg", "joint_self": marks})
     (place / "hands_v143_14817.json").write_text(json.dumps({"root": entries}))
     return tmp_path
+
+
+@pytest.fixture
+def multiview(tmp_path):
+    return write_multiview(tmp_path)
 
 
 def test_multiview_part(multiview):

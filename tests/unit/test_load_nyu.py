@@ -144,7 +144,7 @@ def test_subjects_of_the_test_split(tmp_path):
     (tmp_path / "test").mkdir()
     savemat(tmp_path / "test/joint_data.mat", {"joint_xyz": xyz, "joint_uvd": published_uvd(xyz)})
     blank = tmp_path / "test" / "depth_1_0000001.png"
-    Image.new("RGB", (4, 4)).save(blank)
+    Image.new("RGB", (640, 480)).save(blank)
     for kind in ("depth", "rgb"):
         for frame in range(1, 2443):
             path = tmp_path / "test" / f"{kind}_1_{frame:07d}.png"

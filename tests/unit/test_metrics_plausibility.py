@@ -139,3 +139,46 @@ def test_unknown_joints_are_left_out():
 def test_wrong_arguments_are_named(call, name):
     with pytest.raises(InputError, match=f"^{name}: expected"):
         call(np.stack([flat_right_hand()] * 2))
+
+
+def test_predictions_that_are_not_known_are_no_short_bones():
+    hand = flat_right_hand()
+    broken = np.stack([hand, hand])
+    broken[1, FINGERS["index"][3]] = np.nan
+    with pytest.raises(InputError, match="^y_pred: .*NaN in 1 of 40 bones that count, first in sample 1"):
+        bone_length_error([hand, hand], broken)
+    true = np.stack([hand, hand])
+    true[1, FINGERS["index"][3]] = np.nan  # that bone does not count, so its prediction does not either
+    assert bone_length_error(true, broken) == 0
+
+
+@pytest.mark.parametrize("number", [np.inf, -np.inf])
+def test_infinite_joints_are_refused(number):
+    hands = np.stack([flat_right_hand()] * 2)
+    broken = hands.copy()
+    broken[0, 5] = number
+    for call, name in (
+        (lambda: bone_length_error(hands, broken), "y_pred"),
+        (lambda: bone_length_error(broken, hands), "y_true"),
+        (lambda: joint_angles(broken, "right"), "y"),
+    ):
+        with pytest.raises(InputError, match=f"^{name}: expected finite numbers"):
+            call()
+
+
+def test_hands_of_no_extent_violate_all_angles():
+    assert angle_violations(np.zeros((2, 21, 3)), "right") == 1
+    assert np.isnan(joint_angles(np.full((1, 21, 3), 7.0), "left")).all()
+    assert angle_violations([flat_right_hand(), np.zeros((21, 3))], "right") == pytest.approx(0.5)
+    stump = flat_right_hand()
+    stump[FINGERS["ring"][3]] = stump[FINGERS["ring"][2]]  # the last bone of a finger: its DIP angle
+    assert angle_violations([stump], "right") == pytest.approx(1 / 18)
+
+
+def test_hands_that_are_not_known_are_not_passed_over():
+    hand, lost = flat_right_hand(), np.full((21, 3), np.nan)
+    with pytest.raises(InputError, match="^y: .*no known angle in 1 of 2 hands, first in sample 1"):
+        angle_violations([hand, lost], "right")
+    hand[FINGERS["index"][3]] = np.nan
+    with pytest.warns(UserWarning, match="^y: 1 of 18 angles have a joint that is NaN"):
+        assert angle_violations([hand], "right") == 0

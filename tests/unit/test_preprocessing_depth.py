@@ -210,3 +210,11 @@ UP = np.diag([1.0, -1.0, 1.0])
 def test_bad_input_is_named(frames, cropper, change, error, message):
     with pytest.raises(error, match=message):
         cropper.fit(change(frames)).transform(change(frames))
+
+
+def test_cubes_outside_of_the_picture_are_told(frames):
+    root = frames.root.copy()
+    root[2] += [5000.0, 0.0, 0.0]
+    with pytest.warns(UserWarning, match=r"^X: the crops of 1 of 8 rows show nothing of .*64 x 64 px.*\[2\]"):
+        crops = DepthCropper(size=16, centre="root").fit_transform(frames.replace(root=root))
+    assert not crops.depth[2].any()

@@ -41,7 +41,8 @@ def test_the_files_are_those_of_the_published_format(tmp_path):
     assert (red * 256 + green) * 5000 / 65535 == pytest.approx(hands.data.depth[0][16, 16], abs=0.04)
     both = load_rhd(tmp_path, hand="both")
     assert np.isnan(both.target[0]).all() and np.isfinite(both.target[1]).all()
-    assert not both.visible[0].any()
+    assert not both.visible[0].any() and both.bad.tolist() == [True, False]
+    assert len(load_rhd(tmp_path, hand="both", bad_rows="drop").target) == 1
 
 
 def test_refused(tmp_path):
@@ -50,6 +51,8 @@ def test_refused(tmp_path):
         save_rhd(HandFrames(rgb=hands.data.rgb), hands.target, tmp_path)
     with pytest.raises(InputError, match="target: expected an array of shape"):
         save_rhd(hands.data, hands.target[:1], tmp_path)
+    with pytest.raises(InputError, match="target: expected all joints"):
+        save_rhd(hands.data, np.where(np.arange(21)[:, None] == 4, np.nan, hands.target), tmp_path)
     with pytest.raises(InputError, match="split: expected one of"):
         save_rhd(hands.data, hands.target, tmp_path, split="val")
     save_rhd(hands.data, hands.target, tmp_path)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skhand._validation import check_flag, check_option, warn_user
+from skhand._validation import check_bool, check_option, warn_user
 from skhand._weights import HANDS
 from skhand.estimators._base import PoseEstimator, Run
 from skhand.estimators._data import TrainingData
@@ -18,6 +18,7 @@ from skhand.estimators._parameters import (
     Check,
     check_bone,
     check_bones,
+    check_file,
     number,
     one_of,
     optional,
@@ -348,6 +349,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         >>> LatentHeatmapRegressor.from_pretrained().predict_keypoints(hands.data).shape
         (4, 21, 2)
         """
+        optional(check_file)(path, "path")
         estimator = cls(**{"warm_start": True, **params})
         estimator.card_ = read_pretrained(estimator, HANDS if path is None else path)
         check_agreement(estimator, params)
@@ -377,7 +379,7 @@ class LatentHeatmapRegressor(PoseEstimator):
             If X does not fit what was fitted, a row has no camera or lacks what was given, or spread is asked
             of a holistic head.
         """
-        check_flag(return_std, "return_std")
+        check_bool(return_std, "return_std")
         columns = self._read(X)
         if return_std:
             self._require_maps("return_std")
@@ -521,10 +523,10 @@ class LatentHeatmapRegressor(PoseEstimator):
         "beta": number(low=0, include_low=False),
         "bone": check_bone,
         "camera": CAMERA,
-        "fast": check_flag,
+        "fast": check_bool,
         "heatmap": one_of(*HEATMAPS),
         "mean_bones": optional(check_bones),
-        "mirror_left": check_flag,
+        "mirror_left": check_bool,
         "n_stacks": width(100),
         "network": one_of(*NETWORKS),
         "sigma": number(low=0, include_low=False),

@@ -246,8 +246,8 @@ class SimToRealRegressor(PairedPoseEstimator):
     rows of a batch with matched features    all                    the first four
     =======================================  =====================  =====================
 
-    "code" has the released code's weights and sizes, not all of it: that also has weight decay, learning rates
-    that fall in steps, one augmentation a sample, plain residual blocks, a 7 x 7 first layer and patches in
+    "code" has the released code's weights and sizes, not all of it: that also has weight decay, rates that
+    fall in steps, one augmentation a sample, plain residual blocks, a 7 x 7 first layer and patches in
     its discriminators, and it switches the mapping off in both of its configurations, so that its two weights
     of 1 000 are never used there. In short trainings the poses' autoencoder of "paper" has the higher floor:
     its latent noise is twenty times that of "code".

@@ -107,7 +107,7 @@ class Depth(Picture):
         return super().as_rows(X)
 
     def check_values(self, column: Any) -> None:
-        """Check that depths are 0 or more and no NaN; of files the first few are read."""
+        """Check that depths are 0 or more and no NaN; of lazy pictures the first few."""
         if np.dtype(column.dtype).kind in "ui":
             return
         check_float_pictures(column, self.name)

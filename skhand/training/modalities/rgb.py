@@ -51,7 +51,7 @@ class RGB(Picture):
         return len(shape) == 4
 
     def check_values(self, column: Any) -> None:
-        """Check that floats are in 0..1; uint8 needs no look. Of files the first few are read."""
+        """Check that floats are in 0..1; uint8 needs no look. Of lazy pictures the first few."""
         if np.dtype(column.dtype) == np.uint8:
             return
         check_float_pictures(column, self.name)
