@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import math
+import os
 import re
 import reprlib
 from collections.abc import Sequence
@@ -14,7 +14,15 @@ import numpy as np
 
 from skhand.exceptions import DataFileError
 
-__all__ = ["check_end", "check_intrinsics", "check_numbers", "parse_count", "read_numbers", "show"]
+__all__ = [
+    "check_end",
+    "check_intrinsics",
+    "check_numbers",
+    "parse_count",
+    "parse_number",
+    "read_numbers",
+    "show",
+]
 
 _LARGEST = 1e9  # of any label, whatever its unit: beyond it are infinity and damaged exponents
 _ONE = r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?"
