@@ -37,7 +37,7 @@ def test_the_files_are_those_of_the_published_format(tmp_path):
     with Image.open(tmp_path / "training" / "mask" / "00000.png") as mask:
         assert set(np.unique(mask)) == {0, 18}
     with Image.open(tmp_path / "training" / "depth" / "00000.png") as depth:
-        red, green, blue = (np.asarray(depth, dtype=float)[16, 16]).tolist()
+        red, green, _ = (np.asarray(depth, dtype=float)[16, 16]).tolist()
     assert (red * 256 + green) * 5000 / 65535 == pytest.approx(hands.data.depth[0][16, 16], abs=0.04)
     both = load_rhd(tmp_path, hand="both")
     assert np.isnan(both.target[0]).all() and np.isfinite(both.target[1]).all()
