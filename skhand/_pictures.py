@@ -10,7 +10,7 @@ import numpy as np
 
 from skhand._columns import ImageFiles
 from skhand._decoding import MAX_PIXELS, decode_file, find_focal, to_colour, turn_upright
-from skhand._validation import check_number, describe
+from skhand._validation import check_number, describe, read_array
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 
@@ -175,6 +175,8 @@ def _iterate_items(X: Any, argument: str) -> Iterator[tuple[Any, str]]:
         X = X.paths.tolist()  # the files themselves tell their focal length
     if hasattr(X, "detach"):
         X = X.detach().cpu().numpy()
+    if isinstance(X, np.ma.MaskedArray):
+        X = read_array(X, argument, "pictures")
     if isinstance(X, np.ndarray) and X.dtype != object:
         one = X.ndim == 2 or (X.ndim == 3 and X.shape[2] in (1, 3, 4))
         if not (one or X.ndim == 4):
@@ -203,6 +205,8 @@ def _read_one(item: Any, name: str, argument: str, max_pixels: int) -> Picture:
         return Picture(to_colour(picture, name), find_focal(picture))
     if hasattr(item, "detach"):
         item = item.detach().cpu().numpy()
+    if isinstance(item, np.ma.MaskedArray):
+        item = read_array(item, name, "a picture")
     if isinstance(item, Sequence):
         try:
             item = np.asarray(item)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedKFold
 
-from skhand._validation import check_bool, check_number, check_seed, describe
+from skhand._validation import check_bool, check_number, check_seed, describe, read_array
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 
@@ -133,10 +133,7 @@ class LabelledKFold(BaseCrossValidator):
         StratifiedGroupKFold will not do: where labels are few it leaves folds without any.
         """
         rng = check_seed(self.random_state) if self.shuffle else None
-        try:
-            groups = np.asarray(groups)
-        except ValueError as error:
-            raise InputError(f"groups: expected one value a row, got {describe(groups)}.") from error
+        groups = read_array(groups, "groups", "one value a row")
         if groups.shape != labelled.shape:
             raise InputError(f"groups: expected one value a row ({len(labelled)}), got {describe(groups)}.")
         names, group_of_row = np.unique(groups, return_inverse=True)

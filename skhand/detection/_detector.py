@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from skhand._columns import LazyColumn, RowsOf
+from skhand._columns import LazyColumn, RowsOf, in_memory
 from skhand._device import resolve_device
 from skhand._pictures import is_pictures, iterate_pictures
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import check_number, check_option, describe, read_array
 from skhand._weights import load_weights
 from skhand.detection._boxes import Found, read_maps
 from skhand.detection._mediapipe import find_with_mediapipe
@@ -116,7 +116,10 @@ class HandDetector(StatelessTransformer):
         self : HandDetector
         """
         self._check()
-        _as_pictures(X)
+        pictures, column = _as_pictures(X)
+        if in_memory(column) and np.dtype(column.dtype).kind == "f":
+            for i in range(len(pictures)):
+                pictures[i]  # is checked as it is read
         return self
 
     def transform(self, X: Any) -> HandFrames:
@@ -318,7 +321,9 @@ class _Rows(Sequence[np.ndarray]):
 
 def _as_pictures(X: Any) -> tuple[Sequence[np.ndarray], Any]:
     """Return the pictures as a sequence of uint8 arrays (height, width, 3), and a column that holds them."""
-    if hasattr(X, "__len__") and len(X) == 0:
+    if hasattr(X, "detach") or isinstance(X, np.ma.MaskedArray):
+        X = read_array(X, "X", "pictures")
+    if hasattr(X, "__len__") and getattr(X, "shape", None) != () and len(X) == 0:
         raise InputError(f"X: expected at least 1 picture, got {describe(X)}.")
     if is_pictures(X):
         X = [picture.pixels for picture in iterate_pictures(X)]

@@ -13,6 +13,7 @@ from skhand._drawing import draw_hand
 from skhand._validation import check_number
 from skhand.datasets._hand_table import TableWriter
 from skhand.exceptions import InputError
+from skhand.frames import HandFrames
 from skhand.skeleton import root_position
 
 __all__ = ["Hands"]
@@ -64,7 +65,10 @@ class Hands:
         return len(self.joints)
 
     def __getitem__(self, rows: Any) -> Hands:
-        wanted = np.atleast_1d(np.arange(len(self))[rows])
+        try:
+            wanted = HandFrames(picture=np.arange(len(self)))[rows].picture
+        except InputError as error:  # which names the table
+            raise InputError(f"rows: {str(error).partition(': ')[2]}") from error
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         some = {name: value[wanted] for name, value in columns.items() if isinstance(value, np.ndarray)}
         return replace(self, **some)
@@ -86,7 +90,7 @@ class Hands:
         picture : int or None, default=None
             Index of the picture; None is the only one.
         width : float or None, px, default=None
-            Width of the lines; None goes by the hand's size.
+            Width of the lines, 10 000 at most; None goes by the hand's size.
 
         Returns
         -------

@@ -191,10 +191,14 @@ class HandTracker(BaseEstimator):
         InputError
             If the frame is not one picture, time does not go on, or a parameter is not what was expected.
         """
+        return self._track(frame, time, "frame")
+
+    def _track(self, frame: Any, time: float | None, name: str) -> Hands:
+        """Follow the hands into the next frame, which errors call by this name."""
         self._check()
-        pictures = read_pictures(frame, "frame")
+        pictures = read_pictures(frame, name)
         if len(pictures) != 1:
-            raise InputError(f"frame: expected one picture, got {len(pictures)}; see predict_video.")
+            raise InputError(f"{name}: expected one picture, got {len(pictures)}; see predict_video.")
         video, judges = self.__dict__.setdefault("_video", Video()), self._judges()
         video.detector_votes = not judges
         elapsed = video.take_time(time)
@@ -236,14 +240,14 @@ class HandTracker(BaseEstimator):
             If ``frames`` are none, or as ``track`` does.
         """
         check_number(fps, "fps", low=0, include_low=False)
-        if isinstance(frames, str | os.PathLike) or not hasattr(frames, "__iter__"):
+        if isinstance(frames, str | os.PathLike) or not hasattr(frames, "__iter__") or _has_no_axes(frames):
             raise InputError(
                 f"frames: expected an iterable of pictures, got {describe(frames)}. Read a video file by "
                 'imageio, for example: frames=imageio.v3.imiter("video.mp4").'
             )
         self.reset()
         for i, frame in enumerate(frames):
-            yield self.track(frame, i / fps)
+            yield self._track(frame, i / fps, f"frames[{i}]")
 
     def reset(self) -> None:
         """Forget all hands: the next frame of ``track`` begins another video."""
@@ -371,3 +375,8 @@ def _join(parts: list[_Part], pictures: list[Any], ids: np.ndarray | None = None
         ids=ids,
         pictures=tuple(pictures),
     )
+
+
+def _has_no_axes(frames: Any) -> bool:
+    """Tell whether these frames are an array of one value, which looks like an iterable and is none."""
+    return getattr(frames, "shape", None) == ()

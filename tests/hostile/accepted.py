@@ -26,7 +26,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "rows": ("0", "-1", "[]", "()", "empty array", "no row", "one axis less"),
     "rows of hands": (
         *("0", "-1", "[]", "()", "empty array", "no row", "one axis less"),
-        *("one row", "one row more"),
+        *("one row", "one row more", "list of bools"),  # a mask of the two hands
     ),
     "text": _TEXTS,
     "text or None": (*_TEXTS, "None"),
@@ -69,7 +69,6 @@ _ARGUMENTS = (
     ("*.get_feature_names_out", "input_features", "anything"),
     ("*.split", "y", "anything"),
     # read when it is used, not when it is handed on
-    ("*.from_pretrained", "lr", "anything"),
     ("*.get_scorer *.make_pose_scorer", "threshold", "anything"),
     # only its length counts
     ("*.split", "X", "length"),

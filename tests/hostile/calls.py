@@ -19,6 +19,7 @@ from skhand import (
     datasets,
     geometry,
     metrics,
+    persistence,
     plotting,
     preprocessing,
 )
@@ -67,6 +68,7 @@ def calls(w: World) -> dict[str, Callable[[], Call]]:
         **_skeleton(w),
         **_newer_displays(w),
         **_features(w),
+        **_persistence(w),
     }
 
 
@@ -170,13 +172,13 @@ def _estimator(w: World, kind: str) -> dict[str, Callable[[], Call]]:
     def calibrate(**data: Any) -> Any:
         return copy.deepcopy(w.fitted(kind)).calibrate_std(**data).predict(X, return_std=True)
 
-    data = {"X": X, "y": y}
+    data, twice = {"X": X, "y": y}, np.tile(np.arange(len(y)), 2)  # 10 rows are the fewest to calibrate on
     modality = {"source": None, "target": None}
     out: dict[str, Callable[[], Call]] = {
         name: lambda: Call(construct, w.unfitted(kind).get_params(), mixes=True),
         f"{name}.fit": lambda: Call(fit, {**data, "X_val": X, "y_val": y}, mixes=True),
         f"{name}.partial_fit": lambda: Call(go_on, data, mixes=True),
-        f"{name}.calibrate_std": lambda: Call(calibrate, data, mixes=True),
+        f"{name}.calibrate_std": lambda: Call(calibrate, {"X": X[twice], "y": y[twice]}, mixes=True),
     }
     methods: list[tuple[str, dict[str, Any], dict[str, Any]]] = [("score", data, {"mixes": True})]
     if kind == "heatmap":
@@ -583,3 +585,16 @@ def _features(w: World) -> dict[str, Callable[[], Call]]:
         out[f"{full}.transform"] = lambda fitted=fitted: Call(fitted.transform, {"X": w.poses})
         out[f"{full}.get_feature_names_out"] = lambda fitted=fitted: Call(fitted.get_feature_names_out, {})
     return out
+
+
+def _persistence(w: World) -> dict[str, Callable[[], Call]]:
+    path, estimator = w.folder / "saved.safetensors", w.fitted("cross-modal")
+    persistence.save(estimator, path)
+    return {
+        "skhand.persistence.save": lambda: Call(
+            persistence.save, {"estimator": estimator, "path": str(w.folder / "other.safetensors")}
+        ),
+        "skhand.persistence.load": lambda: Call(
+            lambda **good: persistence.load(**good).predict(w.rows("cross-modal")), {"path": str(path)}
+        ),
+    }

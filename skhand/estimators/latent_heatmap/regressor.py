@@ -351,6 +351,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         """
         optional(check_file)(path, "path")
         estimator = cls(**{"warm_start": True, **params})
+        estimator._check_parameters(params)
         estimator.card_ = read_pretrained(estimator, HANDS if path is None else path)
         check_agreement(estimator, params)
         return estimator
