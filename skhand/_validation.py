@@ -191,6 +191,8 @@ def check_numbers(
         As from `check_shape`, and if a number is infinite, NaN or too low.
     """
     array = check_shape(value, name, shape, leading=leading)
+    if array.dtype == bool and array.size:
+        raise InputError(f"{name}: expected {what or 'finite numbers'}, got truth values, {describe(value)}.")
     array = array if keep_single and array.dtype == np.float32 else array.astype(np.float64, copy=False)
     bad = np.isinf(array) if allow_nan else ~np.isfinite(array)
     if low > -np.inf:
@@ -272,18 +274,28 @@ def check_number(
     Raises
     ------
     InputError
-        If it is no number (True, False and NaN are none), outside the interval, or infinite.
+        If it is no number (True, False and NaN are none), outside the interval, infinite, or, where fractions
+        are accepted, too large for a float.
     """
     kind: Any = numbers.Integral if integer else numbers.Real
     if isinstance(value, kind) and not isinstance(value, bool | np.bool_):
         above = value >= low if include_low else value > low
-        if above and value <= high and (allow_infinity or abs(value) != np.inf):
+        if above and value <= high and (allow_infinity or abs(value) != np.inf) and (integer or _fits(value)):
             return value
     bound = f"{'>=' if include_low else '>'} {low:g}" if np.isfinite(low) else ""
     bound += f"{' and ' if bound else ''}<= {high:g}" if np.isfinite(high) else ""
     infinite = isinstance(value, numbers.Real) and abs(value) == np.inf
     what = "an integer" if integer else "a finite number" if infinite else "a number"
     raise InputError(f"{name}: expected {what}{' ' + bound if bound else ''}, got {value!r}.")
+
+
+def _fits(value: Any) -> bool:
+    """Tell whether a float can hold a number."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def check_camera(camera: Any, name: str = "camera", *, unknown: bool = False) -> np.ndarray:

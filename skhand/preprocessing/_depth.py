@@ -45,7 +45,7 @@ class DepthCropper(FramesTransformer):
     size : int or tuple of int, default=128
         Side of the new pictures, or their (height, width), px.
     cube : float or tuple of three float, default=300.0
-        Side of the cube, or its sides along x, y and z, mm.
+        Side of the cube, or its sides along x, y and z, mm, each up to a kilometre.
     centre : {"mass", "root"} or array-like of shape (3,) or (n_samples, 3), default="mass"
         Centre of the cube. "mass" is the mean pixel and depth of what is measured between ``near`` and
         ``far`` (see ``within``). "root" is X's column ``root`` (the true joint, where a loader put it there),
@@ -180,7 +180,9 @@ class DepthCropper(FramesTransformer):
         if cube.shape not in ((), (3,)) or isinstance(self.cube, str):
             raise InputError(f"cube: expected one side or three, mm, got {describe(self.cube)}.")
         sides = [self.cube] * 3 if cube.ndim == 0 else cube.tolist()
-        return np.array([float(check_number(side, "cube", low=0, include_low=False)) for side in sides])
+        return np.array(
+            [float(check_number(side, "cube", low=0, high=1e6, include_low=False)) for side in sides]
+        )
 
     def _find_centres(self, X: HandFrames) -> np.ndarray:
         """Find the centres of the cubes (n, 3), mm; NaN where there is none."""
