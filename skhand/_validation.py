@@ -14,6 +14,8 @@ from sklearn.utils import check_random_state
 from skhand.exceptions import CameraError, InputError
 
 SIDES = ("left", "right")
+#: The largest number that a float holds; integers are larger without an end.
+LARGEST_FLOAT = sys.float_info.max
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
@@ -274,28 +276,18 @@ def check_number(
     Raises
     ------
     InputError
-        If it is no number (True, False and NaN are none), outside the interval, infinite, or, where fractions
-        are accepted, too large for a float.
+        If it is no number (True, False and NaN are none), outside the interval, or infinite.
     """
     kind: Any = numbers.Integral if integer else numbers.Real
     if isinstance(value, kind) and not isinstance(value, bool | np.bool_):
         above = value >= low if include_low else value > low
-        if above and value <= high and (allow_infinity or abs(value) != np.inf) and (integer or _fits(value)):
+        if above and value <= high and (allow_infinity or abs(value) != np.inf):
             return value
     bound = f"{'>=' if include_low else '>'} {low:g}" if np.isfinite(low) else ""
     bound += f"{' and ' if bound else ''}<= {high:g}" if np.isfinite(high) else ""
     infinite = isinstance(value, numbers.Real) and abs(value) == np.inf
     what = "an integer" if integer else "a finite number" if infinite else "a number"
     raise InputError(f"{name}: expected {what}{' ' + bound if bound else ''}, got {value!r}.")
-
-
-def _fits(value: Any) -> bool:
-    """Tell whether a float can hold a number."""
-    try:
-        float(value)
-    except OverflowError:
-        return False
-    return True
 
 
 def check_camera(camera: Any, name: str = "camera", *, unknown: bool = False) -> np.ndarray:

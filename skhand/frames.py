@@ -335,7 +335,9 @@ def _check_rows(rows: Any) -> Any:
         rows = rows[0]
     if rows is Ellipsis or isinstance(rows, slice):
         return rows
-    array = read_array(rows, "HandFrames[rows]", expected)
+    if isinstance(rows, HandFrames):
+        raise InputError(f"HandFrames: expected {expected}, got {rows!r}.")
+    array = read_array(rows, "HandFrames", expected)
     if array.size == 0 and array.ndim == 1:
         array = array.astype(np.intp)
     if (

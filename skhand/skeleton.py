@@ -354,7 +354,7 @@ def root_position(joints: np.ndarray, root: str | int = "palm") -> np.ndarray:
         joints = _check_joints(joints, "n_joints")
         if not 0 <= root < joints.shape[-2]:
             raise InputError(
-                f"root: expected the index of one of {joints.shape[-2]} joints, from 0, got {root}."
+                f"root: expected the index, from 0, of one of {joints.shape[-2]} joints, got {root}."
             )
         return joints[..., int(root), :]
     check_option(root, "root", ("palm", *JOINTS))

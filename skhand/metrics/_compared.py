@@ -119,7 +119,9 @@ def convert_mask(
     """Convert the mask to the compared joints; a palm is seen where a joint is that defines it."""
     mask = check_mask(visible, "visible", ("n_samples", "n_joints"))
     if mask.shape != true.shape[:2]:
-        raise InputError(f"visible: expected shape {true.shape[:2]} as y has, got {describe(visible)}.")
+        raise InputError(
+            f"visible: expected an array of shape {true.shape[:2]} as y has, got {describe(visible)}."
+        )
     known = dict(zip(layout.joints, mask.T, strict=True))
     if "palm" not in known and "palm" in protocol.joints:
         known["palm"] = known["wrist"] | known[f"{rule or 'middle'}_mcp"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from textwrap import fill
 
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import LARGEST_FLOAT, check_number, check_option, describe
 from skhand.exceptions import InputError
 from skhand.metrics._errors import ALIGNMENTS, ROOT_JOINTS
 from skhand.metrics._statistics import AVERAGES, GRIDS
@@ -121,7 +121,7 @@ class Protocol:
     note: str = ""
 
     def __post_init__(self) -> None:
-        self._check_description()
+        check_names(self.joints, "joints")
         for name in ("align", "auc", "pck", "pcf", "given"):
             value = getattr(self, name)
             if not isinstance(value, tuple) and not (name == "given" and value is None):
@@ -137,21 +137,21 @@ class Protocol:
         check_option(self.visible, "visible", ("all", "visible"))
         check_option(self.average, "average", AVERAGES)
         check_option(self.median, "median", AVERAGES)
-        check_number(self.tip_length, "tip_length", low=0, include_low=False)
+        check_number(self.tip_length, "tip_length", low=0, high=LARGEST_FLOAT, include_low=False)
         for name in ("pck", "pcf"):
             for limit in getattr(self, name):
-                check_number(limit, name, low=0)
+                check_number(limit, name, low=0, high=LARGEST_FLOAT)
         for grid in self.auc:
             check_option(grid, "auc", GRIDS)
         for name in self.given or ():
             check_option(name, "given", GIVEN)
+        self._check_description()
 
     def _check_description(self) -> None:
         """Check the fields that describe the data."""
         for name in ("name", "dataset", "source", "unit", "note"):
             if not isinstance(getattr(self, name), str):
                 raise InputError(f"{name}: expected a text, got {describe(getattr(self, name))}.")
-        check_names(self.joints, "joints")
         if not isinstance(self.layouts, tuple) or not self.layouts:
             raise InputError(f"layouts: expected a tuple of Layout, got {describe(self.layouts)}.")
         for layout in self.layouts:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from skhand._columns import PICTURES
-from skhand._validation import check_bool, check_number, check_option
+from skhand._validation import LARGEST_FLOAT, check_bool, check_number, check_option
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_crop
@@ -200,8 +200,12 @@ class HandCropper(FramesTransformer):
         least = (
             0 if least is None else check_number(least, "min_size", low=0, high=LARGEST, include_low=False)
         )
-        most = np.inf if most is None else check_number(most, "max_size", low=max(least, 1e-6))
+        most = (
+            np.inf
+            if most is None
+            else check_number(most, "max_size", low=max(least, 1e-6), high=LARGEST_FLOAT)
+        )
         default = _MARGIN if self.preset is None else 1.0
         margin = default if self.margin is None else self.margin
-        check_number(margin, "margin", low=0, include_low=False)
+        check_number(margin, "margin", low=0, high=LARGEST_FLOAT, include_low=False)
         return {**rule, "margin": margin, "limits": (least, most)}

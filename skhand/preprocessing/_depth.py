@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import (
+    LARGEST_FLOAT,
     check_camera,
     check_number,
     check_option,
@@ -155,11 +156,11 @@ class DepthCropper(FramesTransformer):
     def _check(self, X: HandFrames) -> None:
         picture_size(self.size)
         self._check_cube()
-        check_number(self.near, "near", low=0)
-        check_number(self.far, "far", low=self.near, include_low=False)
+        check_number(self.near, "near", low=0, high=LARGEST_FLOAT)
+        check_number(self.far, "far", low=self.near, high=LARGEST_FLOAT, include_low=False)
         check_option(self.nearer, "nearer", ("background", "clip"))
         check_option(self.output, "output", ("mm", "unit"))
-        check_number(self.background, "background")
+        check_number(self.background, "background", high=LARGEST_FLOAT)
         if isinstance(self.centre, str):
             check_option(self.centre, "centre", ("mass", "root"))
         check_option(self.within, "within", ("picture", "box", "mask"))

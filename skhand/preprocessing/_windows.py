@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_number, check_numbers, describe, some_rows, warn_user
+from skhand._validation import LARGEST_FLOAT, check_number, check_numbers, describe, some_rows, warn_user
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.preprocessing._change import iterate_pictures
@@ -50,7 +50,7 @@ def head_box(centre: Any, head_length: Any, factor: float = 0.7) -> np.ndarray:
     >>> head_box([[100.0, 80.0]], [60.0])
     array([[79., 59., 42., 42.]])
     """
-    check_number(factor, "factor", low=0, include_low=False)
+    check_number(factor, "factor", low=0, high=LARGEST_FLOAT, include_low=False)
     centre = check_numbers(centre, "centre", ("n_samples", 2), allow_nan=True)
     length = check_numbers(
         head_length, "head_length", ("n_samples",), low=0, include_low=False, what="lengths above 0"

@@ -60,8 +60,11 @@ KINDS: dict[str, tuple[str, ...]] = {
     "rows that are averaged": ("one row", "one row more", "no row"),
     "names": ("pair of texts",),
     "no number": ("()",),
-    "pictures that are not read": ("one row more", "one inf", "one -inf", "as float64", *("table of one row",)),
-    "labels of pixels": ("mask of 2", "mask of -1", "as int8", "as int64", "last axis longer", "last axis shorter"),
+    "pictures that are not read": ("one row more", "one inf", "one -inf", "as float64", "table of one row"),
+    "labels of pixels": (
+        *("mask of 2", "mask of -1", "as int8", "as int64"),
+        *("last axis longer", "last axis shorter"),
+    ),
     "any number of joints": ("last axis shorter", "last axis longer"),
     "any dimensions": ("last axis shorter", "last axis longer"),
     "features": ("last axis shorter", "last axis longer", "last axis empty"),
@@ -119,6 +122,8 @@ _ARGUMENTS = (
     ),
     ("*", "n_jobs gap tolerance", "count from 0"),
     ("*", "epoch", "small count from 0"),
+    # an index, which a metric that aligns nothing does not use
+    ("*.metrics.*", "root", "row"),
     ("*", "row", "row"),
     ("*.Hands.__getitem__", "rows", "rows of hands"),
     ("*", "rows", "rows"),
@@ -165,6 +170,8 @@ _ARGUMENTS = (
     ("*.preprocessing.*.fit *.HandMirror.*", "X", "table"),
     # integers are the hand where they are not 0; pictures of two sizes are refused by what uses both
     ("*.HandFrames", "mask", "labels of pixels"),
+    # pictures are looked at when they are read: estimators refuse infinity, a crop leaves it out as too far
+    ("*.HandFrames", "rgb depth", "pictures that are not read"),
     # of how many joints is only known to what uses them
     ("*.HandFrames", "visible", "any number of joints"),
     ("*.HandFrames", "domain", "text"),
