@@ -10,7 +10,7 @@ import numpy as np
 
 from skhand._decoding import MAX_PIXELS, check_paths, decode_file, to_colour, to_gray
 from skhand._maps import pack, unpack
-from skhand._validation import check_number, check_option, describe, read_numbers
+from skhand._validation import check_bool, check_number, describe, read_array, read_numbers
 from skhand.exceptions import InputError
 
 __all__ = [
@@ -76,6 +76,9 @@ class LazyColumn:
     def __getitem__(self, rows: Any) -> np.ndarray:
         if isinstance(rows, tuple) and len(rows) == 2 and rows[1] is Ellipsis:
             rows = rows[0]
+        if not (isinstance(rows, slice) or rows is Ellipsis):
+            rows = read_array(rows, "rows", "an index, a slice or an array of rows")
+            rows = rows.astype(np.intp) if rows.shape == (0,) else rows
         wanted = np.arange(len(self))[rows]
         if wanted.ndim > 1:
             raise InputError(f"rows: expected an index, a slice or a 1-D array, got {wanted.ndim} axes.")
@@ -332,8 +335,11 @@ class ImageFiles(LazyColumn):
         one_size: bool = True,
     ):
         check_number(max_pixels, "max_pixels", integer=True, low=1)
-        check_option(orient, "orient", (True, False))
-        check_option(one_size, "one_size", (True, False))
+        check_bool(gray, "gray")
+        check_bool(orient, "orient")
+        check_bool(one_size, "one_size")
+        if reader is not None and not callable(reader):
+            raise InputError(f"reader: expected a function reader(path) or None, got {describe(reader)}.")
         self.paths = check_paths(paths)
         self.gray, self.reader, self.orient, self.max_pixels = gray, reader, orient, max_pixels
         first = self._decode(self.paths[0])

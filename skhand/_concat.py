@@ -84,7 +84,8 @@ def concat_frames(frames: Sequence[HandFrames]) -> HandFrames:
     >>> len(concat_frames([one, other]))
     6
     """
-    tables = list(frames) if isinstance(frames, Iterable) else []
+    several = isinstance(frames, Iterable) and getattr(frames, "shape", None) != ()  # a 0-d array is not
+    tables = list(frames) if several else []
     if not tables or not all(isinstance(table, HandFrames) for table in tables):
         raise InputError(f"frames: expected a list of HandFrames, got {describe(frames)}.")
     if any(hasattr(table, "at_epoch") for table in tables):

@@ -14,6 +14,8 @@ from sklearn.utils import check_random_state
 from skhand.exceptions import CameraError, InputError
 
 SIDES = ("left", "right")
+#: The largest number that a float holds; integers are larger without an end.
+LARGEST_FLOAT = sys.float_info.max
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
@@ -191,6 +193,8 @@ def check_numbers(
         As from `check_shape`, and if a number is infinite, NaN or too low.
     """
     array = check_shape(value, name, shape, leading=leading)
+    if array.dtype == bool and array.size:
+        raise InputError(f"{name}: expected {what or 'finite numbers'}, got truth values, {describe(value)}.")
     array = array if keep_single and array.dtype == np.float32 else array.astype(np.float64, copy=False)
     bad = np.isinf(array) if allow_nan else ~np.isfinite(array)
     if low > -np.inf:

@@ -268,7 +268,7 @@ def _check_column(name: str, value: Any) -> Any:
     elif name == "visible":
         column = check_mask(value, name, ("n_samples", *row))
     elif name == "domain":
-        column = read_array(value, name, "one name a row")
+        column = _check_domains(value)
     elif name == "picture":
         column = _check_numbers_of_pictures(value)
     elif name in PICTURES:
@@ -286,6 +286,13 @@ def _check_column(name: str, value: Any) -> Any:
     if name in PICTURES:
         _check_kind_of_pictures(name, np.dtype(column.dtype))
     return column
+
+
+def _check_domains(value: Any) -> np.ndarray:
+    array = read_array(value, "domain", "one name a row")
+    if array.dtype.kind != "U" and not all(isinstance(each, str) for each in array.ravel()):
+        raise InputError(f"domain: expected one name a row, got {describe(value)}.")
+    return array
 
 
 def _check_kind_of_pictures(name: str, dtype: np.dtype) -> None:
@@ -328,6 +335,8 @@ def _check_rows(rows: Any) -> Any:
         rows = rows[0]
     if rows is Ellipsis or isinstance(rows, slice):
         return rows
+    if isinstance(rows, HandFrames):
+        raise InputError(f"HandFrames: expected {expected}, got {rows!r}.")
     array = read_array(rows, "HandFrames", expected)
     if array.size == 0 and array.ndim == 1:
         array = array.astype(np.intp)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_numbers, check_option
+from skhand._validation import check_numbers, check_option, describe
 from skhand.exceptions import InputError
 
 __all__ = [
@@ -68,8 +68,22 @@ class Layout:
     joints: tuple[str, ...]
     note: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("name", "note"):
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"{name}: expected a text, got {describe(getattr(self, name))}.")
+        check_names(self.joints, "joints")
+
     def __len__(self) -> int:
         return len(self.joints)
+
+
+def check_names(value: Any, name: str) -> None:
+    """Validate that ``value`` is a tuple of at least one name, each once."""
+    if not isinstance(value, tuple) or not value or not all(isinstance(each, str) for each in value):
+        raise InputError(f"{name}: expected a tuple of names, got {describe(value)}.")
+    if len(set(value)) < len(value):
+        raise InputError(f"{name}: expected each name once, got {value}.")
 
 
 def _name_fingers(order: tuple[str, ...], step: int = 1) -> tuple[str, ...]:
@@ -338,8 +352,10 @@ def root_position(joints: np.ndarray, root: str | int = "palm") -> np.ndarray:
     """
     if isinstance(root, numbers.Integral) and not isinstance(root, bool):
         joints = _check_joints(joints, "n_joints")
-        if not -joints.shape[-2] <= root < joints.shape[-2]:
-            raise InputError(f"root: expected the index of one of {joints.shape[-2]} joints, got {root}.")
+        if not 0 <= root < joints.shape[-2]:
+            raise InputError(
+                f"root: expected the index, from 0, of one of {joints.shape[-2]} joints, got {root}."
+            )
         return joints[..., int(root), :]
     check_option(root, "root", ("palm", *JOINTS))
     joints = _check_joints(joints, len(JOINTS))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from skhand._decoding import check_is_file
-from skhand._validation import describe
+from skhand._validation import check_option, describe
 from skhand.exceptions import DataFileError, InputError
 from skhand.frames import ImageFiles
 
@@ -49,7 +49,7 @@ def check_folder(value: Any, name: str = "data_dir", what: str = "the folder of 
     InputError
         If it is not a folder.
     """
-    if not isinstance(value, str | os.PathLike):
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise InputError(f"{name}: expected {what}, got {describe(value)}.")
     path = Path(value).expanduser().absolute()
     if not os.path.isdir(path):
@@ -67,8 +67,9 @@ def check_choices(value: Any, name: str, options: Sequence[Any]) -> tuple[Any, .
     """
     if value is None:
         return tuple(options)
-    chosen = list(value) if isinstance(value, list | tuple | range | np.ndarray) else None
-    if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(options):
+    several = isinstance(value, list | tuple | range) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    chosen = [check_option(each, name, options) for each in value] if several else []
+    if not chosen or len(set(chosen)) < len(chosen):
         raise InputError(f"{name}: expected some of {list(options)}, each once, got {value!r}.")
     return tuple(option for option in options if option in chosen)
 

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from skhand._columns import PICTURES
-from skhand._validation import check_option
+from skhand._validation import check_bool, check_option
 from skhand.datasets._cache import load_cached
 from skhand.datasets._state import hash_state
 from skhand.exceptions import InputError
@@ -103,7 +103,8 @@ def finish(
             f"got {layout!r}, in which all joints would be NaN."
         )
     check_option(bad_rows, "bad_rows", BAD_ROWS)
-    if cache is not None and not isinstance(cache, str | os.PathLike):
+    check_bool(return_X_y, "return_X_y")
+    if cache is not None and not (isinstance(cache, str | os.PathLike) and os.fspath(cache)):
         raise InputError(f"cache: expected a folder or None, got {cache!r}.")
     if crop is not None and not hasattr(crop, "transform"):
         raise InputError(f"crop: expected a transformer such as HandCropper(), or None, got {crop!r}.")

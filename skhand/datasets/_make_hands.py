@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import Bunch
 
-from skhand._validation import check_number, check_option, check_seed
+from skhand._validation import check_bool, check_number, check_option, check_seed
 from skhand.datasets._backgrounds import find_backgrounds
 from skhand.datasets._endless import EndlessHands, lazy_pictures, place_hands
 from skhand.exceptions import InputError
@@ -107,9 +107,9 @@ def make_hands(
     Parameters
     ----------
     n_samples : int, default=1000
-        Number of hands.
+        Number of hands, up to 10**8.
     image_size : int, default=128
-        Height and width of the pictures, px, at least 16.
+        Height and width of the pictures, px, 16 to 10 000.
     n_subjects : int, default=10
         Number of made-up people; each row draws one.
     side : {"both", "left", "right"}, default="both"
@@ -209,7 +209,7 @@ def make_hands(
     >>> hands.data.rgb.shape, hands.target.shape
     ((4, 32, 32, 3), (4, 21, 3))
     """
-    check_number(n_samples, "n_samples", integer=True, low=1)
+    check_number(n_samples, "n_samples", integer=True, low=1, high=10**8)
     _check_endless(endless, lazy, return_X_y)
     images = _check_images(images)
     settings = check_settings(
@@ -269,14 +269,16 @@ def make_hands(
 
 def _check_images(images: Any) -> tuple[str, ...]:
     """Return the names of the pictures, each once, in their own order."""
-    if isinstance(images, str) or not np.iterable(images):
+    if not isinstance(images, list | tuple):
         raise InputError(f"images: expected a tuple of names out of {_IMAGES}, got {images!r}.")
     wanted = [check_option(name, "images", _IMAGES) for name in images]
     return tuple(name for name in _IMAGES if name in wanted)
 
 
 def _check_endless(endless: Any, lazy: Any, return_X_y: Any) -> None:
-    check_option(endless, "endless", (True, False))
+    check_bool(lazy, "lazy")
+    check_bool(endless, "endless")
+    check_bool(return_X_y, "return_X_y")
     if endless and not lazy:
         raise InputError(
             "endless: expected lazy=True with it, as not all pictures can be rendered; got False."

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from skhand._decoding import decode_file, to_rgb
-from skhand._validation import check_number, check_option
+from skhand._validation import LARGEST_FLOAT, check_number, check_option
 from skhand.datasets._files import (
     check_choices,
     check_folder,
@@ -158,7 +158,7 @@ def load_mpii_nzsl(
     check_option(square, "square", ("head", "keypoints"))
     check_number(crop_size, "crop_size", integer=True, low=1)
     if margin is not None:
-        check_number(margin, "margin", low=0, include_low=False)
+        check_number(margin, "margin", low=0, high=LARGEST_FLOAT, include_low=False)
     if split == "test" and part != "manual":
         raise InputError(f"split: expected 'train', for the {part} part has no published split, got 'test'.")
     usual = 1.0 if part == "manual" else _PATCH

@@ -45,9 +45,9 @@ def make_scenes(
     Parameters
     ----------
     n_samples : int, default=100
-        Number of pictures.
+        Number of pictures, up to 10**8.
     image_size : int, default=256
-        Height and width of the pictures, px, at least 64.
+        Height and width of the pictures, px, 64 to 10 000.
     n_subjects : int, default=1000
         Number of made-up people.
     device : str, default="cpu"
@@ -87,8 +87,8 @@ def make_scenes(
     >>> scenes.pictures.shape
     (4, 64, 64, 3)
     """
-    check_number(n_samples, "n_samples", integer=True, low=1)
-    check_number(image_size, "image_size", integer=True, low=64)
+    check_number(n_samples, "n_samples", integer=True, low=1, high=10**8)
+    check_number(image_size, "image_size", integer=True, low=64, high=10_000)
     place = resolve_device(device)
     seed = int(check_seed(random_state).randint(0, 2**31 - 1))
     source = _source(seed, max(128, min(int(image_size), 256)), n_subjects, device)

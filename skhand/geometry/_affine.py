@@ -13,6 +13,9 @@ from skhand.geometry._camera import per_row, rotation_z
 __all__ = ["affine_crop", "affine_mirror", "affine_rotate", "apply_affine"]
 
 
+_LARGEST = 100_000  # px
+
+
 def picture_size(size: Any) -> tuple[int, int]:
     """Return ``size`` (one number for a square picture, or height and width) as height and width, px."""
     expected = "one number or (height, width)"
@@ -20,7 +23,7 @@ def picture_size(size: Any) -> tuple[int, int]:
     if array.shape not in ((), (2,)) or isinstance(size, str):
         raise InputError(f"size: expected {expected}, got {describe(size)}.")
     pair = [size, size] if array.ndim == 0 else array.tolist()
-    height, width = (int(check_number(side, "size", integer=True, low=1)) for side in pair)
+    height, width = (int(check_number(side, "size", integer=True, low=1, high=_LARGEST)) for side in pair)
     return height, width
 
 
@@ -36,7 +39,7 @@ def affine_crop(box: Any, size: int | tuple[int, int]) -> np.ndarray:
     box : array-like of shape (4,) or (n_samples, 4), px
         Left edge, top edge, width, height.
     size : int or tuple of int, px
-        Side of the new picture, or its (height, width).
+        Side of the new picture, or its (height, width), each up to 100 000.
 
     Returns
     -------
@@ -120,7 +123,8 @@ def apply_affine(affine: Any, pixels: Any) -> np.ndarray:
     Parameters
     ----------
     affine : array-like of shape (3, 3) or (n_samples, 3, 3)
-        Old pixels to new ones; one a row moves all pixels of that row. A homography is welcome too.
+        Old pixels to new ones; one a row moves all pixels of that row. A homography is welcome too. What a
+        matrix with NaN, one that is not known, moves is NaN.
     pixels : array-like of shape (..., 2), px
         For example keypoints of shape (n_samples, n_joints, 2). NaN stays NaN, and a pixel that a homography
         moves out of sight, to infinity, becomes NaN.

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_bool, check_numbers, check_option, check_shape, describe, read_array
+from skhand._validation import check_bool, check_numbers, check_option, describe, read_array
 from skhand.exceptions import InputError
 from skhand.skeleton import BONES, JOINTS, root_position
 
@@ -72,7 +72,7 @@ def align_scale(
     Raises
     ------
     InputError
-        If shapes differ, or the root or bone is unknown.
+        If shapes differ, a number is infinite, or the root or bone is unknown.
     """
     pred, true, counts = _pair(y_pred, y_true, mask)
     centre = np.zeros_like(pred[..., :1, :]) if root is None else root_position(pred, root)[..., None, :]
@@ -114,7 +114,7 @@ def procrustes(y_pred: Any, y_true: Any, *, scaling: bool = True, mask: Any = No
     Raises
     ------
     InputError
-        If shapes differ, or an argument is not what was expected.
+        If shapes differ, a number is infinite, or an argument is not what was expected.
     """
     check_bool(scaling, "scaling")
     pred, true, counts = _pair(y_pred, y_true, mask)
@@ -194,8 +194,8 @@ def check_bone(bone: Any, name: str = "bone") -> tuple[str, str]:
 
 def _pair(y_pred: Any, y_true: Any, mask: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Validate a prediction and its truth; return both as float64, and which joints count."""
-    true = check_shape(y_true, "y_true", ("n_joints", "n_dims"), leading=True).astype(np.float64)
-    pred = check_shape(y_pred, "y_pred", ("n_joints", "n_dims"), leading=True).astype(np.float64)
+    true = check_numbers(y_true, "y_true", ("n_joints", "n_dims"), leading=True, allow_nan=True)
+    pred = check_numbers(y_pred, "y_pred", ("n_joints", "n_dims"), leading=True, allow_nan=True)
     if pred.shape != true.shape:
         raise InputError(f"y_pred: expected shape {true.shape} as y_true has, got {describe(y_pred)}.")
     counts = np.isfinite(true).all(-1) & np.isfinite(pred).all(-1)

@@ -129,6 +129,8 @@ def rotation_z(degrees: Any) -> np.ndarray:
         If an angle is not a finite number.
     """
     angle = read_numbers(degrees, "degrees")
+    if angle.ndim > 1:
+        raise InputError(f"degrees: expected one angle or shape (n_samples,), got {describe(degrees)}.")
     angle = np.radians(check_numbers(angle, "degrees", angle.shape))
     rotation = np.zeros((*angle.shape, 3, 3))
     rotation[..., 0, 0] = rotation[..., 1, 1] = np.cos(angle)
@@ -248,5 +250,5 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
             f"and a rotation of shape {turn.shape}."
         ) from error
     unknown = np.isnan(matrix).all(axis=(-2, -1), keepdims=True)
-    check_camera(np.where(unknown, np.eye(3), changed), "camera after the change")
+    check_camera(np.where(unknown, np.eye(3), changed), "camera after the change by affine and rotation")
     return changed

@@ -15,6 +15,16 @@ __all__ = ["hand_axes"]
 _FLAT = 1e-6  # of the palm's length: a palm narrower than this has no plane
 
 
+def check_sides(side: Any, hands: np.ndarray, of: str) -> np.ndarray:
+    """Return the sides of hands, one for all or one a row, as an array; ``of`` is the hands' argument."""
+    sides = check_side(side)
+    if sides.shape not in ((), (len(hands),)):
+        raise InputError(
+            f"side: expected one side, or one a row of {of} {hands.shape}, got shape {sides.shape}."
+        )
+    return sides
+
+
 def hand_axes(joints: Any, side: Any) -> np.ndarray:
     """Find the axes of hands: to the thumb's side, from the wrist to the middle MCP, and out of the palm.
 
@@ -50,9 +60,7 @@ def hand_axes(joints: Any, side: Any) -> np.ndarray:
     True
     """
     joints = check_numbers(joints, "joints", ("n_samples", len(JOINTS), 3), allow_nan=True)
-    sides = check_side(side)
-    if sides.shape not in ((), (len(joints),)):
-        raise InputError(f"side: expected one side or {len(joints)} of them, got shape {sides.shape}.")
+    sides = check_sides(side, joints, "joints")
     wrist, middle, index, little = (
         joints[:, JOINTS.index(name)] for name in ("wrist", "middle_mcp", "index_mcp", "little_mcp")
     )

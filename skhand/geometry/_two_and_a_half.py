@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skhand._validation import check_numbers, describe, read_numbers
+from skhand._validation import check_camera, check_numbers, describe, read_numbers
 from skhand.exceptions import InputError
 from skhand.geometry._align import bone_length, check_bone
-from skhand.geometry._camera import backproject, project
+from skhand.geometry._camera import backproject, per_row, project
 from skhand.skeleton import JOINTS, root_position
 
 __all__ = ["Decoded25D", "Encoded25D", "decode_25d", "encode_25d"]
@@ -97,6 +97,7 @@ def encode_25d(
     True
     """
     joints = check_numbers(joints, "joints", ("n_samples", len(JOINTS), 3), allow_nan=True)
+    per_row(check_camera(camera), joints, "camera", "joints")
     scale = bone_length(joints, bone)
     depth = joints[..., 2] - root_position(joints, root)[:, None, 2]
     unit = np.where(scale > 0, scale, np.nan)[:, None]
@@ -146,6 +147,7 @@ def decode_25d(
     """
     points = check_numbers(points, "points", ("n_samples", len(JOINTS), 3), allow_nan=True)
     check_bone(bone)
+    root_position(points, root)  # the root is that of the depths; it only has to be one
     length = _lengths(scale, len(points))
     depth = points[..., 2]
     rays = backproject(points[..., :2], 1.0, camera)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_mask
+from skhand._validation import check_mask, describe
 from skhand.exceptions import InputError
 from skhand.geometry import bone_length, bone_lengths
 from skhand.metrics._errors import check_no_infinity, check_poses
@@ -117,7 +117,12 @@ def convert_mask(
     visible: Any, true: np.ndarray, layout: Layout, protocol: Protocol, rule: str | None
 ) -> np.ndarray:
     """Convert the mask to the compared joints; a palm is seen where a joint is that defines it."""
-    known = dict(zip(layout.joints, check_mask(visible, "visible", true.shape[:2]).T, strict=True))
+    mask = check_mask(visible, "visible", ("n_samples", "n_joints"))
+    if mask.shape != true.shape[:2]:
+        raise InputError(
+            f"visible: expected an array of shape {true.shape[:2]} as y has, got {describe(visible)}."
+        )
+    known = dict(zip(layout.joints, mask.T, strict=True))
     if "palm" not in known and "palm" in protocol.joints:
         known["palm"] = known["wrist"] | known[f"{rule or 'middle'}_mcp"]
     if "wrist" not in known and "wrist" in protocol.joints:

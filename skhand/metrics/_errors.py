@@ -108,14 +108,14 @@ def joint_errors(
     true, pred = _check_both(y_true, y_pred, n_dims)
     check_option(align, "align", ALIGNMENTS)
     check_option(root_joint, "root_joint", ROOT_JOINTS)
-    if align in ("root", "root+scale") or root_joint != "keep":
-        _check_root(root, true.shape[1])
+    _check_root(root, true.shape[1], is_used=align in ("root", "root+scale") or root_joint != "keep")
     counted = np.isfinite(true).all(axis=2)
     if visible is not None:
         counted &= check_mask(visible, "visible", counted.shape)
     if not counted.any():
         raise InputError("y_true: expected at least one labelled and visible joint, got none.")
     _check_predictions(pred, counted)
+    check_no_infinity(pred, "y_pred")
     true, pred = _align(true, pred, counted, align, root)
     errors = np.linalg.norm(pred - true, axis=2)
     errors[~counted] = np.nan
@@ -211,7 +211,7 @@ def check_poses(y: Any, name: str, n_dims: int, protocol: str | None = None) -> 
     """Return poses as (n_samples, n_joints, n_dims), float64; a protocol's name fixes its n_dims."""
     array = np.empty(()) if y is None else read_numbers(y, name).astype(np.float64)
     if array.ndim == 2 and array.shape[1] % n_dims == 0:
-        array = array.reshape(len(array), -1, n_dims)
+        array = array.reshape(len(array), array.shape[1] // n_dims, n_dims)
     allowed = (2, 3) if protocol is None else (n_dims,)
     if array.ndim != 3 or array.shape[2] not in allowed or array.size == 0:
         wanted = (
@@ -223,17 +223,17 @@ def check_poses(y: Any, name: str, n_dims: int, protocol: str | None = None) -> 
     return array
 
 
-def check_no_infinity(true: np.ndarray, name: str) -> None:
-    """Check that no label is infinite: an unlabelled joint is NaN."""
-    if np.isinf(true).any():
+def check_no_infinity(poses: np.ndarray, name: str) -> None:
+    """Check that no joint is infinite: one that is not known is NaN."""
+    if np.isinf(poses).any():
         raise InputError(f"{name}: expected finite numbers, or NaN where unlabelled; got infinity.")
 
 
-def _check_root(root: str | int, n_joints: int) -> None:
-    """Check that poses of this many joints have the root."""
+def _check_root(root: str | int, n_joints: int, is_used: bool) -> None:
+    """Check that the root is one, and that poses of this many joints have it where it is used."""
     if isinstance(root, str):
         check_option(root, "root", ("palm", *JOINTS))
-        if n_joints != len(JOINTS):
+        if is_used and n_joints != len(JOINTS):
             raise InputError(
                 f"root: expected a joint's index for poses of {n_joints} joints, got {root!r}; "
                 f"names are those of the {len(JOINTS)} canonical joints."

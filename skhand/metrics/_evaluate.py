@@ -20,7 +20,7 @@ from skhand.metrics._compared import (
     read_poses,
     take_compared_joints,
 )
-from skhand.metrics._errors import joint_errors
+from skhand.metrics._errors import check_no_infinity, joint_errors
 from skhand.metrics._evaluation import Evaluation
 from skhand.metrics._protocols import GIVEN, Protocol
 from skhand.metrics._published import PROTOCOLS
@@ -232,6 +232,7 @@ def _warn_of_doubts(task: _Task, name: str, X: Any = None) -> None:
 def _score(task: _Task, y_pred: Any) -> Evaluation:
     protocol, rule = task.protocol, task.rule
     pred, pred_layout = read_poses(y_pred, protocol, (*task.chosen, *protocol.layouts), "y_pred")
+    check_no_infinity(pred, "y_pred")
     if len(task.true) != len(pred):
         raise InputError(f"y_pred: expected {len(task.true)} rows as y_true has, got {len(pred)}.")
     true, pred = take_compared_joints(

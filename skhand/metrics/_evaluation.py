@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_option
+from skhand._validation import check_option, describe
+from skhand.exceptions import InputError
 from skhand.metrics._protocols import MEANS, MEDIANS, Protocol, name_alignment, name_given, name_grid
 from skhand.metrics._statistics import (
     average_errors,
@@ -180,7 +181,11 @@ class Evaluation:
         return grid, compute_fractions(find_largest_errors(self._get_errors(align)), grid, "pooled")
 
     def _get_errors(self, align: Any) -> np.ndarray:
-        return self._first if align == "first" else self.errors[check_option(align, "align", self.errors)]
+        return (
+            self._first
+            if isinstance(align, str) and align == "first"
+            else self.errors[check_option(align, "align", self.errors)]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the single errors in plain types.
@@ -232,10 +237,20 @@ class Evaluation:
         Returns
         -------
         text : str
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
         """
         text = json.dumps(self.to_dict(), indent=1)
         if path is not None:
-            Path(path).write_text(text + "\n", encoding="utf-8")
+            if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+                raise InputError(f"path: expected a file to write, got {describe(path)}.")
+            try:
+                Path(path).write_text(text + "\n", encoding="utf-8")
+            except OSError as error:
+                raise InputError(f"path: expected a file that can be written, got {error}.") from error
         return text
 
     def to_frame(self) -> Any:

@@ -235,7 +235,7 @@ def pckh(
     limits = check_limits(threshold, "threshold")
     options.setdefault("n_dims", 2)
     errors = joint_errors(y_true, y_pred, **options)
-    if isinstance(head_size, numbers.Real) and not isinstance(head_size, bool):
+    if isinstance(head_size, numbers.Real) and not isinstance(head_size, bool | np.bool_):
         head_size = np.full(len(errors), float(head_size))
     sizes = check_numbers(
         head_size,

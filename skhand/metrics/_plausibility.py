@@ -9,6 +9,7 @@ import numpy as np
 from skhand._validation import describe, warn_user
 from skhand.exceptions import InputError
 from skhand.geometry import bone_lengths, hand_axes
+from skhand.geometry._hand_frame import check_sides
 from skhand.metrics._errors import check_no_infinity, check_poses
 from skhand.skeleton import FINGERS, JOINTS
 
@@ -116,6 +117,7 @@ def joint_angles(y: Any, side: Any) -> np.ndarray:
         If joints are not 21, or the sides are not one or one a row.
     """
     hands = _check_hands(y, "y")
+    side = check_sides(side, hands, "y")
     thumb = _normalise(np.diff(hands[:, list(FINGERS["thumb"])], axis=1))
     hands = hands @ hand_axes(hands, side).swapaxes(1, 2)
     across, along, palmar = np.eye(3)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from textwrap import fill
 
-from skhand._validation import check_number, check_option
+from skhand._validation import LARGEST_FLOAT, check_number, check_option, describe
 from skhand.exceptions import InputError
 from skhand.metrics._errors import ALIGNMENTS, ROOT_JOINTS
 from skhand.metrics._statistics import AVERAGES, GRIDS
-from skhand.skeleton import Layout
+from skhand.skeleton import Layout, check_names
 
 __all__ = ["Protocol"]
 
@@ -121,6 +121,7 @@ class Protocol:
     note: str = ""
 
     def __post_init__(self) -> None:
+        check_names(self.joints, "joints")
         for name in ("align", "auc", "pck", "pcf", "given"):
             value = getattr(self, name)
             if not isinstance(value, tuple) and not (name == "given" and value is None):
@@ -129,21 +130,38 @@ class Protocol:
             raise InputError("align: expected at least one alignment, got ().")
         for align in self.align:
             check_option(align, "align", ALIGNMENTS)
+        check_option(self.root_joint, "root_joint", ROOT_JOINTS)
         rooted = self.root_joint != "keep" or {"root", "root+scale"} & set(self.align)
         check_option(self.root, "root", self.joints if rooted else (None, *self.joints))
-        check_option(self.root_joint, "root_joint", ROOT_JOINTS)
         check_option(self.scale, "scale", SCALES)
         check_option(self.visible, "visible", ("all", "visible"))
         check_option(self.average, "average", AVERAGES)
         check_option(self.median, "median", AVERAGES)
-        check_number(self.tip_length, "tip_length", low=0, include_low=False)
+        check_number(self.tip_length, "tip_length", low=0, high=LARGEST_FLOAT, include_low=False)
         for name in ("pck", "pcf"):
             for limit in getattr(self, name):
-                check_number(limit, name, low=0)
+                check_number(limit, name, low=0, high=LARGEST_FLOAT)
         for grid in self.auc:
             check_option(grid, "auc", GRIDS)
         for name in self.given or ():
             check_option(name, "given", GIVEN)
+        self._check_description()
+
+    def _check_description(self) -> None:
+        """Check the fields that describe the data."""
+        for name in ("name", "dataset", "source", "unit", "note"):
+            if not isinstance(getattr(self, name), str):
+                raise InputError(f"{name}: expected a text, got {describe(getattr(self, name))}.")
+        if not isinstance(self.layouts, tuple) or not self.layouts:
+            raise InputError(f"layouts: expected a tuple of Layout, got {describe(self.layouts)}.")
+        for layout in self.layouts:
+            if not isinstance(layout, Layout):
+                raise InputError(f"layouts: expected a tuple of Layout, got {describe(layout)} in it.")
+        check_number(self.n_dims, "n_dims", integer=True, low=2, high=3)
+        if not isinstance(self.n_frames, tuple):
+            raise InputError(f"n_frames: expected a tuple, got {describe(self.n_frames)}.")
+        for number in self.n_frames:
+            check_number(number, "n_frames", integer=True, low=1)
 
     def __repr__(self) -> str:
         return f"<Protocol {self.name}: {self.dataset}>"

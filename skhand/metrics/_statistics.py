@@ -59,8 +59,14 @@ def compute_area(fractions: np.ndarray, grid: np.ndarray) -> float:
 
 def check_limits(value: Any, name: str) -> np.ndarray:
     """Return one or more thresholds as an array of 0 or 1 axes."""
-    limits = read_numbers(value, name, "one or more numbers").astype(np.float64)
-    if limits.ndim > 1 or limits.size == 0 or not (np.isfinite(limits) & (limits >= 0)).all():
+    given = read_numbers(value, name, "one or more numbers")
+    limits = given.astype(np.float64)
+    if (
+        given.dtype == bool
+        or limits.ndim > 1
+        or limits.size == 0
+        or not (np.isfinite(limits) & (limits >= 0)).all()
+    ):
         raise InputError(f"{name}: expected one or more numbers >= 0, got {value!r}.")
     return limits
 

@@ -10,9 +10,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from sklearn.metrics import make_scorer
+from sklearn.metrics._scorer import _Scorer
 
-from skhand._validation import check_option
+from skhand._validation import check_bool, check_option, describe
 from skhand.exceptions import InputError
 from skhand.metrics import _epe, _pck
 
@@ -28,6 +28,20 @@ _SCORERS: dict[str, tuple[Callable[..., Any], bool, dict[str, Any]]] = {
     "pcf": (_pck.pcf, True, {"threshold": 40.0}),
     "pckh": (_pck.pckh, True, {"threshold": 0.5, "align": None}),
 }
+
+
+class _PoseScorer(_Scorer):
+    """scikit-learn's scorer, whose errors name the estimator and X."""
+
+    def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
+        if not hasattr(estimator, "predict"):
+            raise InputError(
+                f"estimator: expected an object with a method predict, got {describe(estimator)}."
+            )
+        shapes = [getattr(each, "shape", ()) for each in (X, y_true)]
+        if all(shapes) and shapes[0][0] != shapes[1][0]:
+            raise InputError(f"X: expected as many rows as y_true ({shapes[1][0]}), got {shapes[0][0]}.")
+        return super()._score(method_caller, estimator, X, y_true, **kwargs)
 
 
 def make_pose_scorer(metric: Callable[..., float], *, greater_is_better: bool = True, **options: Any) -> Any:
@@ -59,10 +73,14 @@ def make_pose_scorer(metric: Callable[..., float], *, greater_is_better: bool = 
     """
     if not callable(metric):
         raise InputError(f"metric: expected a function metric(y_true, y_pred), got {metric!r}.")
-    check_option(greater_is_better, "greater_is_better", (True, False))
+    check_bool(greater_is_better, "greater_is_better")
+    try:
+        known = inspect.signature(metric).parameters
+    except ValueError as error:  # int and others of C have none
+        raise InputError(f"metric: expected a function metric(y_true, y_pred), got {metric!r}.") from error
     for option in options:
-        check_option(option, f"options of {metric.__name__}", inspect.signature(metric).parameters)
-    return make_scorer(metric, greater_is_better=greater_is_better, **options)
+        check_option(option, f"options of {metric.__name__}", known)
+    return _PoseScorer(metric, 1 if greater_is_better else -1, options, response_method="predict")
 
 
 def get_scorer(name: str, **options: Any) -> Any:

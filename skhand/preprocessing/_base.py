@@ -179,6 +179,8 @@ def move_back(X: HandFrames) -> HandFrames:
     """Move rows back to the original picture and camera frame; see `FramesTransformer.inverse_transform`."""
     if "affine" not in X.columns and "rotation" not in X.columns:
         return X
+    if "affine" in X.columns and (np.abs(np.linalg.det(X.affine)) < 1e-12).any():
+        raise InputError("affine: X has matrices that cannot be inverted, so there is no way back.")
     affine = np.linalg.inv(X.affine) if "affine" in X.columns else np.broadcast_to(np.eye(3), (len(X), 3, 3))
     turn = np.swapaxes(X.rotation, -1, -2) if "rotation" in X.columns else None
     gone = dict.fromkeys([name for name in PICTURES if name in X.columns])

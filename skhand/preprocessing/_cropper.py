@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from skhand._columns import PICTURES
-from skhand._validation import check_number, check_option
+from skhand._validation import LARGEST_FLOAT, check_bool, check_number, check_option
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import affine_crop
@@ -15,8 +15,8 @@ from skhand.geometry._affine import picture_size
 from skhand.preprocessing._base import FramesTransformer, check_frames, move_frames, picture_shape
 from skhand.preprocessing._change import change_column
 from skhand.preprocessing._crop import Crop
-from skhand.preprocessing._windows import SOURCES, find_extents, place_windows, warn_of_empty
-from skhand.skeleton import JOINTS, joint_index
+from skhand.preprocessing._windows import LARGEST, SOURCES, find_extents, place_windows, warn_of_empty
+from skhand.skeleton import JOINTS
 
 __all__ = ["HandCropper"]
 
@@ -181,8 +181,8 @@ class HandCropper(FramesTransformer):
         """Validate the parameters and return the rule to crop by."""
         picture_size(self.size)
         check_option(self.source, "source", ("auto", *SOURCES))
-        check_option(self.square, "square", (True, False))
-        check_option(self.antialias, "antialias", (True, False))
+        check_bool(self.square, "square")
+        check_bool(self.antialias, "antialias")
         check_option(self.lazy, "lazy", ("auto", True, False))
         check_option(self.preset, "preset", (None, *_PRESETS))
         rule = {name: getattr(self, name) for name in ("source", "centre", "min_size", "max_size")}
@@ -192,14 +192,20 @@ class HandCropper(FramesTransformer):
                     raise InputError(f"{name}: the preset {self.preset!r} lays it down; got {value!r} too.")
             rule = dict(_PRESETS[self.preset])
         if rule["centre"] is not None:
-            joint_index(rule["centre"])
+            check_option(rule["centre"], "centre", JOINTS)
             if rule["source"] not in ("auto", "keypoints"):
                 raise InputError(f"centre: a joint needs source='keypoints', got {rule['source']!r}.")
             rule["source"] = "keypoints"
         least, most = rule.pop("min_size"), rule.pop("max_size")
-        least = 0 if least is None else check_number(least, "min_size", low=0, include_low=False)
-        most = np.inf if most is None else check_number(most, "max_size", low=max(least, 1e-6))
+        least = (
+            0 if least is None else check_number(least, "min_size", low=0, high=LARGEST, include_low=False)
+        )
+        most = (
+            np.inf
+            if most is None
+            else check_number(most, "max_size", low=max(least, 1e-6), high=LARGEST_FLOAT)
+        )
         default = _MARGIN if self.preset is None else 1.0
         margin = default if self.margin is None else self.margin
-        check_number(margin, "margin", low=0, include_low=False)
+        check_number(margin, "margin", low=0, high=LARGEST_FLOAT, include_low=False)
         return {**rule, "margin": margin, "limits": (least, most)}

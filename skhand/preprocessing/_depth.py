@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skhand._validation import (
+    LARGEST_FLOAT,
     check_camera,
     check_number,
     check_option,
@@ -45,7 +46,7 @@ class DepthCropper(FramesTransformer):
     size : int or tuple of int, default=128
         Side of the new pictures, or their (height, width), px.
     cube : float or tuple of three float, default=300.0
-        Side of the cube, or its sides along x, y and z, mm.
+        Side of the cube, or its sides along x, y and z, mm, each up to a kilometre.
     centre : {"mass", "root"} or array-like of shape (3,) or (n_samples, 3), default="mass"
         Centre of the cube. "mass" is the mean pixel and depth of what is measured between ``near`` and
         ``far`` (see ``within``). "root" is X's column ``root`` (the true joint, where a loader put it there),
@@ -155,11 +156,11 @@ class DepthCropper(FramesTransformer):
     def _check(self, X: HandFrames) -> None:
         picture_size(self.size)
         self._check_cube()
-        check_number(self.near, "near", low=0)
-        check_number(self.far, "far", low=self.near, include_low=False)
+        check_number(self.near, "near", low=0, high=LARGEST_FLOAT)
+        check_number(self.far, "far", low=self.near, high=LARGEST_FLOAT, include_low=False)
         check_option(self.nearer, "nearer", ("background", "clip"))
         check_option(self.output, "output", ("mm", "unit"))
-        check_number(self.background, "background")
+        check_number(self.background, "background", high=LARGEST_FLOAT)
         if isinstance(self.centre, str):
             check_option(self.centre, "centre", ("mass", "root"))
         check_option(self.within, "within", ("picture", "box", "mask"))
@@ -180,7 +181,9 @@ class DepthCropper(FramesTransformer):
         if cube.shape not in ((), (3,)) or isinstance(self.cube, str):
             raise InputError(f"cube: expected one side or three, mm, got {describe(self.cube)}.")
         sides = [self.cube] * 3 if cube.ndim == 0 else cube.tolist()
-        return np.array([float(check_number(side, "cube", low=0, include_low=False)) for side in sides])
+        return np.array(
+            [float(check_number(side, "cube", low=0, high=1e6, include_low=False)) for side in sides]
+        )
 
     def _find_centres(self, X: HandFrames) -> np.ndarray:
         """Find the centres of the cubes (n, 3), mm; NaN where there is none."""

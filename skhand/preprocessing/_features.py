@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import SIDES, check_option, some_rows
+from skhand._validation import SIDES, check_bool, check_option, some_rows
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.geometry import bone_lengths, hand_axes
@@ -212,7 +212,7 @@ class CanonicalPose(HandFeatures):
         self.mirror_left = mirror_left
 
     def _compute(self, X: Any) -> np.ndarray:
-        check_option(self.mirror_left, "mirror_left", (True, False))
+        check_bool(self.mirror_left, "mirror_left")
         hands = _read_hands(X)
         sides = _read_sides(X, self.side)
         normalised = PoseNormalizer(root=self.root, scale_bone=self.scale_bone).transform(hands)

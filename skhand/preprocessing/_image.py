@@ -17,6 +17,7 @@ from skhand.preprocessing._change import Pictures, change_column, split_rows
 
 __all__ = ["ImageNormalizer"]
 
+_ROUNDING = 1e-6
 _METHODS: dict[str, Any] = {
     "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "centred": ((0.5, 0.5, 0.5), (1.0, 1.0, 1.0)),
@@ -133,8 +134,21 @@ class _Linear:
     def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
         factor, offset = self.factor.astype(np.float32), self.offset.astype(np.float32)
         for new, old in zip(out, pictures, strict=True):
+            self._check(old)
             values = old * factor + offset
             new[...] = values.round().clip(0, 255) if self.to_bytes else values
+
+    def _check(self, picture: np.ndarray) -> None:
+        """Validate that floats lie in 0..1, NaN left out, and that what becomes bytes is finite."""
+        if picture.dtype.kind != "f":
+            return
+        if self.to_bytes and not np.isfinite(picture).all():
+            raise InputError("X: expected finite pictures, got NaN or infinity.")
+        if not self.to_bytes and ((picture < -_ROUNDING) | (picture > 1 + _ROUNDING)).any():
+            raise InputError(
+                f"X: expected floats in 0 to 1 (or uint8 in 0 to 255), got {np.nanmin(picture):g} to "
+                f"{np.nanmax(picture):g}."
+            )
 
 
 def _check_pictures(X: Any) -> Any:

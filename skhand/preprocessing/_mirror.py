@@ -100,6 +100,8 @@ class HandMirror(FramesTransformer):
 
     def _check(self, X: HandFrames) -> None:
         check_option(self.to, "to", ("right", "left"))
+        if self.width is not None:
+            check_number(self.width, "width", integer=True, low=1)
         check_frames(X, "side", why=" to tell which rows to mirror")
 
     def _mirror_rows(self, X: HandFrames, rows: np.ndarray) -> HandFrames:
@@ -131,7 +133,7 @@ class HandMirror(FramesTransformer):
                 f"width: expected the width of the pictures (px) that {', '.join(pixels)} belong to, "
                 "as X has no pictures; got None."
             )
-        return None if self.width is None else check_number(self.width, "width", integer=True, low=1)
+        return self.width
 
 
 class _Flip:

@@ -103,11 +103,11 @@ class PoseNormalizer(StatelessTransformer):
         X : array-like of shape (n_samples, n_joints, 3), or HandFrames
             Normalised poses, or a table as `transform` returned it.
         root : array-like of shape (n_samples, 3) or (3,), mm, default=None
-            Where the roots go. None is the table's column ``root``; for an array it leaves the poses
-            root-relative.
+            Where the roots go, NaN where it is not known. None is the table's column ``root``; for an
+            array it leaves the poses root-relative.
         scale : float or array-like of shape (n_samples,), mm, default=None
-            Length of the bone. None is the table's column ``scale``; an array needs it where ``scale_bone``
-            is not None.
+            Length of the bone, NaN where not known. None is the table's column ``scale``; an array needs it
+            where ``scale_bone`` is not None.
 
         Returns
         -------

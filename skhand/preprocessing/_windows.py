@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from skhand._validation import check_number, check_numbers, some_rows, warn_user
+from skhand._validation import LARGEST_FLOAT, check_number, check_numbers, describe, some_rows, warn_user
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.preprocessing._change import iterate_pictures
 from skhand.skeleton import joint_index
 
-__all__ = ["SOURCES", "find_extents", "head_box", "place_windows"]
+__all__ = ["LARGEST", "SOURCES", "find_extents", "head_box", "place_windows"]
 
 #: What an extent can be found from, in the order of preference, and the column that holds it.
 SOURCES = {"box": "box", "keypoints": "keypoints2d", "mask": "mask"}
-_LARGEST = 10_000
+#: Longest side of a window, px.
+LARGEST = 10_000
 
 
 def head_box(centre: Any, head_length: Any, factor: float = 0.7) -> np.ndarray:
@@ -27,7 +28,7 @@ def head_box(centre: Any, head_length: Any, factor: float = 0.7) -> np.ndarray:
     Parameters
     ----------
     centre : array-like of shape (n_samples, 2), px
-        Centre of each hand.
+        Centre of each hand; where it is NaN, not known, so is the box.
     head_length : array-like of shape (n_samples,), px
         Length of the head in the same picture.
     factor : float, default=0.7
@@ -49,11 +50,13 @@ def head_box(centre: Any, head_length: Any, factor: float = 0.7) -> np.ndarray:
     >>> head_box([[100.0, 80.0]], [60.0])
     array([[79., 59., 42., 42.]])
     """
-    check_number(factor, "factor", low=0, include_low=False)
+    check_number(factor, "factor", low=0, high=LARGEST_FLOAT, include_low=False)
     centre = check_numbers(centre, "centre", ("n_samples", 2), allow_nan=True)
     length = check_numbers(
-        head_length, "head_length", (len(centre),), low=0, include_low=False, what="lengths above 0"
+        head_length, "head_length", ("n_samples",), low=0, include_low=False, what="lengths above 0"
     )
+    if len(length) != len(centre):
+        raise InputError(f"head_length: expected one a row of centre {centre.shape}, got {describe(length)}.")
     side = np.repeat(factor * length[:, None], 2, axis=1)
     return np.concatenate([centre - side / 2, side], axis=1)
 
@@ -144,7 +147,7 @@ def place_windows(
         check_rows(is_point, "a hand with an extent (or min_size=)", "a single point")
     extent[is_point], longest[is_point] = 1.0, 1.0
     extent *= np.clip(longest, *limits) / longest
-    check_rows(extent.max(axis=1) > _LARGEST, f"crops of up to {_LARGEST} px (see max_size)", "larger ones")
+    check_rows(extent.max(axis=1) > LARGEST, f"crops of up to {LARGEST} px (see max_size)", "larger ones")
     sides = np.maximum(np.rint(extent), 1)
     first = np.rint((low + high - sides + 1) / 2)
     check_rows(np.abs(first).max(axis=1) > 2**31, "hands near the picture", "hands far from it")

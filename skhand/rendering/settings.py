@@ -60,7 +60,7 @@ def check_settings(**given: Any) -> Settings:
 
     ``backgrounds`` is taken as it is: a tuple of file names, "procedural" or None.
     """
-    check_number(given["image_size"], "image_size", integer=True, low=16)
+    check_number(given["image_size"], "image_size", integer=True, low=16, high=10_000)
     check_number(given["n_subjects"], "n_subjects", integer=True, low=1, high=MOST_SUBJECTS)
     check_option(given["side"], "side", ("both", "left", "right"))
     check_number(given["rotation"], "rotation", low=0.0, high=180.0)
@@ -87,7 +87,8 @@ def check_settings(**given: Any) -> Settings:
 
 
 def _check_range(value: Any, name: str, low: float, high: float) -> tuple[float, float]:
-    pair = tuple(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else ()
+    several = isinstance(value, Sequence) or (isinstance(value, np.ndarray) and value.ndim == 1)
+    pair = tuple(value) if several and not isinstance(value, str) else ()
     if len(pair) != 2:
         raise InputError(f"{name}: expected two numbers (low, high), got {value!r}.")
     for number in pair:

@@ -11,6 +11,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "one of a few": (),
     "flag": ("True", "False"),
     "number": ("-1", "0", "3.5", "10**30"),
+    "number, or one a row": ("-1", "0", "3.5", "10**30", "[]", "()", "empty array", "no row"),
     "number from 0": ("0", "3.5", "10**30"),
     "number above 0": ("3.5", "10**30"),
     "share": ("0",),
@@ -57,6 +58,14 @@ KINDS: dict[str, tuple[str, ...]] = {
     "flag or count": ("True", "False", "0", "10**30", "10**400"),
     "table": ("table of one row", "table without pictures"),
     "rows that are averaged": ("one row", "one row more", "no row"),
+    "names": ("pair of texts",),
+    "no number": ("()",),
+    "pictures that are not read": ("one row more", "one inf", "one -inf", "as float64", "table of one row"),
+    "labels of pixels": (
+        *("mask of 2", "mask of -1", "as int8", "as int64"),
+        *("last axis longer", "last axis shorter"),
+    ),
+    "any number of joints": ("last axis shorter", "last axis longer"),
     "any dimensions": ("last axis shorter", "last axis longer"),
     "features": ("last axis shorter", "last axis longer", "last axis empty"),
 }  # fmt: skip
@@ -73,7 +82,7 @@ _ARGUMENTS = (
     # only its length counts
     ("*.split", "X", "length"),
     # numbers
-    ("*.affine_rotate *.rotation_z", "degrees", "number"),
+    ("*.affine_rotate *.rotation_z", "degrees", "number, or one a row"),
     ("*.backproject", "depth", "number from 0"),
     ("*.decode_25d", "scale", "number above 0"),
     ("*.align_scale", "root", "row or None"),
@@ -112,6 +121,8 @@ _ARGUMENTS = (
     ),
     ("*", "n_jobs gap tolerance", "count from 0"),
     ("*", "epoch", "small count from 0"),
+    # an index, which a metric that aligns nothing does not use
+    ("*.metrics.*", "root", "row"),
     ("*", "row", "row"),
     ("*.Hands.__getitem__", "rows", "rows of hands"),
     ("*", "rows", "rows"),
@@ -131,15 +142,21 @@ _ARGUMENTS = (
     ),
     ("*.HandCropper", "square", "flag"),
     # texts, paths, lists
+    ("*.Layout", "joints", "names"),
+    ("*.Protocol", "n_frames", "no number"),
+    # matplotlib's own, handed on
+    ("*Display*", "color", "None"),
+    # "None where the truth is not known"
+    ("*.SkeletonDisplay.from_predictions", "y_true", "None"),
     ("*", "cache checkpoint", "path"),
     ("*.verify *.load_*", "data_dir", "one of a few"),
     ("*.Protocol *.Layout", "name dataset source note unit", "text"),
     ("*Display*", "name", "text or None"),
     ("*Display*", "unit", "text"),
     ("*.to_json", "path", "path"),
-    ("*.estimators.* *.make_hands", "callbacks given images", "several"),
+    ("*.estimators.* *.make_hands *.evaluate *.evaluate_predictions", "callbacks given images", "several"),
     ("*.mean_bone_lengths", "joints", "rows that are averaged"),
-    ("*.align_root *.bone_length *.root_position *.convert", "joints", "any dimensions"),
+    ("*.align_root *.bone_length *.bone_lengths *.root_position *.convert", "joints", "any dimensions"),
     ("*.PoseNormalizer *.CanonicalPose", "scale_bone", "None"),
     ("*.make_hands", "backgrounds", "None"),
     ("*.estimators.*", "augment", "augmentation"),
@@ -147,7 +164,15 @@ _ARGUMENTS = (
     ("*.warp_images *.draw_hand *.HeatmapDisplay", "images picture", "pictures"),
     ("*.HandTracker.* *.HandDetector.*", "X pictures frame", "pictures"),
     ("*.predict_video", "frames", "video"),
+    # only "standard" reads the pictures in fit, and the docstring says so
+    ("*.ImageNormalizer.fit", "X", "pictures that are not read"),
     ("*.preprocessing.*.fit *.HandMirror.*", "X", "table"),
+    # integers are the hand where they are not 0; pictures of two sizes are refused by what uses both
+    ("*.HandFrames", "mask", "labels of pixels"),
+    # pictures are looked at when they are read: estimators refuse infinity, a crop leaves it out as too far
+    ("*.HandFrames", "rgb depth", "pictures that are not read"),
+    # of how many joints is only known to what uses them
+    ("*.HandFrames", "visible", "any number of joints"),
     ("*.HandFrames", "domain", "text"),
     ("*.HandFrames", "table", "features"),
 )
@@ -156,10 +181,14 @@ _ARGUMENTS = (
 _UNKNOWN = (
     ("*.geometry.*", "joints points pixels depth y_true y_pred degrees centre mean_bones scale"),
     ("*.transform_camera", "camera"),
-    ("*.HandFrames*", "keypoints2d pose3d table camera scale root box affine score"),
+    ("*.apply_affine", "affine"),
+    ("*.HandFrames*", "depth keypoints2d pose3d table camera scale root box affine rotation score"),
+    ("*.head_box", "centre"),
+    ("*.PoseNormalizer.inverse_transform *.Pose25D.inverse_transform", "root scale"),
     ("*.metrics.*", "y_true y"),
     ("*.estimators.*", "y y_val"),
     ("*Display*", "y_true y X X_a X_b"),
+    ("*.PredictionDisplay*", "y_pred keypoints_true keypoints_pred"),
     ("*.draw_hand", "hand"),
     ("*.preprocessing.*", "X"),
     ("*.skeleton.*", "joints"),

@@ -16,6 +16,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -357,11 +358,13 @@ def run(names: list[str] | None, part: str, share: float, out: Path | None) -> l
     torch.set_num_threads(1)
     rows = []
     home = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chdir(folder)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as here:
+        os.chdir(here)
         try:
             for row in table(names, number - 1, n_parts, share, World(Path(folder))):
                 rows.append(row)
+                for left in Path(here).iterdir():  # what one call writes, another one must not find
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
                 if out is not None and len(rows) % 500 == 0:
                     write(rows, out)
                 if row.seconds > 5:
