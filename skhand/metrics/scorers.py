@@ -38,9 +38,9 @@ class _PoseScorer(_Scorer):
             raise InputError(
                 f"estimator: expected an object with a method predict, got {describe(estimator)}."
             )
-        shapes = [getattr(each, "shape", ()) for each in (X, y_true)]
-        if all(shapes) and shapes[0][0] != shapes[1][0]:
-            raise InputError(f"X: expected as many rows as y_true ({shapes[1][0]}), got {shapes[0][0]}.")
+        n_rows = [each.shape[0] for each in (X, y_true) if getattr(each, "shape", ())]
+        if len(n_rows) == 2 and n_rows[0] != n_rows[1]:
+            raise InputError(f"X: expected as many rows as y_true ({n_rows[1]}), got {n_rows[0]}.")
         return super()._score(method_caller, estimator, X, y_true, **kwargs)
 
 

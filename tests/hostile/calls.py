@@ -69,6 +69,7 @@ def calls(w: World) -> dict[str, Callable[[], Call]]:
         **_newer_displays(w),
         **_features(w),
         **_persistence(w),
+        **_folders(w),
     }
 
 
@@ -596,5 +597,41 @@ def _persistence(w: World) -> dict[str, Callable[[], Call]]:
         ),
         "skhand.persistence.load": lambda: Call(
             lambda **good: persistence.load(**good).predict(w.rows("cross-modal")), {"path": str(path)}
+        ),
+    }
+
+
+def _folders(w: World) -> dict[str, Callable[[], Call]]:
+    """Tables of hands on disk."""
+    hands, folder = datasets.make_hands(3, image_size=16, random_state=0), w.folder / "of_hands"
+    hands.data = hands.data.replace(scale=None, root=None, domain=None)
+    datasets.save_folder(hands.data.replace(depth=None, mask=None), hands.target, folder)
+    return {
+        "skhand.datasets.load_folder": lambda: Call(
+            datasets.load_folder, {"data_dir": str(folder), "table": "hands.csv", "return_X_y": False}
+        ),
+        "skhand.datasets.save_folder": lambda: Call(
+            datasets.save_folder,
+            {
+                "data": hands.data.replace(depth=None, mask=None),
+                "target": hands.target,
+                "data_dir": str(w.folder / "saved"),
+                "groups": np.arange(3),
+            },
+        ),
+        "skhand.datasets.save_rhd": lambda: Call(
+            datasets.save_rhd,
+            {
+                "data": hands.data,
+                "target": hands.target,
+                "data_dir": str(w.folder / "rhd_saved"),
+                "split": "train",
+            },
+        ),
+        "skhand.tracking.Hands.to_csv": lambda: Call(
+            w.hands.to_csv, {"path": str(w.folder / "hands.csv"), "names": None}
+        ),
+        "skhand.tracking.Hands.to_json": lambda: Call(
+            w.hands.to_json, {"path": str(w.folder / "hands.json"), "names": None}
         ),
     }
