@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from skhand._validation import describe
 from skhand.datasets._numbers import parse_number
 from skhand.exceptions import DataFileError, InputError
 from skhand.skeleton import JOINTS
@@ -95,6 +96,8 @@ class TableWriter:
 
 
 def _open(path: Any) -> Any:
+    if not isinstance(path, str | os.PathLike):  # numbers are files that are open already
+        raise InputError(f"path: expected a file's name, got {describe(path)}.")
     try:
         return open(path, "w", encoding="utf-8", newline="")
     except (OSError, TypeError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skhand._drawing import draw_hand
-from skhand._validation import check_number
+from skhand._validation import check_number, describe
 from skhand.datasets._hand_table import TableWriter
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -152,8 +152,10 @@ class Hands:
             ]
             if len(set(named)) < len(named):  # of several folders
                 named = [str(picture) for picture in self.pictures]
-        else:
+        elif isinstance(names, list | tuple | np.ndarray) and all(isinstance(name, str) for name in names):
             named = [str(name) for name in names]
+        else:
+            raise InputError(f"names: expected a list of texts or None, got {describe(names)}.")
         if len(named) != len(self.pictures):
             raise InputError(
                 f"names: expected one for each of {len(self.pictures)} pictures, got {len(named)}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -605,28 +606,30 @@ def _folders(w: World) -> dict[str, Callable[[], Call]]:
     """Tables of hands on disk."""
     hands, folder = datasets.make_hands(3, image_size=16, random_state=0), w.folder / "of_hands"
     hands.data = hands.data.replace(scale=None, root=None, domain=None)
-    datasets.save_folder(hands.data.replace(depth=None, mask=None), hands.target, folder)
+    pictures = hands.data.replace(depth=None, mask=None)
+    datasets.save_folder(pictures, hands.target, folder)
+    anew = "anew"  # stands for a folder that no call before has written to
+
+    def save_folder(data_dir: Any, **good: Any) -> Any:
+        path = tempfile.mkdtemp(dir=w.folder) if data_dir == anew else data_dir
+        datasets.save_folder(data_dir=path, **good)
+        return datasets.load_folder(path).target
+
+    def save_rhd(data_dir: Any, **good: Any) -> Any:
+        path = tempfile.mkdtemp(dir=w.folder) if data_dir == anew else data_dir
+        datasets.save_rhd(data_dir=path, **good)
+        return datasets.load_rhd(path).target
+
     return {
         "skhand.datasets.load_folder": lambda: Call(
             datasets.load_folder, {"data_dir": str(folder), "table": "hands.csv", "return_X_y": False}
         ),
         "skhand.datasets.save_folder": lambda: Call(
-            datasets.save_folder,
-            {
-                "data": hands.data.replace(depth=None, mask=None),
-                "target": hands.target,
-                "data_dir": str(w.folder / "saved"),
-                "groups": np.arange(3),
-            },
+            save_folder,
+            {"data": pictures, "target": hands.target, "data_dir": anew, "groups": np.arange(3)},
         ),
         "skhand.datasets.save_rhd": lambda: Call(
-            datasets.save_rhd,
-            {
-                "data": hands.data,
-                "target": hands.target,
-                "data_dir": str(w.folder / "rhd_saved"),
-                "split": "train",
-            },
+            save_rhd, {"data": hands.data, "target": hands.target, "data_dir": anew, "split": "train"}
         ),
         "skhand.tracking.Hands.to_csv": lambda: Call(
             w.hands.to_csv, {"path": str(w.folder / "hands.csv"), "names": None}
