@@ -57,7 +57,7 @@ def number(**limits: Any) -> Check:
 
     def check(value: Any, name: str) -> None:
         check_number(value, name, **limits)
-        if not limits.get("integer") and isinstance(value, numbers.Integral) and abs(value) >= 2**63:
+        if not limits.get("integer") and isinstance(value, numbers.Integral) and abs(int(value)) >= 2**63:
             raise InputError(f"{name}: expected a float or a whole number of 64 bits, got a larger one.")
 
     return check
