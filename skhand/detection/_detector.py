@@ -30,6 +30,7 @@ __all__ = ["HandDetector", "find_hands"]
 
 _WEIGHTS = Path(__file__).parents[1] / "weights" / "hand_detector.safetensors"
 _BATCH = 16
+MOST_HANDS = 1000  # of one picture
 _GREY = 127.5
 # columns that belong to a picture, and not to a hand in it
 _KEPT = ("rgb", "depth", "camera", "affine", "rotation", "domain")
@@ -47,7 +48,7 @@ class HandDetector(StatelessTransformer):
         Least score of a hand, 0 to 1. Lower finds more hands, and more that are none. By the default, F1 on
         held-out generated scenes is highest.
     max_hands : int, default=2
-        Most hands a picture; the surest ones are kept.
+        Most hands a picture; the surest ones are kept; 1000 at most.
     overlap : float, default=0.5
         Largest intersection over union of the boxes of two hands of a picture; of two that overlap more, the
         surer one is kept.
@@ -177,7 +178,7 @@ class HandDetector(StatelessTransformer):
 
     def _check(self) -> None:
         check_number(self.threshold, "threshold", low=0.0, high=1.0)
-        check_number(self.max_hands, "max_hands", integer=True, low=1)
+        check_number(self.max_hands, "max_hands", integer=True, low=1, high=MOST_HANDS)
         check_number(self.overlap, "overlap", low=0.0, high=1.0)
         check_option(self.detector, "detector", ("skhand", "mediapipe"))
         if self.weights is not None and not isinstance(self.weights, str | os.PathLike):

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from skhand._pictures import Picture, guess_camera, iterate_pictures, read_pictures
 from skhand._validation import check_number, check_one_camera, check_option, check_side, describe
 from skhand.detection import HandDetector
+from skhand.detection._detector import MOST_HANDS
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -50,7 +51,7 @@ class HandTracker(BaseEstimator):
     camera : array-like of shape (3, 3) or None, px, default=None
         Intrinsics of all pictures, upright as they are seen.
     max_hands : int, default=2
-        The surest so many hands of a picture are answered.
+        The surest so many hands of a picture are answered; 1000 at most.
     side : {"auto", "pose", "detector"}, default="auto"
         What tells left from right. "pose": the pose network, which answers each new hand as both and keeps
         the side that gives sharper heatmaps and more plausible bones; it needs heatmaps. "detector": the
@@ -258,7 +259,7 @@ class HandTracker(BaseEstimator):
     def _check(self) -> None:
         """Validate the parameters, and make what is None."""
         check_number(self.fov, "fov", low=0, high=179, include_low=False)
-        check_number(self.max_hands, "max_hands", integer=True, low=1)
+        check_number(self.max_hands, "max_hands", integer=True, low=1, high=MOST_HANDS)
         check_number(self.detect_every, "detect_every", integer=True, low=1)
         check_number(self.lost_below, "lost_below", low=0, high=1)
         check_number(self.min_cutoff, "min_cutoff", low=0, include_low=False)

@@ -54,7 +54,15 @@ KINDS: dict[str, tuple[str, ...]] = {
         *("without rgb", "without root", "without domain", "without camera", "without keypoints2d"),
         *("without scale", "without side", "root all 0", "root all -1", "depth all 0", "scale all 0"),
     ),
-    "hands that are sampled from": ("one row", "without root", "without domain", "root all 0", "root all -1"),
+    "hands that are sampled from": (
+        *("one row", "without root", "without domain", "root all 0", "root all -1", "depth all 0"),
+    ),
+    # a pixel of 0 or -1 is a place like others: at the picture's corner, or just outside
+    "hands with keypoints": (
+        *("without rgb", "without root", "without domain", "without camera", "without keypoints2d"),
+        *("without scale", "without side", "root all 0", "root all -1", "depth all 0", "scale all 0"),
+        *("keypoints2d all 0", "keypoints2d all -1"),
+    ),
     "flag or count": ("True", "False", "0", "10**30", "10**400"),
     "table": ("table of one row", "table without pictures"),
     "rows that are averaged": ("one row", "one row more", "no row"),
@@ -131,6 +139,7 @@ _ARGUMENTS = (
     ("*.warp_images", "order", "row"),
     # tables
     ("*.sample_posterior *.interpolate *Display.from_*", "X X_start X_end", "hands that are sampled from"),
+    ("*.LatentHeatmapRegressor.partial_fit", "X", "hands with keypoints"),
     ("*.estimators.* *.metrics.*", "X X_val", "hands"),
     # yes or no
     ("*.estimators.*", "verbose", "flag or count"),

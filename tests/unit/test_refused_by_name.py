@@ -48,7 +48,13 @@ def test_a_number_beyond_every_float_is_named():
 
 @pytest.mark.parametrize(
     ("parameter", "value"),
-    [("root", -1), ("beta", 10**30), ("beta", 10**400), ("pair_weights", np.array("abc"))],
+    [
+        ("root", -1),
+        ("beta", 10**30),
+        ("beta", 10**400),
+        ("pair_weights", np.array("abc")),
+        ("pair_weights", [[1.0], [1.0, 2.0]]),
+    ],
 )
 def test_a_parameter_is_refused_before_any_work(parameter, value):
     with refused(parameter):
@@ -73,9 +79,27 @@ def test_huge_numbers_of_samples_are_named():
         fitted().sample(target=[None])
 
 
-def test_groups_with_gradients_are_named():
-    with refused("groups"):
+def test_what_a_splitter_cannot_read_is_named():
+    for y in (10**400, torch.ones(2, 1, requires_grad=True), np.array([["1"], ["2"]]), [[None], [1.0]]):
+        with refused("y: "):
+            list(LabelledKFold(2).split(FLOATS, y))
+    with refused("groups: "):
         list(LabelledKFold(2).split(FLOATS, np.zeros((2, 1)), torch.ones(2, requires_grad=True)))
+    with refused("groups: .*by y"):
+        list(LabelledKFold(2).split(FLOATS, np.full((2, 1), np.nan), ["a", "b"]))
+
+
+def test_a_splitter_takes_masked_targets_for_unlabelled():
+    y = np.ma.masked_array(np.ones((4, 1)), [[True], [True], [False], [False]])
+    for _, test in LabelledKFold(2).split(np.zeros((4, 1)), y):
+        assert (test >= 2).sum() == 1
+
+
+def test_more_hands_than_a_picture_holds_are_named():
+    with refused("max_hands"):
+        HandDetector(max_hands=10**30).fit(FLOATS)
+    with refused("max_hands"):
+        HandTracker(Nothing(), max_hands=10**30).predict(FLOATS)
 
 
 @pytest.mark.parametrize(
