@@ -171,7 +171,7 @@ def test_metrics_tell_of_poses_in_two_frames():
 
 
 def two_joints(distance):
-    """Poses of two joints (n=3), so many of their own sizes away from the origin; a third joint is unknown."""
+    """Poses of two joints (n=3), so many of their own sizes off the origin; a third joint is unknown."""
     pose = 0.4 * np.array([[1.0, 0.0, distance], [-1.0, 0.0, distance], [np.nan, np.nan, np.nan]])
     return np.repeat(pose[None], 3, axis=0)
 
