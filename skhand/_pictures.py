@@ -10,7 +10,7 @@ import numpy as np
 
 from skhand._columns import ImageFiles
 from skhand._decoding import MAX_PIXELS, decode_file, find_focal, to_colour, turn_upright
-from skhand._validation import check_number, describe
+from skhand._validation import check_number, describe, read_array
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 
@@ -203,6 +203,8 @@ def _read_one(item: Any, name: str, argument: str, max_pixels: int) -> Picture:
         return Picture(to_colour(picture, name), find_focal(picture))
     if hasattr(item, "detach"):
         item = item.detach().cpu().numpy()
+    if isinstance(item, np.ma.MaskedArray):
+        item = read_array(item, name, "a picture")
     if isinstance(item, Sequence):
         try:
             item = np.asarray(item)
