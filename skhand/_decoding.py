@@ -95,7 +95,11 @@ def check_paths(paths: Any) -> np.ndarray:
         if not found:
             raise InputError(f"paths: expected pictures in the folder {os.fspath(paths)}, found none.")
         paths = found
-    if not isinstance(paths, Iterable) or isinstance(paths, bytes | dict):
+    if (
+        not isinstance(paths, Iterable)
+        or isinstance(paths, bytes | dict)
+        or getattr(paths, "shape", None) == ()
+    ):
         raise InputError(f"paths: expected a list of files, got {describe(paths)}.")
     listed = list(paths)
     for i, path in enumerate(listed):

@@ -122,7 +122,7 @@ def check_shape(value: Any, name: str, shape: tuple[int | str, ...], *, leading:
     name : str
         The argument's name, for the error.
     shape : tuple of int or str
-        Expected shape; a string stands for any size and names it in the error.
+        Expected shape; a string stands for any size, "n_dims" for any but 0, and names it in the error.
     leading : bool, default=False
         Whether any number of further axes may stand in front of ``shape``.
 
@@ -141,7 +141,8 @@ def check_shape(value: Any, name: str, shape: tuple[int | str, ...], *, leading:
         array = read_numbers(value, name, _name_shape(shape, leading))
     got = array.shape[array.ndim - len(shape) :] if leading and array.ndim >= len(shape) else array.shape
     ok = len(got) == len(shape) and all(
-        isinstance(want, str) or have == want for have, want in zip(got, shape, strict=True)
+        have == want or (isinstance(want, str) and (have > 0 or want != "n_dims"))
+        for have, want in zip(got, shape, strict=True)
     )
     if not ok:
         raise InputError(f"{name}: expected {_name_shape(shape, leading)}, got {describe(value)}.")

@@ -278,7 +278,8 @@ def _check_column(name: str, value: Any) -> Any:
     shape = tuple(column.shape)
     broadcastable = name in ("camera", "rotation", "side", "domain") and shape == row
     fits = len(shape) == len(row) + 1 and all(
-        isinstance(want, str) or have == want for have, want in zip(shape[1:], row, strict=True)
+        have == want or (isinstance(want, str) and (have != 0 or name == "table"))
+        for have, want in zip(shape[1:], row, strict=True)
     )
     if not (fits or broadcastable):
         wanted = ", ".join(["n_samples", *map(str, row)])

@@ -111,7 +111,7 @@ def load_mpii_nzsl(
         Side of the crop in sides of the square. None: 1 for the manual part (Iqbal et al.) and 2.2 for the
         others, the patch of Simon et al.
     crop_size : int, default=256
-        Width and height of the pictures, px.
+        Width and height of the pictures, px, up to 10 000.
     layout : str, default="canonical"
         Joints of ``target`` and ``visible``; the data set's own order is the canonical one, which
         ``keypoints2d`` and ``data`` have in any case.
@@ -156,7 +156,7 @@ def load_mpii_nzsl(
     check_option(split, "split", tuple(_SPLITS))
     check_option(part, "part", _PARTS)
     check_option(square, "square", ("head", "keypoints"))
-    check_number(crop_size, "crop_size", integer=True, low=1)
+    check_number(crop_size, "crop_size", integer=True, low=1, high=10_000)
     if margin is not None:
         check_number(margin, "margin", low=0, high=LARGEST_FLOAT, include_low=False)
     if split == "test" and part != "manual":
@@ -222,7 +222,7 @@ def _read(labels: list[Path], part: str, square: str, margin: float, size: int) 
         where = f"{labels[0]}: item {large[0]}" if part == "multiview" else labels[large[0]]
         raise DataFileError(
             f"{where}: expected a square of up to {_LARGEST} px in the picture, got a side of "
-            f"{margin * side[large[0]]:.0f} px at {corner[large[0]].tolist()}."
+            f"(with margin={margin:g}) {margin * side[large[0]]:.0f} px at {corner[large[0]].tolist()}."
         )
     corner, side = corner - (margin - 1) * side[:, None] / 2, margin * side
     scale = size / side

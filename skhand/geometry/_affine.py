@@ -107,13 +107,13 @@ def affine_mirror(width: int) -> np.ndarray:
     Parameters
     ----------
     width : int, px
-        Width of the picture.
+        Width of the picture, up to 100 000.
 
     Returns
     -------
     affine : ndarray of shape (3, 3)
     """
-    check_number(width, "width", integer=True, low=1)
+    check_number(width, "width", integer=True, low=1, high=_LARGEST)
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
 
 

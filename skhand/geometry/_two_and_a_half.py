@@ -171,7 +171,9 @@ def _lengths(scale: Any, n_samples: int) -> np.ndarray:
         return np.ones(n_samples)
     lengths = read_numbers(scale, "scale")
     if lengths.shape not in ((), (n_samples,)):
-        raise InputError(f"scale: expected a number or shape ({n_samples},), got {describe(scale)}.")
+        raise InputError(
+            f"scale: expected a number or shape ({n_samples},), one a row of points, got {describe(scale)}."
+        )
     lengths = check_numbers(
         lengths, "scale", lengths.shape, low=0, include_low=False, allow_nan=True, what="lengths above 0 (mm)"
     )

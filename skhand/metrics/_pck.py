@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from skhand._validation import check_numbers
+from skhand._validation import LARGEST_FLOAT, check_number, check_numbers
 from skhand.exceptions import InputError
 from skhand.metrics._errors import ErrorOptions, joint_errors, list_options
 from skhand.metrics._statistics import (
@@ -236,6 +236,7 @@ def pckh(
     options.setdefault("n_dims", 2)
     errors = joint_errors(y_true, y_pred, **options)
     if isinstance(head_size, numbers.Real) and not isinstance(head_size, bool | np.bool_):
+        check_number(head_size, "head_size", low=0, high=LARGEST_FLOAT, include_low=False)
         head_size = np.full(len(errors), float(head_size))
     sizes = check_numbers(
         head_size,

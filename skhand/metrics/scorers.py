@@ -31,16 +31,36 @@ _SCORERS: dict[str, tuple[Callable[..., Any], bool, dict[str, Any]]] = {
 
 
 class _PoseScorer(_Scorer):
-    """scikit-learn's scorer, whose errors name the estimator and X."""
+    """Score an estimator's predictions: scikit-learn's scorer, whose errors name the estimator and X.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, with a method ``predict``.
+    X : HandFrames or array-like of shape (n_samples, ...)
+        Input rows.
+    y_true : array-like of shape (n_samples, n_joints, n_dims) or flattened, mm or px
+        True joints.
+    sample_weight : None, default=None
+        Of scikit-learn's scorers; no pose metric takes it.
+    **kwargs
+        What metadata routing hands to the metric.
+    """
 
     def _score(self, method_caller: Any, estimator: Any, X: Any, y_true: Any, **kwargs: Any) -> float:
         if not hasattr(estimator, "predict"):
             raise InputError(
                 f"estimator: expected an object with a method predict, got {describe(estimator)}."
             )
+<<<<<<< HEAD
         n_rows = [each.shape[0] for each in (X, y_true) if getattr(each, "shape", ())]
         if len(n_rows) == 2 and n_rows[0] != n_rows[1]:
             raise InputError(f"X: expected as many rows as y_true ({n_rows[1]}), got {n_rows[0]}.")
+=======
+        n_rows, n_labels = (next(iter(getattr(each, "shape", ())), None) for each in (X, y_true))
+        if None not in (n_rows, n_labels) and n_rows != n_labels:  # what has no shape the metric counts
+            raise InputError(f"X: expected as many rows as y_true ({n_labels}), got {n_rows}.")
+>>>>>>> r2a
         return super()._score(method_caller, estimator, X, y_true, **kwargs)
 
 
@@ -78,6 +98,8 @@ def make_pose_scorer(metric: Callable[..., float], *, greater_is_better: bool = 
         known = inspect.signature(metric).parameters
     except ValueError as error:  # int and others of C have none
         raise InputError(f"metric: expected a function metric(y_true, y_pred), got {metric!r}.") from error
+    if len(known) < 2 and not any(each.kind is each.VAR_POSITIONAL for each in known.values()):
+        raise InputError(f"metric: expected a function metric(y_true, y_pred), got {metric!r}.")
     for option in options:
         check_option(option, f"options of {metric.__name__}", known)
     return _PoseScorer(metric, 1 if greater_is_better else -1, options, response_method="predict")

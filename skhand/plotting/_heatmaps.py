@@ -116,7 +116,7 @@ class HeatmapDisplay:
         X : HandFrames or array-like of shape (n_samples, height, width, 3)
             The pictures.
         row : int, default=0
-            Which hand.
+            Which hand; negative ones count from the end.
         joints : sequence of str or None, default=None
             Joints whose maps are drawn; all by default.
         opacity : float, default=0.9
@@ -161,7 +161,7 @@ class HeatmapDisplay:
         X : HandFrames or array-like of shape (n_samples, height, width, 3)
             Input rows, with pictures.
         row : int, default=0
-            Which hand.
+            Which hand; negative ones count from the end.
         joints : sequence of str or None, default=None
             Joints whose maps are drawn; all by default.
         opacity : float, default=0.9

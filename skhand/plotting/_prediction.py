@@ -88,6 +88,8 @@ class PredictionDisplay:
         if self.errors is not None and not (self.errors >= 0).all():
             raise InputError(f"errors: expected distances >= 0, got {self.errors}.")
         self.rows = np.arange(n_hands) if rows is None else check_shape(rows, "rows", (n_hands,))
+        if self.rows.dtype == bool:
+            raise InputError("rows: expected the numbers of the rows, got truth values.")
         self.pictures: Any = None if pictures is None else check_pictures(pictures, "pictures", n_hands)
         flat = (n_hands, len(self.layout), 2)
         self.keypoints_true = (
@@ -327,7 +329,9 @@ def _check_options(n_hands: Any, which: Any, kind: Any, has_truth: bool) -> str:
     if which is None:
         return "worst" if has_truth else "first"
     if not has_truth and which in ("worst", "best"):
-        raise InputError(f"which: expected 'random' or 'first' where no truth is given, got {which!r}.")
+        raise InputError(
+            f"which: expected 'random' or 'first' where no truth is given (y_true or y is None), got {which!r}."
+        )
     return which
 
 

@@ -124,7 +124,7 @@ class SkeletonDisplay:
         y_pred : array-like of shape (n_samples, n_joints, 3) or (n_samples, 3 * n_joints), mm
             Predicted joints.
         row : int, default=0
-            Which hand.
+            Which hand; negative ones count from the end.
         align : {None, "root"}, default=None
             Whether the prediction is moved onto the truth by its root first.
         root : str or int, default="palm"
@@ -171,7 +171,7 @@ class SkeletonDisplay:
         y : array-like of shape (n_samples, n_joints, 3) or (n_samples, 3 * n_joints), mm, default=None
             True joints.
         row : int, default=0
-            Which hand.
+            Which hand; negative ones count from the end.
         n_samples : int, default=0
             How many samples of the row's posterior to draw too, 1000 at most, by the estimator's
             ``sample_posterior``.

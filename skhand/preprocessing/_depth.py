@@ -214,7 +214,9 @@ class DepthCropper(FramesTransformer):
         found, rows = np.empty((len(X), 3)), np.arange(len(X))
         for part in split_rows(len(X)):
             some = X[rows[part]]
-            found[part] = _find_mass(np.asarray(some.depth), some, self.within, self.near, self.far)
+            found[part] = _find_mass(
+                np.asarray(some.depth), some, self.within, float(self.near), float(self.far)
+            )
         return backproject(found[:, :2], found[:, 2], X.camera)
 
 

@@ -38,7 +38,7 @@ class HandMirror(FramesTransformer):
     to : {"right", "left"}, default="right"
         The side that all hands get.
     width : int or None, default=None
-        Width of the pictures, px, for rows without any picture; None reads it off the pictures.
+        Width of the pictures, px, up to 100 000, for rows without any picture; None reads it off the pictures.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class HandMirror(FramesTransformer):
     def _check(self, X: HandFrames) -> None:
         check_option(self.to, "to", ("right", "left"))
         if self.width is not None:
-            check_number(self.width, "width", integer=True, low=1)
+            check_number(self.width, "width", integer=True, low=1, high=100_000)
         check_frames(X, "side", why=" to tell which rows to mirror")
 
     def _mirror_rows(self, X: HandFrames, rows: np.ndarray) -> HandFrames:

@@ -57,7 +57,8 @@ def warp_images(
     Parameters
     ----------
     images : array-like of shape (n_samples, height, width) or (n_samples, height, width, n_channels)
-        Pictures; of a single one take ``picture[None]``. A lazy column is read a few pictures at a time.
+        Pictures; of a single one take ``picture[None]``. A lazy column is read a few pictures at a time. NaN
+        and infinity spread to the new pixels that are sampled from them.
     affine : array-like of shape (n_samples, 3, 3) or (3, 3)
         Old pixels to new ones: one matrix a picture, or one for all. Of a homography, new pixels whose third
         coordinate is not positive on the way back are not seen.
@@ -98,6 +99,8 @@ def warp_images(
             f"images: expected pictures (n_samples, height, width[, n_channels]), got {describe(images)}; "
             "a single picture is picture[None]."
         )
+    if np.dtype(images.dtype).kind not in "buif" or 0 in shape[1:]:
+        raise InputError(f"images: expected pictures of numbers, got {describe(images)}.")
     if matrices.ndim == 2 and len(shape) == 3 and shape[2] in (1, 3, 4):
         raise InputError(
             f"images: expected a batch of pictures, got {describe(images)} with one matrix: it could be one "

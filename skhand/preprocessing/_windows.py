@@ -147,7 +147,9 @@ def place_windows(
         check_rows(is_point, "a hand with an extent (or min_size=)", "a single point")
     extent[is_point], longest[is_point] = 1.0, 1.0
     extent *= np.clip(longest, *limits) / longest
-    check_rows(extent.max(axis=1) > LARGEST, f"crops of up to {LARGEST} px (see max_size)", "larger ones")
+    check_rows(
+        extent.max(axis=1) > LARGEST, f"crops of up to {LARGEST} px (see margin and max_size)", "larger ones"
+    )
     sides = np.maximum(np.rint(extent), 1)
     first = np.rint((low + high - sides + 1) / 2)
     check_rows(np.abs(first).max(axis=1) > 2**31, "hands near the picture", "hands far from it")

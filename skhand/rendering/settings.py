@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from skhand._device import resolve_device
-from skhand._validation import check_camera, check_number, check_option, describe
+from skhand._validation import check_camera, check_number, check_option, describe, read_numbers
 from skhand.exceptions import InputError
 from skhand.rendering.gestures import GESTURES
 
@@ -119,10 +119,7 @@ def _check_framing(framing: Any) -> Any:
     """Return (low, high), a width in mm, or intrinsics as a tuple of tuples."""
     if isinstance(framing, int | float | np.number):
         return float(check_number(framing, "framing", low=50.0, high=5000.0))
-    try:
-        array = np.asarray(framing, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = np.empty(0)
+    array = read_numbers(framing, "framing").astype(np.float64)
     if array.shape == (2,):
         return _check_range(tuple(array.tolist()), "framing", 0.5, 20.0)
     if array.shape == (3, 3):

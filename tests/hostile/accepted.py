@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "small count from 0": ("0",),
     "seed": ("None", "0", "10**30", "10**400"),
     "row": ("0",),
+    "row from the end": ("0", "-1"),
     "row or None": ("0", "None"),
     "rows": ("0", "-1", "[]", "()", "empty array", "no row", "one axis less"),
     "rows of hands": (
@@ -68,7 +69,12 @@ KINDS: dict[str, tuple[str, ...]] = {
     "rows that are averaged": ("one row", "one row more", "no row"),
     "names": ("pair of texts",),
     "no number": ("()",),
-    "pictures that are not read": ("one row more", "one inf", "one -inf", "as float64", "table of one row"),
+    "no points": ("array (0, 3)",),
+    "text of all rows": (*_TEXTS, "0-d text array"),
+    "pictures that are not read": (
+        *("one row more", "one inf", "one -inf", "one NaN", "all NaN", "as float64", "table of one row"),
+        *("last axis longer", "last axis shorter"),
+    ),
     "labels of pixels": (
         *("mask of 2", "mask of -1", "as int8", "as int64"),
         *("last axis longer", "last axis shorter"),
@@ -91,7 +97,9 @@ _ARGUMENTS = (
     ("*.split", "X", "length"),
     # numbers
     ("*.affine_rotate *.rotation_z", "degrees", "number, or one a row"),
-    ("*.backproject", "depth", "number from 0"),
+    # behind the camera, as `project` says of its points
+    ("*.backproject", "depth", "number"),
+    ("*.rotation_to_axis", "points", "no points"),
     ("*.decode_25d", "scale", "number above 0"),
     ("*.align_scale", "root", "row or None"),
     (
@@ -130,7 +138,9 @@ _ARGUMENTS = (
     ("*", "n_jobs gap tolerance", "count from 0"),
     ("*", "epoch", "small count from 0"),
     # an index, which a metric that aligns nothing does not use
-    ("*.metrics.*", "root", "row"),
+    ("*.metrics.* *.plotting.*", "root", "row"),
+    # "negative ones count from the end"
+    ("*.plotting.*", "row", "row from the end"),
     ("*", "row", "row"),
     ("*.Hands.__getitem__", "rows", "rows of hands"),
     ("*", "rows", "rows"),
@@ -151,6 +161,9 @@ _ARGUMENTS = (
     ),
     ("*.HandCropper", "square", "flag"),
     # texts, paths, lists
+    ("*.Evaluation.*", "align", "None"),  # the first alignment of its protocol
+    ("*.Protocol", "given", "None"),  # where the paper leaves it open
+    ("*.PredictionDisplay", "y_true", "None"),
     ("*.Layout", "joints", "names"),
     ("*.Protocol", "n_frames", "no number"),
     # matplotlib's own, handed on
@@ -174,7 +187,12 @@ _ARGUMENTS = (
     ("*.HandTracker.* *.HandDetector.*", "X pictures frame", "pictures"),
     ("*.predict_video", "frames", "video"),
     # only "standard" reads the pictures in fit, and the docstring says so
+    # NaN and infinity spread, and there may be any number of channels, as the docstring says
+    ("*.warp_images", "images", "pictures that are not read"),
+    ("*.HeatmapDisplay*", "heatmaps", "any dimensions"),
     ("*.ImageNormalizer.fit", "X", "pictures that are not read"),
+    # rows without affine and rotation come back as they are, as the docstring says
+    ("*.preprocessing.*.inverse_transform", "X", "table"),
     ("*.preprocessing.*.fit *.HandMirror.*", "X", "table"),
     # integers are the hand where they are not 0; pictures of two sizes are refused by what uses both
     ("*.HandFrames", "mask", "labels of pixels"),
@@ -182,7 +200,8 @@ _ARGUMENTS = (
     ("*.HandFrames", "rgb depth", "pictures that are not read"),
     # of how many joints is only known to what uses them
     ("*.HandFrames", "visible", "any number of joints"),
-    ("*.HandFrames", "domain", "text"),
+    ("*.HandFrames", "domain", "text of all rows"),
+    ("*.HandFrames.replace", "pose3d", "None"),  # it takes a column away
     ("*.HandFrames", "table", "features"),
 )
 
@@ -197,7 +216,9 @@ _UNKNOWN = (
     ("*.metrics.*", "y_true y"),
     ("*.estimators.*", "y y_val"),
     ("*Display*", "y_true y X X_a X_b"),
-    ("*.PredictionDisplay*", "y_pred keypoints_true keypoints_pred"),
+    ("*.PredictionDisplay*", "y_pred keypoints_true keypoints_pred errors"),
+    ("*.SkeletonDisplay*", "y_pred samples"),
+    ("*.JointErrorDisplay", "errors"),
     ("*.draw_hand", "hand"),
     ("*.preprocessing.*", "X"),
     ("*.skeleton.*", "joints"),
@@ -228,7 +249,16 @@ def _fits(text: str, patterns: str) -> bool:
 
 
 # (public names, arguments, values, why the error does not name the argument)
-_UNNAMED: tuple[tuple[str, str, tuple[str, ...], str], ...] = ()
+_UNNAMED: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
+    ("*.ImageFiles", "reader", ("class",), "what a reader raises is its own, and passes as it came"),
+    (
+        "*.draw_hand",
+        "hand",
+        ("last axis longer",),
+        "a third coordinate makes it one in mm, and that lacks a camera",
+    ),
+    ("*.Protocol", "joints", ("pair of texts",), "they lack the root: either may be the wrong one"),
+)
 
 
 def why_unnamed(name: str, argument: str, value: str) -> str | None:

@@ -165,6 +165,8 @@ class Judge:
         )
         if (is_default or is_accepted(self.name, self.argument, value)) and (not spoiled or warned):
             return "right", "default" if is_default else "accepted"
+        if spoiled and value == "nan" and takes_unknown(self.name, self.argument):
+            return "right", "unknown values"
         if spoiled:
             return (
                 ("right", f"warned: {warned[0][:200]}") if warned else ("silent", "NaN or inf in the result")
