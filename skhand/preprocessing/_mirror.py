@@ -38,7 +38,8 @@ class HandMirror(FramesTransformer):
     to : {"right", "left"}, default="right"
         The side that all hands get.
     width : int or None, default=None
-        Width of the pictures, px, up to 100 000, for rows without any picture; None reads it off the pictures.
+        Width of the pictures, px, up to 100 000, for rows without any picture; None reads it off the
+        pictures.
 
     Examples
     --------
