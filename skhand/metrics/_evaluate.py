@@ -235,7 +235,8 @@ def _score(task: _Task, y_pred: Any) -> Evaluation:
     check_no_infinity(pred, "y_pred")
     if len(task.true) != len(pred):
         raise InputError(
-            f"y_pred: expected {len(task.true)} rows as y_true has, got {len(pred)}; X, y and y_pred have one row a hand."
+            f"y_pred: expected {len(task.true)} rows as y_true has, got {len(pred)}; X, y and y_pred have "
+            "one row a hand."
         )
     true, pred = take_compared_joints(
         task.true, task.layout, pred, pred_layout, protocol, task.mean_bones, rule

@@ -330,7 +330,7 @@ def _check_options(n_hands: Any, which: Any, kind: Any, has_truth: bool) -> str:
         return "worst" if has_truth else "first"
     if not has_truth and which in ("worst", "best"):
         raise InputError(
-            f"which: expected 'random' or 'first' where no truth is given (y_true or y is None), got {which!r}."
+            f"which: expected 'random' or 'first' where no truth is given (y_true or y), got {which!r}."
         )
     return which
 
