@@ -175,6 +175,8 @@ def _iterate_items(X: Any, argument: str) -> Iterator[tuple[Any, str]]:
         X = X.paths.tolist()  # the files themselves tell their focal length
     if hasattr(X, "detach"):
         X = X.detach().cpu().numpy()
+    if isinstance(X, np.ma.MaskedArray):
+        X = read_array(X, argument, "pictures")
     if isinstance(X, np.ndarray) and X.dtype != object:
         one = X.ndim == 2 or (X.ndim == 3 and X.shape[2] in (1, 3, 4))
         if not (one or X.ndim == 4):

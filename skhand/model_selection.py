@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedKFold
 
-from skhand._validation import check_bool, check_number, check_seed, describe
+from skhand._validation import check_bool, check_number, check_seed, describe, read_array, read_numbers
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 
@@ -133,10 +133,7 @@ class LabelledKFold(BaseCrossValidator):
         StratifiedGroupKFold will not do: where labels are few it leaves folds without any.
         """
         rng = check_seed(self.random_state) if self.shuffle else None
-        try:
-            groups = np.asarray(groups)
-        except ValueError as error:
-            raise InputError(f"groups: expected one value a row, got {describe(groups)}.") from error
+        groups = read_array(groups, "groups", "one value a row")
         if groups.shape != labelled.shape:
             raise InputError(f"groups: expected one value a row ({len(labelled)}), got {describe(groups)}.")
         names, group_of_row = np.unique(groups, return_inverse=True)
@@ -147,7 +144,7 @@ class LabelledKFold(BaseCrossValidator):
         if (n_labelled > 0).sum() < self.n_splits:
             raise InputError(
                 f"groups: expected at least one group with labelled rows a fold (n_splits={self.n_splits}), "
-                f"got {(n_labelled > 0).sum()} such groups of {len(names)}."
+                f"got {(n_labelled > 0).sum()} such groups of {len(names)}, by y."
             )
         start = np.arange(len(names)) if rng is None else rng.permutation(len(names))
         order = start[np.lexsort((-n_rows[start], -n_labelled[start]))]
@@ -266,10 +263,7 @@ def _find_labelled(y: Any, n_samples: int) -> np.ndarray:
     """Mark the rows of ``y`` that have a coordinate which is not NaN."""
     if y is None:
         raise InputError("y: expected the targets, whose NaN rows are unlabelled; got None.")
-    try:
-        values = np.asarray(y, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"y: expected numbers, got {describe(y)}.") from error
+    values = read_numbers(y, "y").astype(np.float64)
     if values.ndim == 0 or len(values) != n_samples:
         raise InputError(f"y: expected {n_samples} rows as in X, got {describe(y)}.")
     return np.asarray((~np.isnan(values)).any(axis=tuple(range(1, values.ndim))))

@@ -100,7 +100,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """
     path = _check_path(path)
     arrays: list[np.ndarray] = []
-    content = _write(estimator, "estimator", arrays)
+    content = _write_model(estimator, "estimator", arrays)
     named = {str(i): array for i, array in enumerate(arrays)}
     meta = {"format": _FORMAT, "skhand": skhand.__version__, "content": content}
     try:
@@ -191,8 +191,7 @@ def _write(value: Any, name: str, arrays: list[np.ndarray]) -> Any:
         if _PARTS.get(kind) is type(other):
             return {"part": [kind, _write(vars(other), name, arrays)]}
         if type(other) is Pipeline:
-            steps = [[step, _write(each, step, arrays)] for step, each in other.steps]
-            return {"pipeline": steps}
+            return {"pipeline": [[step, _write_model(each, step, arrays)] for step, each in other.steps]}
         if _CLASSES.get(kind) is type(other):
             return {"estimator": [kind, *_write_estimator(other, arrays)]}
         raise InputError(
@@ -201,6 +200,18 @@ def _write(value: Any, name: str, arrays: list[np.ndarray]) -> Any:
         )
 
     return flatten(value, arrays, write_other)
+
+
+def _write_model(model: Any, name: str, arrays: list[np.ndarray]) -> Any:
+    """Return JSON for an estimator, a transformer, a pipeline, or a step left out of one."""
+    kind = type(model)
+    no_step = name != "estimator" and (model is None or (kind is str and model == "passthrough"))
+    if kind is not Pipeline and _CLASSES.get(kind.__name__) is not kind and not no_step:
+        raise InputError(
+            f"{name}: expected an estimator or a transformer of skhand, or a Pipeline of them, to be saved "
+            f"without code; got {describe(model)}. joblib.dump saves anything."
+        )
+    return _write(model, name, arrays)
 
 
 def _write_estimator(estimator: Any, arrays: list[np.ndarray]) -> tuple[Any, Any]:

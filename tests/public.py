@@ -12,7 +12,7 @@ from typing import Any
 import skhand
 
 # rooms that no user enters
-INNER = ("skhand.nn", "skhand.rendering", "skhand.training")
+INNER = ("skhand.cli", "skhand.nn", "skhand.rendering", "skhand.training")
 _PAPER = re.compile(r"skhand\.estimators\.\w+\.(?!regressor\.)")  # a paper's networks and training steps
 _INDEXING = ("__getitem__",)
 

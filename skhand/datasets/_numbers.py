@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import reprlib
@@ -13,7 +14,15 @@ import numpy as np
 
 from skhand.exceptions import DataFileError
 
-__all__ = ["check_end", "check_intrinsics", "check_numbers", "parse_count", "read_numbers", "show"]
+__all__ = [
+    "check_end",
+    "check_intrinsics",
+    "check_numbers",
+    "parse_count",
+    "parse_number",
+    "read_numbers",
+    "show",
+]
 
 _LARGEST = 1e9  # of any label, whatever its unit: beyond it are infinity and damaged exponents
 _ONE = r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?"
@@ -25,6 +34,12 @@ _WORD = re.compile(r"[0-9+\-.eE]+")
 def parse_count(text: str) -> int | None:
     """Return the whole number that a text is, of up to nine ASCII digits; None where it is none."""
     return int(text) if _COUNT.fullmatch(text) else None
+
+
+def parse_number(text: str) -> float | None:
+    """Return the number that a text is, of ASCII digits and at most 1e9; None where it is none."""
+    value = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return value if abs(value) <= _LARGEST else None
 
 
 def read_numbers(

@@ -28,11 +28,13 @@ from skhand.frames import ImageFiles
 
 __all__ = ["load_rhd"]
 
-_FOLDERS = {"train": "training", "test": "evaluation"}
+FOLDERS = {"train": "training", "test": "evaluation"}
 _PUBLISHED = {"train": 41258, "test": 2728}
-_PICTURES = ("color", "depth", "mask")
-_SIDES = ("left", "right")
-_FIRST_LABEL = {"left": 2, "right": 18}  # of the mask: 2 to 17 left hand, 18 to 33 right hand
+#: Folder of each kind of picture -> the column that holds it.
+PICTURES = {"color": "rgb", "depth": "depth", "mask": "mask"}
+SIDES = ("left", "right")
+DEPTH_RANGE = 5000.0  # mm, over 65 535
+FIRST_LABEL = {"left": 2, "right": 18}  # of the mask: 2 to 17 left hand, 18 to 33 right hand
 _LAST_LABEL = 33
 
 _DESCR = """
@@ -50,7 +52,7 @@ picture. The first are the bad rows of this loader.
 
 def read_depth(path: str) -> np.ndarray:
     """Read the depth of one picture, mm: the red and the green byte over 65 535 times 5 m."""
-    return read_coded_depth(path, low=1, high=0).astype(np.float32) * np.float32(5000 / 65535)
+    return read_coded_depth(path, low=1, high=0).astype(np.float32) * np.float32(DEPTH_RANGE / 65535)
 
 
 def read_labels(path: str) -> np.ndarray:
@@ -70,7 +72,7 @@ def read_hand_mask(path: str, side: str) -> np.ndarray:
 
 
 def _is_hand(labels: np.ndarray, side: str) -> np.ndarray:
-    first = _FIRST_LABEL[side]
+    first = FIRST_LABEL[side]
     return (labels >= first) & (labels < first + 16)
 
 
@@ -139,8 +141,8 @@ def load_rhd(
         If a file is missing, damaged or not in the published format.
     """
     folder = check_folder(data_dir)
-    check_option(split, "split", tuple(_FOLDERS))
-    check_option(hand, "hand", ("larger", *_SIDES, "both"))
+    check_option(split, "split", tuple(FOLDERS))
+    check_option(hand, "hand", ("larger", *SIDES, "both"))
     labels = _label_path(folder, split)
     return finish(
         "rhd",
@@ -158,20 +160,20 @@ def load_rhd(
 
 
 def _label_path(folder: Path, split: str) -> Path:
-    path = folder / _FOLDERS[split] / f"anno_{_FOLDERS[split]}.pickle"
+    path = folder / FOLDERS[split] / f"anno_{FOLDERS[split]}.pickle"
     require_labels([path])
     return path
 
 
 def _picture_path(folder: Path, split: str, kind: str, number: int) -> Path:
-    return folder / _FOLDERS[split] / kind / f"{number:05d}.png"
+    return folder / FOLDERS[split] / kind / f"{number:05d}.png"
 
 
 def _read(folder: Path, split: str, hand: str) -> Annotations:
     path = _label_path(folder, split)
     labels = _check_entries(read_pickle(path), path)
     numbers = sorted(labels)
-    files = {kind: [_picture_path(folder, split, kind, number) for number in numbers] for kind in _PICTURES}
+    files = {kind: [_picture_path(folder, split, kind, number) for number in numbers] for kind in PICTURES}
     for paths in files.values():
         require_files(paths)
     sides = _find_sides(files["mask"], hand)
@@ -228,11 +230,11 @@ def _check_entries(entries: Any, path: Path) -> dict[int, dict[str, np.ndarray]]
 def _find_sides(masks: list[Path], hand: str) -> np.ndarray:
     """Find which hands of each picture are rows: (n_pictures, 1 or 2) of "left" and "right"."""
     if hand == "both":
-        return np.tile(_SIDES, (len(masks), 1))
+        return np.tile(SIDES, (len(masks), 1))
     if hand != "larger":
         return np.full((len(masks), 1), hand)
     areas = [
-        [_is_hand(labels, side).sum() for side in _SIDES]
+        [_is_hand(labels, side).sum() for side in SIDES]
         for labels in map(ImageFiles(masks, reader=read_labels).__getitem__, range(len(masks)))
     ]
     return np.array([["left" if left > right else "right"] for left, right in areas])
@@ -240,7 +242,7 @@ def _find_sides(masks: list[Path], hand: str) -> np.ndarray:
 
 def _inspect(data_dir: Path) -> list[Part]:
     parts = []
-    for split, name in _FOLDERS.items():
+    for split, name in FOLDERS.items():
         labels = data_dir / name / f"anno_{name}.pickle"
         if not os.path.isfile(labels):
             missing = [str(labels.relative_to(data_dir))]
@@ -250,7 +252,7 @@ def _inspect(data_dir: Path) -> list[Part]:
         numbers = sorted(_check_entries(read_pickle(labels), labels))
         missing_by_kind = [
             find_missing([_picture_path(data_dir, split, kind, number) for number in numbers])
-            for kind in _PICTURES
+            for kind in PICTURES
         ]
         missing = [str(Path(path).relative_to(data_dir)) for paths in missing_by_kind for path in paths]
         incomplete = {Path(path).name for path in missing}

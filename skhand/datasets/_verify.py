@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from skhand._validation import check_option
@@ -21,7 +22,7 @@ from skhand.datasets._files import check_folder
 from skhand.datasets._report import DatasetReport
 from skhand.exceptions import DataFileError
 
-__all__ = ["verify"]
+__all__ = ["recognise", "verify"]
 
 #: How each data set is recognised and counted.
 INSPECTORS = {
@@ -63,17 +64,28 @@ def verify(data_dir: Any, dataset: str = "auto") -> DatasetReport:
     folder = check_folder(data_dir)
     check_option(dataset, "dataset", ("auto", *INSPECTORS))
     if dataset == "auto":
-        found = [
-            name
-            for name, inspector in INSPECTORS.items()
-            if any(next(folder.glob(pattern), None) for pattern in inspector.signatures)
-        ]
-        if len(found) != 1:
-            raise DataFileError(
-                f"data_dir: expected the folder of one of {', '.join(INSPECTORS)}; {folder} looks like "
-                f"{' and '.join(found) if found else 'none of them'}. Name it by dataset=."
-            )
-        dataset = found[0]
+        dataset = recognise(folder)
     report = DatasetReport(dataset, folder, INSPECTORS[dataset].inspect(folder))
     print(report)
     return report
+
+
+def recognise(folder: Path) -> str:
+    """Return the name of the data set that a folder holds, by its files.
+
+    Raises
+    ------
+    DataFileError
+        If it looks like none, or like several.
+    """
+    found = [
+        name
+        for name, inspector in INSPECTORS.items()
+        if any(next(folder.glob(pattern), None) for pattern in inspector.signatures)
+    ]
+    if len(found) != 1:
+        raise DataFileError(
+            f"data_dir: expected the folder of one of {', '.join(INSPECTORS)}; {folder} looks like "
+            f"{' and '.join(found) if found else 'none of them'}. Name it by dataset=."
+        )
+    return found[0]

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from skhand._columns import LazyColumn, RowsOf
+from skhand._columns import LazyColumn, RowsOf, in_memory
 from skhand._device import resolve_device
 from skhand._pictures import is_pictures, iterate_pictures
-from skhand._validation import check_number, check_option, describe
+from skhand._validation import check_number, check_option, describe, read_array
 from skhand._weights import load_weights
 from skhand.detection._boxes import Found, read_maps
 from skhand.detection._mediapipe import find_with_mediapipe
@@ -24,11 +24,13 @@ from skhand.detection._network import DetectorNet, normalise
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.preprocessing._base import StatelessTransformer
+from skhand.training import resolve_precision
 
 __all__ = ["HandDetector", "find_hands"]
 
 _WEIGHTS = Path(__file__).parents[1] / "weights" / "hand_detector.safetensors"
 _BATCH = 16
+MOST_HANDS = 1000  # of one picture
 _GREY = 127.5
 # columns that belong to a picture, and not to a hand in it
 _KEPT = ("rgb", "depth", "camera", "affine", "rotation", "domain")
@@ -46,7 +48,7 @@ class HandDetector(StatelessTransformer):
         Least score of a hand, 0 to 1. Lower finds more hands, and more that are none. By the default, F1 on
         held-out generated scenes is highest.
     max_hands : int, default=2
-        Most hands a picture; the surest ones are kept.
+        Most hands a picture; the surest ones are kept; 1000 at most.
     overlap : float, default=0.5
         Largest intersection over union of the boxes of two hands of a picture; of two that overlap more, the
         surer one is kept.
@@ -71,7 +73,8 @@ class HandDetector(StatelessTransformer):
     A box is that of the 21 joints, about 8 mm wider on each side, as in `make_hands`: fingertips lie inside,
     the arm does not. It may reach beyond the picture. The network reads the whole picture with its longest
     side brought to 192 px, so hands of less than about 8% of that side are missed. Its ``side`` is hardly
-    better than chance: `skhand.tracking.HandTracker` lets the pose network tell it.
+    better than chance: `skhand.tracking.HandTracker` lets the pose network tell it. It computes in bfloat16
+    where the hardware multiplies that natively, and else in float32.
 
     Examples
     --------
@@ -114,7 +117,10 @@ class HandDetector(StatelessTransformer):
         self : HandDetector
         """
         self._check()
-        _as_pictures(X)
+        pictures, column = _as_pictures(X)
+        if in_memory(column) and np.dtype(column.dtype).kind == "f":
+            for i in range(len(pictures)):
+                pictures[i]  # is checked as it is read
         return self
 
     def transform(self, X: Any) -> HandFrames:
@@ -172,7 +178,7 @@ class HandDetector(StatelessTransformer):
 
     def _check(self) -> None:
         check_number(self.threshold, "threshold", low=0.0, high=1.0)
-        check_number(self.max_hands, "max_hands", integer=True, low=1)
+        check_number(self.max_hands, "max_hands", integer=True, low=1, high=MOST_HANDS)
         check_number(self.overlap, "overlap", low=0.0, high=1.0)
         check_option(self.detector, "detector", ("skhand", "mediapipe"))
         if self.weights is not None and not isinstance(self.weights, str | os.PathLike):
@@ -272,11 +278,12 @@ def _load_network(path: str, changed: float, device: str) -> DetectorNet:
     weights, meta = load_weights(path)
     with torch.inference_mode(False):
         try:
-            network = DetectorNet(**meta["architecture"]).fused()
+            place = torch.device(device)
+            network = DetectorNet(**meta["architecture"]).fused(resolve_precision("auto", place))
             network.load_state_dict(weights)
         except (KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"weights: expected those of a hand detector, got {path} ({error}).") from error
-        return network.requires_grad_(False).to(device)
+        return network.requires_grad_(False).to(place)
 
 
 class PictureList(LazyColumn):
@@ -315,7 +322,9 @@ class _Rows(Sequence[np.ndarray]):
 
 def _as_pictures(X: Any) -> tuple[Sequence[np.ndarray], Any]:
     """Return the pictures as a sequence of uint8 arrays (height, width, 3), and a column that holds them."""
-    if hasattr(X, "__len__") and len(X) == 0:
+    if hasattr(X, "detach") or isinstance(X, np.ma.MaskedArray):
+        X = read_array(X, "X", "pictures")
+    if hasattr(X, "__len__") and getattr(X, "shape", None) != () and len(X) == 0:
         raise InputError(f"X: expected at least 1 picture, got {describe(X)}.")
     if is_pictures(X):
         X = [picture.pixels for picture in iterate_pictures(X)]

@@ -111,7 +111,7 @@ class DetectorNet(nn.Module):
 
     def __init__(self, channels: Any, blocks: Any, expansion: int, pyramid: Any, input: int = 192):
         super().__init__()
-        self.input = input
+        self.input, self.dtype = input, torch.float32
         c, (wide, slim) = list(channels), pyramid
         self.stem = _Conv(3, c[0], 3, 2)
         stages = []
@@ -133,7 +133,7 @@ class DetectorNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Maps:
         """Return the maps of pictures (n, 3, height, width) as `normalise` makes them; sides divide by 32."""
-        x, steps = self.stem(pictures), []
+        x, steps = self.stem(pictures.to(self.dtype)), []
         for stage in self.stages:
             x = stage(x)
             steps.append(x)
@@ -141,14 +141,22 @@ class DetectorNet(nn.Module):
         for side, join, step in zip(self.sides, self.joins, steps[-2::-1], strict=True):
             x = functional.interpolate(x, scale_factor=2.0)
             x = join(functional.relu(side(step) + x, inplace=True))
-        maps = self.maps(x).float()
+        maps = self.maps(x if self.training else x.float()).float()
         return Maps(maps[:, _CENTRE], maps[:, _SIZE], maps[:, _OFFSET], maps[:, _SIDE])
 
-    def fused(self) -> DetectorNet:
-        """Return the network for inference, in place: batch normalisations become part of convolutions."""
+    def fused(self, dtype: torch.dtype = torch.float32) -> DetectorNet:
+        """Return the network for inference, in place: batch normalisations become part of convolutions.
+
+        Parameters
+        ----------
+        dtype : torch.dtype, default=torch.float32
+            What all but the last layer is computed in.
+        """
         self.eval()
         for module in self.modules():
             if isinstance(module, _Conv) and isinstance(module.norm, nn.BatchNorm2d):
                 module.conv = fuse_conv_bn_eval(module.conv, module.norm)  # type: ignore[type-var]
                 module.norm = nn.Identity()
+        self.dtype = dtype
+        self.to(dtype).maps.float()
         return self.to(memory_format=torch.channels_last)

@@ -33,7 +33,12 @@ def naming(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (TypeError, ValueError, RuntimeError) as error:  # the last of tensors that require gradients
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        OverflowError,
+    ) as error:  # RuntimeError: tensors with gradients
         text, plain = str(error), name.removesuffix("_val")
         if text.startswith(f"{plain}: ") and plain != name:
             raise type(error)(name + text.removeprefix(plain)) from error
@@ -199,11 +204,14 @@ def read_target(y: Any, n_samples: int) -> np.ndarray:
     Raises
     ------
     InputError or ValueError
-        If y is infinite, all NaN, of another length than X or of another number of axes.
+        If y is infinite, beyond float32, all NaN, of another length than X or of another number of axes.
     """
     options = {"ensure_2d": False, "allow_nd": True, "ensure_all_finite": "allow-nan", "input_name": "y"}
     with naming("y"):
         y = check_array(read_numbers(y, "y"), dtype=np.float64, **options)
+    too_large = np.abs(y) > np.finfo(np.float32).max  # networks compute in float32
+    if too_large.any():
+        raise InputError(f"y: expected numbers that float32 holds, got {y[too_large].flat[0]:g}.")
     if y.ndim > 3:
         raise InputError(f"y: expected shape (n,), (n, k) or (n, n_joints, 3), got {y.shape}.")
     if y.ndim == 3:

@@ -12,15 +12,16 @@ from sklearn.base import TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from skhand._validation import check_bool, check_number, check_option, check_seed, describe
+from skhand._validation import check_bool, check_number, check_option, check_seed, describe, read_numbers
 from skhand.estimators._data import TrainingData
-from skhand.estimators._inputs import naming, read_target, require_roots, to_original_frame
+from skhand.estimators._inputs import read_target, require_roots, to_original_frame
 from skhand.estimators._score import variance_weighted_r2
 from skhand.exceptions import InputError
 from skhand.training import MODALITIES, fetch, one_hot_side
 
 _LATENT_ROWS = 512  # rows that the latent statistics are read off
 _STD_SAMPLES = 32
+_MOST = 10**7  # hands that one call generates
 
 
 def is_picture(modality: str) -> bool:
@@ -142,8 +143,8 @@ class LatentSpaceMixin(_Base):
         """
         check_is_fitted(self)
         target = self._check_modality(target, "target", self._targets(), self.target_)
-        with naming("Z"):
-            latent = np.asarray(Z, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what float32 does not hold is refused below
+            latent = read_numbers(Z, "Z").astype(np.float32)
         if latent.ndim != 2 or latent.shape[1] != len(self.latent_mean_) or len(latent) == 0:
             raise InputError(
                 f"Z: expected shape (n, {len(self.latent_mean_)}) with at least one row, got {describe(Z)}."
@@ -163,7 +164,7 @@ class LatentSpaceMixin(_Base):
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            How many, 10 000 000 at most.
         target : str, sequence of str or None, default=None
             Modality to decode; None is that of the first pair. Several give consistent samples: the same
             latent vectors, decoded to each.
@@ -176,7 +177,7 @@ class LatentSpaceMixin(_Base):
             As from `inverse_transform`.
         """
         check_is_fitted(self)
-        check_number(n_samples, "n_samples", integer=True, low=1)
+        check_number(n_samples, "n_samples", integer=True, low=1, high=_MOST)
         targets = self._check_targets(target)
         rng = check_seed(random_state)
         Z = rng.multivariate_normal(self.latent_mean_, self.latent_cov_, size=n_samples, check_valid="ignore")
@@ -197,7 +198,7 @@ class LatentSpaceMixin(_Base):
         X : HandFrames or array-like
             Rows of the modality ``source``.
         n_samples : int, default=10
-            Draws a row.
+            Draws a row, 10 000 000 at most.
         source : str or None, default=None
             Modality to encode; None is that of the first pair.
         target : str or None, default=None
@@ -211,7 +212,7 @@ class LatentSpaceMixin(_Base):
         y : ndarray of shape (n_samples, n, ...)
             As from `predict`.
         """
-        check_number(n_samples, "n_samples", integer=True, low=1)
+        check_number(n_samples, "n_samples", integer=True, low=1, high=_MOST)
         rng = check_seed(random_state)
         latent = isinstance(target, str) and target == "latent"
         source, wanted, columns = self._read(X, source, None if latent else target)
@@ -240,7 +241,7 @@ class LatentSpaceMixin(_Base):
         X_start, X_end : HandFrames or array-like
             As many rows each.
         n_steps : int, default=8
-            Points on each line, both ends included.
+            Points on each line, both ends included; 10 000 000 at most.
         source : str or None, default=None
             Modality to encode; None is that of the first pair.
         target : str, sequence of str or None, default=None
@@ -252,7 +253,7 @@ class LatentSpaceMixin(_Base):
             As from `inverse_transform`, so the ends are the predictions for the rows but for what X says of
             root and scale.
         """
-        check_number(n_steps, "n_steps", integer=True, low=2)
+        check_number(n_steps, "n_steps", integer=True, low=2, high=_MOST)
         check_is_fitted(self)
         targets = self._check_targets(target)
         start, end = (np.asarray(self.transform(X, source)) for X in (X_start, X_end))
@@ -395,6 +396,8 @@ class LatentSpaceMixin(_Base):
         if target is not None and not isinstance(target, str):
             if not isinstance(target, tuple | list) or len(target) == 0:
                 raise InputError(f"target: expected a modality or a list of several, got {describe(target)}.")
+            if not all(isinstance(name, str) for name in target):
+                raise InputError(f"target: expected the names of modalities, got {list(target)!r}.")
             return [self._check_modality(name, "target", self._targets(), self.target_) for name in target]
         return self._check_modality(target, "target", self._targets(), self.target_)
 

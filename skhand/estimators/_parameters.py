@@ -50,8 +50,17 @@ _WIDEST = 2**16  # numbers of one layer
 
 
 def number(**limits: Any) -> Check:
-    """Return the check of a number; ``limits`` are those of `check_number`."""
-    return lambda value, name: check_number(value, name, **limits)
+    """Return the check of a number; ``limits`` are those of `check_number`.
+
+    Whole numbers beyond 64 bits are refused where fractions are taken: torch cannot multiply by them.
+    """
+
+    def check(value: Any, name: str) -> None:
+        check_number(value, name, **limits)
+        if not limits.get("integer") and isinstance(value, numbers.Integral) and abs(int(value)) >= 2**63:
+            raise InputError(f"{name}: expected a float or a whole number of 64 bits, got a larger one.")
+
+    return check
 
 
 def width(high: int = _WIDEST) -> Check:
@@ -99,6 +108,7 @@ def check_bones(value: Any, name: str) -> None:
 def _check_root(value: Any, name: str) -> None:
     """Validate a joint's name or index; whether y has that joint is seen when y is read."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        check_number(value, name, integer=True, low=0)
         return
     check_option(value, name, ("palm", *JOINTS))
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from skhand._drawing import draw_hand
-from skhand._validation import check_number
+from skhand._validation import check_number, describe
+from skhand.datasets._hand_table import TableWriter
 from skhand.exceptions import InputError
+from skhand.frames import HandFrames
 from skhand.skeleton import root_position
 
 __all__ = ["Hands"]
@@ -61,7 +65,10 @@ class Hands:
         return len(self.joints)
 
     def __getitem__(self, rows: Any) -> Hands:
-        wanted = np.atleast_1d(np.arange(len(self))[rows])
+        try:
+            wanted = HandFrames(picture=np.arange(len(self)))[rows].picture
+        except InputError as error:  # which names the table
+            raise InputError(f"rows: {str(error).partition(': ')[2]}") from error
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         some = {name: value[wanted] for name, value in columns.items() if isinstance(value, np.ndarray)}
         return replace(self, **some)
@@ -83,7 +90,7 @@ class Hands:
         picture : int or None, default=None
             Index of the picture; None is the only one.
         width : float or None, px, default=None
-            Width of the lines; None goes by the hand's size.
+            Width of the lines, 10 000 at most; None goes by the hand's size.
 
         Returns
         -------
@@ -102,3 +109,71 @@ class Hands:
             picture = 0
         check_number(picture, "picture", integer=True, low=0, high=n - 1)
         return draw_hand(self.pictures[picture], self.keypoints[self.picture == picture], width=width)
+
+    def to_csv(self, path: Any, *, names: Sequence[str] | None = None) -> None:
+        """Write the hands as a table, one row a hand, which `skhand.datasets.load_folder` reads.
+
+        Parameters
+        ----------
+        path : str or path
+            The file, which is replaced; columns are those of `skhand.datasets.load_folder`.
+        names : sequence of str or None, default=None
+            What to call each picture; None is its file's name, or its number where it came as pixels.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written, or there are not as many names as pictures.
+        """
+        self._write(names, csv_path=path)
+
+    def to_json(self, path: Any, *, names: Sequence[str] | None = None) -> None:
+        """Write the hands as a list of objects, one a hand, with the joints by name.
+
+        Parameters
+        ----------
+        path : str or path
+            The file, which is replaced.
+        names : sequence of str or None, default=None
+            As in `to_csv`.
+
+        Raises
+        ------
+        InputError
+            As in `to_csv`.
+        """
+        self._write(names, json_path=path)
+
+    def _write(self, names: Sequence[str] | None, **paths: Any) -> None:
+        if names is None:
+            named = [
+                os.path.basename(picture) if isinstance(picture, str) else str(number)
+                for number, picture in enumerate(self.pictures)
+            ]
+            if len(set(named)) < len(named):  # of several folders
+                named = [str(picture) for picture in self.pictures]
+        elif isinstance(names, list | tuple | np.ndarray) and all(isinstance(name, str) for name in names):
+            named = [str(name) for name in names]
+        else:
+            raise InputError(f"names: expected a list of texts or None, got {describe(names)}.")
+        if len(named) != len(self.pictures):
+            raise InputError(
+                f"names: expected one for each of {len(self.pictures)} pictures, got {len(named)}."
+            )
+        columns = self._columns([named[number] for number in self.picture])
+        with TableWriter([name for name, value in columns.items() if value is not None], **paths) as writer:
+            writer.write(**columns)
+
+    def _columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return what a table on disk has of these hands; ``names`` are those of each hand's picture."""
+        return {
+            "picture": names,
+            "id": self.ids,
+            "side": self.side,
+            "score": self.score,
+            "box": self.box,
+            "camera_source": self.camera_source,
+            "camera": self.camera,
+            "joints": self.joints,
+            "keypoints": self.keypoints,
+        }

@@ -7,17 +7,20 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 
 from skhand._pictures import Picture, guess_camera, iterate_pictures, read_pictures
 from skhand._validation import check_number, check_one_camera, check_option, check_side, describe
 from skhand.detection import HandDetector
+from skhand.detection._detector import MOST_HANDS
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.tracking._crops import Poses, can_judge, check_pose, judge_poses
 from skhand.tracking._hands import Hands
 from skhand.tracking._tracks import Detected, Track, Video, box_of
+from skhand.training import resolve_precision
 
 __all__ = ["HandTracker"]
 
@@ -40,14 +43,15 @@ class HandTracker(BaseEstimator):
         if it has one, one row a hand, or no rows. None is `skhand.detection.HandDetector`.
     pose : estimator or None, default=None
         A fitted estimator of absolute poses from colour crops. None is
-        ``LatentHeatmapRegressor.from_pretrained()``.
+        ``LatentHeatmapRegressor.from_pretrained()``, with ``predict_precision="bfloat16"`` where the hardware
+        multiplies that natively.
     fov : float, degrees, default=60.0
         Angle of view along the picture's diagonal, where neither ``camera`` nor EXIF data tell. Main cameras
         of phones have about 80, webcams 55 to 80.
     camera : array-like of shape (3, 3) or None, px, default=None
         Intrinsics of all pictures, upright as they are seen.
     max_hands : int, default=2
-        The surest so many hands of a picture are answered.
+        The surest so many hands of a picture are answered; 1000 at most.
     side : {"auto", "pose", "detector"}, default="auto"
         What tells left from right. "pose": the pose network, which answers each new hand as both and keeps
         the side that gives sharper heatmaps and more plausible bones; it needs heatmaps. "detector": the
@@ -188,10 +192,14 @@ class HandTracker(BaseEstimator):
         InputError
             If the frame is not one picture, time does not go on, or a parameter is not what was expected.
         """
+        return self._track(frame, time, "frame")
+
+    def _track(self, frame: Any, time: float | None, name: str) -> Hands:
+        """Follow the hands into the next frame, which errors call by this name."""
         self._check()
-        pictures = read_pictures(frame, "frame")
+        pictures = read_pictures(frame, name)
         if len(pictures) != 1:
-            raise InputError(f"frame: expected one picture, got {len(pictures)}; see predict_video.")
+            raise InputError(f"{name}: expected one picture, got {len(pictures)}; see predict_video.")
         video, judges = self.__dict__.setdefault("_video", Video()), self._judges()
         video.detector_votes = not judges
         elapsed = video.take_time(time)
@@ -233,14 +241,14 @@ class HandTracker(BaseEstimator):
             If ``frames`` are none, or as ``track`` does.
         """
         check_number(fps, "fps", low=0, include_low=False)
-        if isinstance(frames, str | os.PathLike) or not hasattr(frames, "__iter__"):
+        if isinstance(frames, str | os.PathLike) or not hasattr(frames, "__iter__") or _has_no_axes(frames):
             raise InputError(
                 f"frames: expected an iterable of pictures, got {describe(frames)}. Read a video file by "
                 'imageio, for example: frames=imageio.v3.imiter("video.mp4").'
             )
         self.reset()
         for i, frame in enumerate(frames):
-            yield self.track(frame, i / fps)
+            yield self._track(frame, i / fps, f"frames[{i}]")
 
     def reset(self) -> None:
         """Forget all hands: the next frame of ``track`` begins another video."""
@@ -251,7 +259,7 @@ class HandTracker(BaseEstimator):
     def _check(self) -> None:
         """Validate the parameters, and make what is None."""
         check_number(self.fov, "fov", low=0, high=179, include_low=False)
-        check_number(self.max_hands, "max_hands", integer=True, low=1)
+        check_number(self.max_hands, "max_hands", integer=True, low=1, high=MOST_HANDS)
         check_number(self.detect_every, "detect_every", integer=True, low=1)
         check_number(self.lost_below, "lost_below", low=0, high=1)
         check_number(self.min_cutoff, "min_cutoff", low=0, include_low=False)
@@ -271,6 +279,8 @@ class HandTracker(BaseEstimator):
             self.pose_, self._pretrained = self.pose, False
         elif not vars(self).get("_pretrained"):
             self.pose_, self._pretrained = LatentHeatmapRegressor.from_pretrained(), True
+            if resolve_precision("auto", self.pose_.device_) == torch.bfloat16:
+                self.pose_.set_params(predict_precision="bfloat16")
         check_pose(self.pose_)
         if self.side == "pose" and not can_judge(self.pose_):
             raise InputError(
@@ -366,3 +376,8 @@ def _join(parts: list[_Part], pictures: list[Any], ids: np.ndarray | None = None
         ids=ids,
         pictures=tuple(pictures),
     )
+
+
+def _has_no_axes(frames: Any) -> bool:
+    """Tell whether these frames are an array of one value, which looks like an iterable and is none."""
+    return getattr(frames, "shape", None) == ()

@@ -12,7 +12,15 @@ from scipy.spatial.transform import Rotation
 
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.estimators.latent_heatmap.encoder_decoder import HeatmapNet
+from skhand.estimators.latent_heatmap.labels import (
+    add_labels,
+    propagated_std,
+    recover_poses,
+    root_distance,
+    scale_ratio,
+)
 from skhand.estimators.latent_heatmap.network import (
+    Maps25D,
     Pose25DNet,
     direct_pose,
     gaussian_maps,
@@ -20,7 +28,7 @@ from skhand.estimators.latent_heatmap.network import (
     map_spread,
     soft_argmax,
 )
-from skhand.estimators.latent_heatmap.steps import HeatmapObjective
+from skhand.estimators.latent_heatmap.steps import HeatmapObjective, is_left
 from skhand.exceptions import InputError
 from skhand.geometry import (
     bone_lengths,
@@ -208,6 +216,123 @@ def test_an_unknown_joint_does_not_count():
     module, _ = one_step(batch)
     assert module.last.grad[7].abs().max() == 0
     assert module.last.grad[8].abs().max() > 0
+
+
+def drawn(places, sigma, height, width):
+    """Gaussians by the printed formula, one a joint."""
+    v, u = np.mgrid[:height, :width]
+    return np.exp(-((u - places[..., :1, None]) ** 2 + (v - places[..., 1:, None]) ** 2) / (2 * sigma**2))
+
+
+def test_the_direct_head_compares_maps_in_the_mean_of_a_target_maps_own_square():
+    """Empty maps are off by 1, and by the mean square of the depths; maps of half the height by a quarter."""
+    rng = np.random.default_rng(0)
+    places, depths = rng.uniform((30, 30), (98, 66), (2, K, 2)), rng.normal(size=(2, K))
+    batch = {
+        "rgb": torch.zeros(2, 96, 128, 3),
+        "keypoints2d": torch.from_numpy(places),
+        "relative_depth": torch.from_numpy(depths),
+    }
+    objective = HeatmapObjective(1.0, 4.0, False, codecs={"rgb": RGBCodec()})
+    wanted = torch.from_numpy(drawn((places + 0.5) / 2 - 0.5, 2.0, 48, 64)).float()
+    for factor, left in ((0.0, 1.0), (0.5, 0.25), (1.0, 0.0)):
+        maps = factor * wanted
+        answer = Maps25D(torch.zeros(2, K, 3), maps, maps * batch["relative_depth"].float()[..., None, None])
+        xy, depth = objective._direct(answer, batch)
+        assert float(xy) == pytest.approx(left, abs=1e-3)
+        assert float(depth) == pytest.approx(left * (depths**2).mean(), rel=5e-3, abs=1e-9)
+
+
+def test_places_count_in_widths_of_the_longer_side_and_depths_in_bones():
+    batch = {
+        "rgb": torch.zeros(2, 96, 128, 3),
+        "keypoints2d": torch.full((2, K, 2), 64.0),
+        "relative_depth": torch.full((2, K), -0.5),
+    }
+    objective = HeatmapObjective(1.0, 1.0, False, codecs={"rgb": RGBCodec()})
+    xy, depth = objective._regressed(Maps25D(torch.zeros(2, K, 3)), batch)
+    assert (float(xy), float(depth)) == (0.5, 0.5)
+
+
+def test_left_hands_are_those_of_side_0():
+    assert is_left({"side": torch.tensor([0, 1, 0])}).tolist() == [True, False, True]
+    assert is_left({}) is None
+
+
+def test_augmentation_is_the_documented_one():
+    assert LatentHeatmapRegressor._paper_augment == {
+        "rotate": 45.0, "shift": 0.1, "zoom": 0.2, "flip": None, "colour": 0.3
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------- labels
+
+
+def test_labels_are_the_projections_and_the_depths_in_bones(rng):
+    """Depths are (z - z_root) / |bone|; a joint that is unknown, or behind the camera, leaves the others."""
+    poses = rng.normal(0, 40, (4, K, 3)) + [0, 0, 500]
+    camera = random_cameras(rng, 4)
+    poses[1, 8], poses[2, 12, 2], poses[3] = np.nan, -50.0, np.nan
+    columns = {"camera": camera}
+    add_labels(columns, poses, "wrist", ("index_mcp", "wrist"))
+    bones = np.linalg.norm(poses[:, 5] - poses[:, 0], axis=1)[:, None]
+    np.testing.assert_allclose(columns["relative_depth"], (poses[..., 2] - poses[:, :1, 2]) / bones)
+    homogeneous = np.einsum("nab,njb->nja", camera, poses)
+    places = homogeneous[..., :2] / homogeneous[..., 2:]
+    places[2, 12] = np.nan
+    np.testing.assert_allclose(columns["keypoints2d"], places)
+
+
+def test_labels_keep_the_tables_own_keypoints_and_leave_out_unseen_ones_without_a_pose(rng):
+    poses = rng.normal(0, 40, (2, K, 3)) + [0, 0, 500]
+    poses[1] = np.nan
+    keypoints = rng.uniform(0, 30, (2, K, 2))
+    keypoints[0, 3] = np.nan
+    columns = {
+        "camera": random_cameras(rng, 2),
+        "keypoints2d": keypoints.copy(),
+        "visible": np.arange(2 * K).reshape(2, K) % 2 == 0,
+    }
+    add_labels(columns, poses, "palm", ("index_mcp", "wrist"))
+    x, y, z = columns["camera"][0] @ poses[0, 3]
+    keypoints[0, 3] = x / z, y / z
+    keypoints[1, 0::2] = np.nan  # of the second row those with an even number are not seen
+    np.testing.assert_allclose(columns["keypoints2d"], keypoints)
+    assert np.isnan(columns["relative_depth"][1]).all()
+
+
+def test_scale_and_root_are_compared_with_the_poses_by_medians(rng):
+    poses = rng.normal(0, 40, (5, K, 3)) + [0, 0, 500]
+    poses[4] = np.nan
+    bones = np.linalg.norm(poses[:, 5] - poses[:, 0], axis=1)
+    columns = {"pose3d": poses, "scale": bones / [2.0, 3.0, 3.0, 70.0, 1.0]}
+    assert scale_ratio(columns, ("index_mcp", "wrist")) == pytest.approx(3.0)
+    off = np.array([[3.0, 4, 0], [0, 0, 7], [0, 0, 7], [0, 90, 0], [0, 0, 0]])
+    assert root_distance({"pose3d": poses, "root": poses[:, 0] + off}, "wrist") == pytest.approx(7.0)
+    assert root_distance({"pose3d": poses, "root": np.full((5, 3), np.nan)}, "wrist") == 0.0
+
+
+def test_the_spread_of_joints_is_that_of_their_coordinates_by_small_steps(rng):
+    """Against differences: each of u, v and depth moved alone, with root depth and scale kept."""
+    poses, camera = rng.normal(0, 40, (3, K, 3)) + [0, 0, 500], random_cameras(rng, 3)
+    points, scale = encode_25d(poses, camera)
+    depth = root_position(poses)[:, 2]
+
+    def place(points):
+        options = {"root": "palm", "bone": ("index_mcp", "wrist"), "scale": scale, "root_depth": depth}
+        return recover_poses(points, camera, np.ones(20), 1.0, **options)
+
+    placed = place(points)
+    np.testing.assert_allclose(placed.joints, poses, atol=1e-6)
+    stds = np.array([1.5, 0.5, 0.02])
+    turn = Rotation.random(3, random_state=0).as_matrix()
+    covariance = np.broadcast_to(np.diag(stds**2), (3, K, 3, 3))
+    for columns, turned in (({}, np.eye(3)[None]), ({"rotation": turn}, turn)):
+        moved = [
+            (place(points + 1e-4 * step).joints - placed.joints) @ turned / 1e-4 for step in np.diag(stds)
+        ]
+        got = propagated_std(placed, covariance, {"camera": camera, **columns})
+        np.testing.assert_allclose(got, np.sqrt(sum(each**2 for each in moved)), rtol=1e-3)
 
 
 # ---------------------------------------------------------------- 2.5D and scale (Sec. 3)

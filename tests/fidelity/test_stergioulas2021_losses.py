@@ -94,6 +94,13 @@ def test_joints_in_a_line_are_at_no_distance_from_it():
     assert joint_line_distances(DEGENERATE["all in one point"]).max() == 0
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3, 1e6])
+def test_distances_are_in_the_unit_of_the_joints_and_a_line_is_one_in_any(unit):
+    np.testing.assert_allclose(joint_line_distances(unit * hands()), unit * joint_line_distances(hands()))
+    for pose in ("in a line", "all in one point"):
+        assert joint_line_distances(unit * DEGENERATE[pose]).max() < 1e-6 * unit
+
+
 @pytest.mark.parametrize("loss", [kcs_loss, geo_loss])
 def test_unknown_joints_take_no_part(loss):
     output, target = hands(2).requires_grad_(), hands(2, seed=1)

@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "rows": ("0", "-1", "[]", "()", "empty array", "no row", "one axis less"),
     "rows of hands": (
         *("0", "-1", "[]", "()", "empty array", "no row", "one axis less"),
-        *("one row", "one row more"),
+        *("one row", "one row more", "list of bools"),  # a mask of the two hands
     ),
     "text": _TEXTS,
     "text or None": (*_TEXTS, "None"),
@@ -55,7 +55,15 @@ KINDS: dict[str, tuple[str, ...]] = {
         *("without rgb", "without root", "without domain", "without camera", "without keypoints2d"),
         *("without scale", "without side", "root all 0", "root all -1", "depth all 0", "scale all 0"),
     ),
-    "hands that are sampled from": ("one row", "without root", "without domain", "root all 0", "root all -1"),
+    "hands that are sampled from": (
+        *("one row", "without root", "without domain", "root all 0", "root all -1", "depth all 0"),
+    ),
+    # a pixel of 0 or -1 is a place like others: at the picture's corner, or just outside
+    "hands with keypoints": (
+        *("without rgb", "without root", "without domain", "without camera", "without keypoints2d"),
+        *("without scale", "without side", "root all 0", "root all -1", "depth all 0", "scale all 0"),
+        *("keypoints2d all 0", "keypoints2d all -1"),
+    ),
     "flag or count": ("True", "False", "0", "10**30", "10**400"),
     "table": ("table of one row", "table without pictures"),
     "rows that are averaged": ("one row", "one row more", "no row"),
@@ -88,7 +96,6 @@ _ARGUMENTS = (
     ("*.get_feature_names_out", "input_features", "anything"),
     ("*.split", "y", "anything"),
     # read when it is used, not when it is handed on
-    ("*.from_pretrained", "lr", "anything"),
     ("*.get_scorer *.make_pose_scorer", "threshold", "anything"),
     # only its length counts
     ("*.split", "X", "length"),
@@ -146,6 +153,7 @@ _ARGUMENTS = (
     ("*.warp_images", "order", "row"),
     # tables
     ("*.sample_posterior *.interpolate *Display.from_*", "X X_start X_end", "hands that are sampled from"),
+    ("*.LatentHeatmapRegressor.partial_fit", "X", "hands with keypoints"),
     ("*.estimators.* *.metrics.*", "X X_val", "hands"),
     # yes or no
     ("*.estimators.*", "verbose", "flag or count"),

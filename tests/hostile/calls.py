@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from skhand import (
     datasets,
     geometry,
     metrics,
+    persistence,
     plotting,
     preprocessing,
 )
@@ -67,6 +69,8 @@ def calls(w: World) -> dict[str, Callable[[], Call]]:
         **_skeleton(w),
         **_newer_displays(w),
         **_features(w),
+        **_persistence(w),
+        **_folders(w),
     }
 
 
@@ -170,13 +174,13 @@ def _estimator(w: World, kind: str) -> dict[str, Callable[[], Call]]:
     def calibrate(**data: Any) -> Any:
         return copy.deepcopy(w.fitted(kind)).calibrate_std(**data).predict(X, return_std=True)
 
-    data = {"X": X, "y": y}
+    data, twice = {"X": X, "y": y}, np.tile(np.arange(len(y)), 2)  # 10 rows are the fewest to calibrate on
     modality = {"source": None, "target": None}
     out: dict[str, Callable[[], Call]] = {
         name: lambda: Call(construct, w.unfitted(kind).get_params(), mixes=True),
         f"{name}.fit": lambda: Call(fit, {**data, "X_val": X, "y_val": y}, mixes=True),
         f"{name}.partial_fit": lambda: Call(go_on, data, mixes=True),
-        f"{name}.calibrate_std": lambda: Call(calibrate, data, mixes=True),
+        f"{name}.calibrate_std": lambda: Call(calibrate, {"X": X[twice], "y": y[twice]}, mixes=True),
     }
     methods: list[tuple[str, dict[str, Any], dict[str, Any]]] = [("score", data, {"mixes": True})]
     if kind == "heatmap":
@@ -583,3 +587,54 @@ def _features(w: World) -> dict[str, Callable[[], Call]]:
         out[f"{full}.transform"] = lambda fitted=fitted: Call(fitted.transform, {"X": w.poses})
         out[f"{full}.get_feature_names_out"] = lambda fitted=fitted: Call(fitted.get_feature_names_out, {})
     return out
+
+
+def _persistence(w: World) -> dict[str, Callable[[], Call]]:
+    path, estimator = w.folder / "saved.safetensors", w.fitted("cross-modal")
+    persistence.save(estimator, path)
+    return {
+        "skhand.persistence.save": lambda: Call(
+            persistence.save, {"estimator": estimator, "path": str(w.folder / "other.safetensors")}
+        ),
+        "skhand.persistence.load": lambda: Call(
+            lambda **good: persistence.load(**good).predict(w.rows("cross-modal")), {"path": str(path)}
+        ),
+    }
+
+
+def _folders(w: World) -> dict[str, Callable[[], Call]]:
+    """Tables of hands on disk."""
+    hands, folder = datasets.make_hands(3, image_size=16, random_state=0), w.folder / "of_hands"
+    hands.data = hands.data.replace(scale=None, root=None, domain=None)
+    pictures = hands.data.replace(depth=None, mask=None)
+    datasets.save_folder(pictures, hands.target, folder)
+    anew = "anew"  # stands for a folder that no call before has written to
+
+    def save_folder(data_dir: Any, **good: Any) -> Any:
+        path = tempfile.mkdtemp(dir=w.folder) if data_dir == anew else data_dir
+        datasets.save_folder(data_dir=path, **good)
+        return datasets.load_folder(path).target
+
+    def save_rhd(data_dir: Any, **good: Any) -> Any:
+        path = tempfile.mkdtemp(dir=w.folder) if data_dir == anew else data_dir
+        datasets.save_rhd(data_dir=path, **good)
+        return datasets.load_rhd(path).target
+
+    return {
+        "skhand.datasets.load_folder": lambda: Call(
+            datasets.load_folder, {"data_dir": str(folder), "table": "hands.csv", "return_X_y": False}
+        ),
+        "skhand.datasets.save_folder": lambda: Call(
+            save_folder,
+            {"data": pictures, "target": hands.target, "data_dir": anew, "groups": np.arange(3)},
+        ),
+        "skhand.datasets.save_rhd": lambda: Call(
+            save_rhd, {"data": hands.data, "target": hands.target, "data_dir": anew, "split": "train"}
+        ),
+        "skhand.tracking.Hands.to_csv": lambda: Call(
+            w.hands.to_csv, {"path": str(w.folder / "hands.csv"), "names": None}
+        ),
+        "skhand.tracking.Hands.to_json": lambda: Call(
+            w.hands.to_json, {"path": str(w.folder / "hands.json"), "names": None}
+        ),
+    }

@@ -168,3 +168,26 @@ def test_metrics_tell_of_poses_in_two_frames():
             metric(relative, relative)
             metric(Y, Y + [0.0, 0.0, 200.0])
             metric(Y[..., :2], relative[..., :2])
+
+
+def two_joints(distance):
+    """Three poses of two joints, so many of their sizes away from the origin; a third joint is unknown."""
+    pose = 0.4 * np.array([[1.0, 0.0, distance], [-1.0, 0.0, distance], [np.nan, np.nan, np.nan]])
+    return np.repeat(pose[None], 3, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("near", "far", "told"),
+    [(2.4, 4.1, True), (2.4, 3.9, False), (2.6, 4.1, False), (2.6, 40.0, False), (0.0, 40.0, True)],
+)
+def test_poses_are_in_two_frames_where_one_is_near_and_the_other_far(near, far, told):
+    """In root mean squares of a pose about its middle: within 2.5 is relative, beyond 4 is not."""
+    for pair in ((near, far), (far, near)):
+        y_true, y_pred = map(two_joints, pair)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            joint_errors(y_true, y_pred)
+            joint_errors(y_true[..., [0, 2]], y_pred[..., [0, 2]])  # places in a picture have no frame
+        name = "y_true" if pair[0] == near else "y_pred"
+        wanted = f"{name}: these poses .* lie {far:.0f} times a hand's size away"
+        assert len(caught) == told and all(re.match(wanted, str(each.message)) for each in caught)

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from skhand import HandFrames, concat_frames
-from skhand._weights import save_weights
+from skhand._weights import load_weights, save_weights
 from skhand.datasets import make_scenes
 from skhand.datasets._scenes import load_pool, render_backgrounds, render_hands
 from skhand.detection import HandDetector
@@ -181,6 +181,19 @@ def test_the_network_is_small_and_reads_fused_as_before():
         after = network.fused()(x)
     assert before.centre.shape == (1, 1, 24, 40)
     assert all(torch.allclose(one, other, atol=1e-3) for one, other in zip(before, after, strict=True))
+
+
+def test_half_precision_finds_the_same(weights):
+    network, half = DetectorNet(**ARCHITECTURE).fused(), DetectorNet(**ARCHITECTURE).fused(torch.bfloat16)
+    for each in (network, half):
+        each.load_state_dict(load_weights(weights)[0])
+    assert half.maps.weight.dtype == torch.float32 and half.top.conv.weight.dtype == torch.bfloat16
+    x = normalise(torch.from_numpy(PICTURES[:, :32, :64].transpose(0, 3, 1, 2).copy()))
+    with torch.inference_mode():
+        whole, rounded = network(x), half(x)
+    for one, other in zip(whole, rounded, strict=True):
+        assert other.dtype == torch.float32
+        assert (one - other).abs().mean() < 0.05 * one.std()
 
 
 def test_training_goes_on_bit_by_bit_and_learns():

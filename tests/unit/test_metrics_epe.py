@@ -212,6 +212,7 @@ HOLED = np.where(np.arange(21)[:, None] == 3, np.nan, ONES)
         (ONES, ONES, {"visible": np.ones((4, 20), bool)}, "visible: expected an array of shape"),
         (ONES, ONES, {"visible": np.full((4, 21), 0.3)}, "visible: expected a mask"),
         (ONES, ONES[:3], {}, r"y_pred: expected \(4, 21, 3\)"),
+        (ONES[:3], ONES, {}, r"y_pred: expected \(3, 21, 3\) .* got \(4, 21, 3\)"),
         (ONES, ONES[..., :2], {}, r"y_pred: expected \(4, 21, 3\)"),
         (ONES, ONES[..., :2].reshape(4, 42), {}, r"y_pred: expected \(4, 21, 3\).*got \(4, 14, 3\)"),
         (ONES, ONES.transpose(0, 2, 1), {}, "y_pred: expected shape"),

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.validation import check_is_fitted
 
+from skhand.datasets import make_hands
 from skhand.exceptions import InputError
 from skhand.geometry import backproject
 from skhand.metrics import (
@@ -327,6 +328,33 @@ def test_real_hands_raise_no_doubt_and_a_wrong_order_or_unit_does(real_hands):
             assert lines[0].endswith("long in the median: are the poses in mm?")
     assert doubted(native_stb, layout="stb") == [(), ()]
     assert doubted(native_stb)[0][0].startswith(order)
+
+
+def test_generated_hands_raise_no_doubt_and_a_wrong_order_or_unit_does():
+    y = make_hands(40, image_size=16, images=(), random_state=0).target
+    assert doubted(y) == [(), ()]
+    for layout in ("rhd", "msra21"):
+        native = convert(y, "canonical", layout)
+        assert doubted(native, layout=layout) == [(), ()]
+        for lines in doubted(native):
+            assert len(lines) == 1 and lines[0].startswith("the true thumb starts as far from the wrist")
+    for lines in doubted(y / 1000):
+        assert len(lines) == 1 and lines[0].endswith("long in the median: are the poses in mm?")
+
+
+def test_hands_of_no_extent_and_without_the_wrist_raise_no_doubt_of_the_thumb(hands):
+    _, y = hands
+    assert doubted(np.where(np.arange(21)[:, None] == 0, np.nan, y), protocol="freihand") == [(), ()]
+    with pytest.warns(UserWarning, match="^y_true: 2 of 2 rows are 0"):
+        assert doubted(np.zeros((2, 21, 3)), protocol="freihand") == [(), ()]
+
+
+def test_joints_that_are_seen_but_not_labelled_do_not_count(hands):
+    _, y = hands
+    y[:, 4] = np.nan
+    only_unlabelled = np.broadcast_to(np.arange(21) == 4, (24, 21))
+    with pytest.raises(InputError, match="^visible: expected at least one labelled and visible joint in"):
+        evaluate_predictions(y, y, protocol="zb2017_rhd", visible=only_unlabelled)
 
 
 def test_unlabelled_tips_alone_and_pictures_raise_no_doubt(hands):

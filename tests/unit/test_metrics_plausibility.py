@@ -182,3 +182,26 @@ def test_hands_that_are_not_known_are_not_passed_over():
     hand[FINGERS["index"][3]] = np.nan
     with pytest.warns(UserWarning, match="^y: 1 of 18 angles have a joint that is NaN"):
         assert angle_violations([hand], "right") == 0
+
+
+def test_the_limits_are_the_documented_ones():
+    finger = [(-45, 45), (-45, 110), (-25, 130), (-25, 110)]
+    little = [(-60, 50), *finger[1:]]
+    np.testing.assert_array_equal(LIMITS, [(0, 95), (0, 105), *3 * finger, *little])
+
+
+@pytest.mark.parametrize("joint", range(21))
+def test_a_joint_that_is_not_known_leaves_out_the_angles_that_need_it(joint):
+    hand = bent("index", 1, 40)
+    hand[joint] = np.nan
+    n_lost = np.isnan(joint_angles([hand], "right")).sum()
+    with pytest.warns(UserWarning, match=f"^y: {n_lost} of 18 angles have a joint that is NaN"):
+        assert angle_violations([hand], "right") == 0
+
+
+@pytest.mark.parametrize("degrees", [0.0, 35.0, 90.0])
+@pytest.mark.parametrize(("joint", "name"), [(1, "thumb_mcp"), (2, "thumb_ip")])
+def test_the_thumbs_angles_are_those_of_its_own_bones(joint, name, degrees):
+    hand = bent("thumb", joint, degrees)
+    for each in ANGLES:
+        assert angle(hand, each) == pytest.approx(degrees if each == name else 0.0, abs=1e-5)

@@ -488,3 +488,12 @@ def test_own_protocol(hands):
     result = score(hands, hands + [0, 0, 8.0], mine, given=())
     assert result.scores[None] == pytest.approx({"epe_mean": 8.0, "epe_median": 8.0, "pck_9": 1.0})
     assert result.differs == ()
+
+
+def test_a_protocol_prints_what_it_does_and_nothing_of_what_it_does_not():
+    plain, tips = str(PROTOCOLS["freihand"]), str(PROTOCOLS["iqbal2018_do"])
+    assert "  tips " not in plain and "last bone of predictions at 0.9" in tips
+    assert "  tips " not in str(replace(PROTOCOLS["iqbal2018_do"], tip_length=1.0))
+    assert "last bone of predictions at 2" in str(replace(PROTOCOLS["iqbal2018_do"], tip_length=2))
+    assert "counted    visible joints" in str(PROTOCOLS["spurr2018"])
+    assert "counted    all labelled joints" in plain

@@ -30,10 +30,13 @@ from skhand.estimators import CrossModalVAERegressor
 from skhand.exceptions import DataFileError, InputError
 from skhand.persistence import load, save
 from skhand.preprocessing import (
+    BoneLengths,
+    CanonicalPose,
     DepthCropper,
     HandCropper,
     HandMirror,
     ImageNormalizer,
+    JointAngles,
     Pose25D,
     PoseNormalizer,
     ViewAligner,
@@ -462,3 +465,28 @@ def test_a_file_of_version_0_1_0_loads():
 def test_a_pipeline_of_pipelines_comes_back(tmp_path):
     back = save_and_load(Pipeline([("a", Pipeline([("b", HandMirror())])), ("c", "passthrough")]), tmp_path)
     assert repr(back.steps[0][1].steps[0][1]) == "HandMirror()" and back.steps[1][1] == "passthrough"
+
+
+@pytest.mark.parametrize("odd", [*ODD, "passthrough"], ids=repr)
+def test_only_an_estimator_is_saved(odd, tmp_path):
+    with pytest.raises(InputError, match="^estimator: expected an estimator or a transformer"):
+        save(odd, tmp_path / "it.safetensors")
+    with pytest.raises(InputError, match="^second: expected an estimator or a transformer"):
+        save(Pipeline([("first", HandMirror()), ("second", -1)]), tmp_path / "it.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", ["passthrough", None])
+def test_a_pipeline_with_a_step_left_out_comes_back(step, tmp_path):
+    back = save_and_load(Pipeline([("mirror", step), ("crop", HandCropper(8))]), tmp_path)
+    assert back.steps[0] == ("mirror", step) and back.steps[1][1].size == 8
+
+
+@pytest.mark.parametrize(
+    "transformer", [JointAngles(side="left"), BoneLengths(), CanonicalPose(side="right")], ids=repr
+)
+def test_features_come_back(transformer, tmp_path):
+    poses = make_hands(3, images=(), random_state=0).target
+    back = save_and_load(transformer.fit(poses), tmp_path)
+    assert repr(back) == repr(transformer)
+    np.testing.assert_array_equal(back.transform(poses), transformer.transform(poses))

@@ -300,7 +300,7 @@ def test_own_pictures_are_windows_in_linear_light(tmp_path):
 
 def test_an_unreadable_picture_is_named(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    with pytest.raises(InputError, match=r"backgrounds: .*broken\.jpg is not a readable picture"):
+    with pytest.raises(InputError, match=r"backgrounds: .*broken\.jpg is .*not a readable picture"):
         read_backgrounds([tmp_path / "broken.jpg"], Draws(0, "background", np.arange(1), PICTURE_DRAWS), 16)
     whole = tmp_path / "cut.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(whole)

@@ -25,7 +25,7 @@ _PIXELS = 12.0  # one over the variance of numbers that are uniform in -0.5..0.5
 
 def _check_weights(value: Any, name: str) -> list[float]:
     """Return a list of weights of 0 or more."""
-    if not isinstance(value, tuple | list | np.ndarray):
+    if not isinstance(value, tuple | list | np.ndarray) or getattr(value, "shape", None) == ():
         raise InputError(f"{name}: expected a list of numbers, one a pair, got {describe(value)}.")
     return [check_number(weight, name, low=0) for weight in value]
 

@@ -172,15 +172,25 @@ def map_spread(answer: Maps25D, latent: bool, size: tuple[int, int]) -> Tensor:
     heatmaps, depth_maps = answer.heatmaps, answer.depth_maps
     if heatmaps is None or depth_maps is None:
         raise ValueError("answer: expected one with heatmaps.")
-    low = 0.0 if latent else 0.1 * heatmaps.amax(dim=(2, 3), keepdim=True)
-    weights = torch.where(heatmaps >= low, heatmaps, 0.0).clamp_min(0.0)
+    if latent:
+        weights = heatmaps
+    else:
+        weights = torch.where(heatmaps >= 0.1 * heatmaps.amax(dim=(2, 3), keepdim=True), heatmaps, 0.0)
+        weights = weights.clamp_min(0.0)
     weights = weights / weights.sum(dim=(2, 3), keepdim=True).clamp_min(1e-12)
     depth = torch.where(heatmaps > 1e-12, depth_maps / heatmaps.clamp_min(1e-12), 0.0)
     scale = (size[1] / heatmaps.shape[3], size[0] / heatmaps.shape[2])
-    places = scale_places(pixel_grid(heatmaps).permute(1, 2, 0), scale).permute(2, 0, 1)
-    grid = places.expand(*heatmaps.shape[:2], -1, -1, -1)
-    off = torch.cat([grid, depth[:, :, None]], dim=2) - answer.points[..., None, None]
-    return torch.einsum("nkhw,nkchw,nkdhw->nkcd", weights, off, off)
+    places = scale_places(pixel_grid(heatmaps).permute(1, 2, 0), scale)
+    u, v = (places[0, :, 0] - answer.points[..., :1]), (places[:, 0, 1] - answer.points[..., 1:2])
+    off = depth - answer.points[..., 2, None, None]
+    # every moment of u and v follows from sums along a row or a column of the maps
+    deep = weights * off
+    rows, deep_rows = weights.sum(dim=2), deep.sum(dim=2)
+    uu, ud = (rows * u.square()).sum(dim=2), (deep_rows * u).sum(dim=2)
+    across = (weights * u[:, :, None]).sum(dim=3)
+    uv, vd = (across * v).sum(dim=2), (deep.sum(dim=3) * v).sum(dim=2)
+    vv, dd = (weights.sum(dim=3) * v.square()).sum(dim=2), (deep * off).sum(dim=(2, 3))
+    return torch.stack([uu, uv, ud, uv, vv, vd, ud, vd, dd], dim=2).unflatten(2, (3, 3))
 
 
 class Pose25DNet(nn.Module):

@@ -43,7 +43,7 @@ from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import mean_bone_lengths
 from skhand.nn import BACKBONES, TRUNKS, fold_once
 from skhand.skeleton import JOINTS, root_position
-from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_side
+from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_side, resolve_precision
 
 __all__ = ["LatentHeatmapRegressor"]
 
@@ -351,6 +351,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         """
         optional(check_file)(path, "path")
         estimator = cls(**{"warm_start": True, **params})
+        estimator._check_parameters(params)
         estimator.card_ = read_pretrained(estimator, HANDS if path is None else path)
         check_agreement(estimator, params)
         return estimator
@@ -658,8 +659,9 @@ class LatentHeatmapRegressor(PoseEstimator):
     ) -> list[np.ndarray]:
         """Call a function on the network's last answer and features of rows."""
         names = ["rgb", *(["side"] if "side" in self.given_ or self.mirror_left else [])]
+        dtype = resolve_precision(self.predict_precision, self.device_, "predict_precision")
         with self._turn():
-            module = fold_once(self.module_, self._memory_format)
+            module = fold_once(self.module_, self._memory_format, dtype)
 
         def read(part: np.ndarray) -> Any:
             return fetch(columns, names, part, self.device_)

@@ -1,0 +1,28 @@
+"""Check the files of a published data set."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    check = actions.add_parser(
+        "verify",
+        help="count the frames of each part, and name every missing file",
+        description="Count the frames of each part, found and published, and name every missing file.",
+    )
+    check.add_argument("folder", type=Path, metavar="DIR", help="the data set's folder")
+    check.add_argument(
+        "--dataset", default="auto", help="its name, such as rhd; found by its files if left out"
+    )
+    check.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report; 1 where something is missing."""
+    from skhand.datasets import verify
+
+    return 0 if verify(args.folder, args.dataset).complete else 1

@@ -1,0 +1,89 @@
+"""The command line as a whole: help, exit codes, one line an error, and the small commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import skhand
+from skhand.cli import _main, main, render
+from skhand.datasets import load_rhd
+from skhand.exceptions import DivergenceError
+
+
+def test_help_in_a_process_of_its_own():
+    call = [sys.executable, "-m", "skhand", "--help"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stderr == ""
+    assert all(name in done.stdout for name in ("demo", "predict", "fit", "evaluate", "render", "data"))
+
+
+def test_help_needs_no_torch():
+    code = (
+        "import sys; from skhand.cli import main; main(['predict', '--help']); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_version_and_wrong_commands(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"skhand {skhand.__version__}\n"
+    for words in ([], ["learn"], ["data"]):
+        assert main(words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("skhand: error: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (KeyboardInterrupt(), 130, "skhand: stopped"),
+        (
+            ImportError("it needs this:\n  pip install that"),
+            2,
+            "skhand: error: it needs this: pip install that",
+        ),
+        (
+            PermissionError(13, "Permission denied", "x"),
+            2,
+            "skhand: error: [Errno 13] Permission denied: 'x'",
+        ),
+        (DivergenceError("epoch 1"), 1, "skhand: error: epoch 1"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(monkeypatch, capsys, error, code, line):
+    def fail(args):
+        raise error
+
+    monkeypatch.setattr(render, "run", fail)
+    assert main(["render", "somewhere"]) == code
+    assert capsys.readouterr().err == line + "\n"
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(render, "run", lambda args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _main.main(["render", "somewhere"])
+
+
+def test_render_and_verify(tmp_path, capsys):
+    words = ["render", str(tmp_path / "rhd"), "-n", "4", "--size", "48", "--evaluation", "2", "--seed", "3"]
+    assert main(words) == 0
+    told = capsys.readouterr()
+    assert "4 pictures" in told.out and told.err == ""  # no bar in a pipe
+    train, test = (load_rhd(tmp_path / "rhd", split) for split in ("train", "test"))
+    assert train.data.rgb.shape == (4, 48, 48, 3) and len(test.target) == 2
+    assert np.isfinite(train.target).all() and train.data.depth[0].max() > 0
+    assert train.data.camera[0, 0, 0] == pytest.approx(284.8 * 48 / 320)
+    inside = (train.data.keypoints2d > -0.5) & (train.data.keypoints2d < 47.5)
+    assert inside.mean() > 0.95
+    assert main([*words[:2], "-n", "1"]) == 2
+    assert "OUT: expected a folder without training" in capsys.readouterr().err
+    assert main(["data", "verify", str(tmp_path / "rhd")]) == 1  # of 41 258
+    assert "published 41258" in capsys.readouterr().out
+    assert main(["data", "verify", str(tmp_path), "--dataset", "rdh"]) == 2
+    assert "dataset: expected one of" in capsys.readouterr().err
