@@ -269,7 +269,8 @@ def make_hands(
 
 def _check_images(images: Any) -> tuple[str, ...]:
     """Return the names of the pictures, each once, in their own order."""
-    if not isinstance(images, list | tuple):
+    numeric = isinstance(images, np.ndarray) and images.dtype.kind not in "UO"
+    if isinstance(images, str) or numeric or not np.iterable(images):
         raise InputError(f"images: expected a tuple of names out of {_IMAGES}, got {images!r}.")
     wanted = [check_option(name, "images", _IMAGES) for name in images]
     return tuple(name for name in _IMAGES if name in wanted)

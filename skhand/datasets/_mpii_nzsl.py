@@ -221,8 +221,8 @@ def _read(labels: list[Path], part: str, square: str, margin: float, size: int) 
     if len(large):
         where = f"{labels[0]}: item {large[0]}" if part == "multiview" else labels[large[0]]
         raise DataFileError(
-            f"{where}: expected a square of up to {_LARGEST} px in the picture, got a side of "
-            f"(with margin={margin:g}) {margin * side[large[0]]:.0f} px at {corner[large[0]].tolist()}."
+            f"{where}: expected a square of up to {_LARGEST} px in the picture, got, with "
+            f"margin={margin:g}, a side of {margin * side[large[0]]:.0f} px at {corner[large[0]].tolist()}."
         )
     corner, side = corner - (margin - 1) * side[:, None] / 2, margin * side
     scale = size / side

@@ -157,7 +157,7 @@ class DepthCropper(FramesTransformer):
         picture_size(self.size)
         self._check_cube()
         check_number(self.near, "near", low=0, high=LARGEST_FLOAT)
-        check_number(self.far, "far", low=self.near, high=LARGEST_FLOAT, include_low=False)
+        check_number(self.far, "far", low=float(self.near), high=LARGEST_FLOAT, include_low=False)
         check_option(self.nearer, "nearer", ("background", "clip"))
         check_option(self.output, "output", ("mm", "unit"))
         check_number(self.background, "background", high=LARGEST_FLOAT)

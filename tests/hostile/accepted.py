@@ -71,6 +71,10 @@ KINDS: dict[str, tuple[str, ...]] = {
     "no number": ("()",),
     "no points": ("array (0, 3)",),
     "text of all rows": (*_TEXTS, "0-d text array"),
+    "pictures as they are": (
+        *("one inf", "one -inf", "one NaN", "all NaN", "one row", "one row more", "no row"),
+        *("last axis longer", "last axis shorter", "as a list", "as int8", "as int64", "as float64"),
+    ),
     "pictures that are not read": (
         *("one row more", "one inf", "one -inf", "one NaN", "all NaN", "as float64", "table of one row"),
         *("last axis longer", "last axis shorter"),
@@ -183,12 +187,12 @@ _ARGUMENTS = (
     ("*.make_hands", "backgrounds", "None"),
     ("*.estimators.*", "augment", "augmentation"),
     ("*.EndlessHands.replace", "side", "text or None"),
+    # NaN and infinity spread, and there may be any number of channels, as the docstring says
+    ("*.warp_images", "images", "pictures as they are"),
     ("*.warp_images *.draw_hand *.HeatmapDisplay", "images picture", "pictures"),
     ("*.HandTracker.* *.HandDetector.*", "X pictures frame", "pictures"),
     ("*.predict_video", "frames", "video"),
     # only "standard" reads the pictures in fit, and the docstring says so
-    # NaN and infinity spread, and there may be any number of channels, as the docstring says
-    ("*.warp_images", "images", "pictures that are not read"),
     ("*.HeatmapDisplay*", "heatmaps", "any dimensions"),
     ("*.ImageNormalizer.fit", "X", "pictures that are not read"),
     # rows without affine and rotation come back as they are, as the docstring says

@@ -467,7 +467,7 @@ def test_a_pipeline_of_pipelines_comes_back(tmp_path):
     assert repr(back.steps[0][1].steps[0][1]) == "HandMirror()" and back.steps[1][1] == "passthrough"
 
 
-@pytest.mark.parametrize("odd", [*ODD, "passthrough"], ids=repr)
+@pytest.mark.parametrize("odd", [*ODD, "passthrough"], ids=lambda value: type(value).__name__)
 def test_only_an_estimator_is_saved(odd, tmp_path):
     with pytest.raises(InputError, match="^estimator: expected an estimator or a transformer"):
         save(odd, tmp_path / "it.safetensors")
