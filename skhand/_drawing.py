@@ -60,11 +60,7 @@ def draw_hand(
     camera : array-like of shape (3, 3), or (n_hands, 3, 3), px, default=None
         Intrinsics of the picture, for joints in mm; one for all hands or one each.
     width : float or None, px, default=None
-<<<<<<< HEAD
         Width of the lines, 10 000 at most; None is a fortieth of the hand's longer side, and 1 at least.
-=======
-        Width of the lines, up to 10 000; None is a fortieth of the hand's longer side, and 1 at least.
->>>>>>> r2a
     colour : str, tuple or None, default=None
         One colour for all bones, as Pillow takes them; None is one a finger.
     layout : str or Layout, default="canonical"
@@ -94,11 +90,7 @@ def draw_hand(
 
     layout = resolve_layout(layout)
     if width is not None:
-<<<<<<< HEAD
         check_number(width, "width", low=0, high=_WIDEST, include_low=False)
-=======
-        check_number(width, "width", low=0, high=10_000, include_low=False)
->>>>>>> r2a
     colours = joint_colours(layout) if colour is None else [_check_colour(colour)] * len(layout)
     hands = _find_keypoints(hand, camera, len(layout))
     pictures = read_pictures(picture, "picture")

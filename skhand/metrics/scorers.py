@@ -52,15 +52,9 @@ class _PoseScorer(_Scorer):
             raise InputError(
                 f"estimator: expected an object with a method predict, got {describe(estimator)}."
             )
-<<<<<<< HEAD
         n_rows = [each.shape[0] for each in (X, y_true) if getattr(each, "shape", ())]
         if len(n_rows) == 2 and n_rows[0] != n_rows[1]:
             raise InputError(f"X: expected as many rows as y_true ({n_rows[1]}), got {n_rows[0]}.")
-=======
-        n_rows, n_labels = (next(iter(getattr(each, "shape", ())), None) for each in (X, y_true))
-        if None not in (n_rows, n_labels) and n_rows != n_labels:  # what has no shape the metric counts
-            raise InputError(f"X: expected as many rows as y_true ({n_labels}), got {n_rows}.")
->>>>>>> r2a
         return super()._score(method_caller, estimator, X, y_true, **kwargs)
 
 
