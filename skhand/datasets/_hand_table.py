@@ -53,7 +53,7 @@ def check_joints(target: Any, n_hands: int) -> np.ndarray:
     joints = check_numbers(target, "target", ("n_hands", len(JOINTS), 3), allow_nan=True)
     if len(joints) != n_hands:
         raise InputError(
-            f"target: expected an array of shape ({n_hands}, {len(JOINTS)}, 3), one pose for each hand of data, "
+            f"target: expected an array of shape ({n_hands}, {len(JOINTS)}, 3), one for each hand of data, "
             f"got {describe(target)}."
         )
     if (np.abs(joints) > np.finfo(np.float32).max).any():
