@@ -11,9 +11,17 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 from skhand._pictures import read_pictures
-from skhand._validation import check_bool, check_shape, describe, warn_user
+from skhand._validation import check_bool, describe, read_array, warn_user
 from skhand.datasets._files import check_folder
-from skhand.datasets._hand_table import COLUMNS, TABLE, HandTable, TableWriter, read_table
+from skhand.datasets._hand_table import (
+    COLUMNS,
+    TABLE,
+    HandTable,
+    TableWriter,
+    check_joints,
+    check_new_folder,
+    read_table,
+)
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames, ImageFiles
 from skhand.skeleton import JOINTS
@@ -93,7 +101,7 @@ def load_folder(data_dir: Any, table: Any = TABLE, *, return_X_y: bool = False) 
     """
     folder = check_folder(data_dir, what="the folder of the pictures")
     check_bool(return_X_y, "return_X_y")
-    if not isinstance(table, str | os.PathLike):
+    if not isinstance(table, str | os.PathLike) or not os.fspath(table):
         raise InputError(f"table: expected a file's name, got {describe(table)}.")
     read = read_table(folder / table)
     names = read.values["picture"]
@@ -230,15 +238,14 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
     """
     if not isinstance(data, HandFrames) or "rgb" not in data.columns:
         raise InputError(f"data: expected a HandFrames with rgb, got {describe(data)}.")
-    if not isinstance(data_dir, str | os.PathLike):
-        raise InputError(f"data_dir: expected a folder, got {describe(data_dir)}.")
-    joints = None if target is None else check_shape(target, "target", (len(data), len(JOINTS), 3))
-    if groups is not None and np.shape(groups) != (len(data),):
-        raise InputError(f"groups: expected one for each of {len(data)} hands, got {describe(groups)}.")
+    folder = check_new_folder(data_dir)
+    joints = None if target is None else check_joints(target, len(data))
+    groups = None if groups is None else _check_groups(groups, len(data))
+    if data.box is not None and (data.box[:, 2:] <= 0).any():
+        raise InputError("data: expected boxes with a width and a height above 0, or NaN, got others.")
     if data.rotation is not None and not np.allclose(data.rotation, np.eye(3)):
         raise InputError("data: expected pictures that were not turned, got some with a rotation.")
     left_out = [name for name in data.columns if name not in (*_SAVED, *_FOLLOW, "rotation")]
-    folder = Path(data_dir).expanduser()
     if (folder / TABLE).exists():
         raise InputError(f"data_dir: expected a folder without a table, found {folder / TABLE}.")
     if left_out:
@@ -253,8 +260,8 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
         "score": data.score,
         "box": data.box,
         "camera": data.camera,
-        "joints": joints,
-        "keypoints": data.keypoints2d,
+        "joints": _leave_out_halves(joints),
+        "keypoints": _leave_out_halves(data.keypoints2d),
     }
     there = {name: value for name, value in values.items() if value is not None}
     with TableWriter(list(there), folder / TABLE) as writer:
@@ -262,3 +269,21 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
     for row in np.unique(numbers, return_index=True)[1]:
         pixels = read_pictures(data.rgb[int(row)], "rgb")[0].pixels
         Image.fromarray(pixels).save(folder / names[row])
+
+
+def _check_groups(groups: Any, n_hands: int) -> np.ndarray:
+    """Return groups, one a hand, if each can be told from no group."""
+    array = read_array(groups, "groups", f"one for each of {n_hands} hands")
+    if array.shape != (n_hands,):
+        raise InputError(f"groups: expected one for each of {n_hands} hands, got {describe(groups)}.")
+    for group in array.tolist():
+        if group is None or group == "" or group != group:
+            raise InputError(f"groups: expected a name or a number for each hand, got {group!r}.")
+    return array
+
+
+def _leave_out_halves(points: np.ndarray | None) -> np.ndarray | None:
+    """Return points, NaN throughout where a coordinate is: a table has all of a point or none."""
+    if points is None:
+        return None
+    return np.where(np.isnan(points).any(axis=-1, keepdims=True), np.nan, points)

@@ -13,12 +13,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from skhand._validation import describe
+from skhand._validation import check_numbers, describe
 from skhand.datasets._numbers import parse_number
 from skhand.exceptions import DataFileError, InputError
 from skhand.skeleton import JOINTS
 
-__all__ = ["COLUMNS", "TABLE", "HandTable", "TableWriter", "read_table"]
+__all__ = ["COLUMNS", "TABLE", "HandTable", "TableWriter", "check_joints", "check_new_folder", "read_table"]
 
 #: What a table of hands is called unless it is said otherwise.
 TABLE = "hands.csv"
@@ -39,6 +39,26 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 _TEXTS = ("picture", "group", "side", "camera_source")
 _POINTS = {"joints": "joints_mm", "keypoints": "keypoints_px"}  # what JSON calls them
+
+
+def check_new_folder(value: Any) -> Path:
+    """Return the folder that the user wants written, which need not exist."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise InputError(f"data_dir: expected a folder, got {describe(value)}.")
+    return Path(value).expanduser()
+
+
+def check_joints(target: Any, n_hands: int) -> np.ndarray:
+    """Return the joints of hands (n_hands, 21, 3), mm, float64, if single precision holds them too."""
+    joints = check_numbers(target, "target", ("n_hands", len(JOINTS), 3), allow_nan=True)
+    if len(joints) != n_hands:
+        raise InputError(
+            f"target: expected an array of shape ({n_hands}, {len(JOINTS)}, 3), one for each hand of data, "
+            f"got {describe(target)}."
+        )
+    if (np.abs(joints) > np.finfo(np.float32).max).any():
+        raise InputError("target: expected numbers (mm) that float32 holds, got larger ones.")
+    return joints
 
 
 class TableWriter:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from skhand._columns import read_columns
-from skhand._validation import check_option, check_shape, describe
+from skhand._validation import check_option, describe
+from skhand.datasets._hand_table import check_joints, check_new_folder
 from skhand.datasets._rhd import DEPTH_RANGE, FIRST_LABEL, FOLDERS, PICTURES, SIDES
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -74,12 +73,15 @@ def write_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train"
     missing = [name for name in _NEEDED if name not in getattr(data, "columns", ())]
     if missing:
         raise InputError(f"data: expected a HandFrames with {', '.join(_NEEDED)}, got {describe(data)}.")
-    if not isinstance(data_dir, str | os.PathLike):
-        raise InputError(f"data_dir: expected a folder, got {describe(data_dir)}.")
-    joints = np.asarray(check_shape(target, "target", (len(data), len(JOINTS), 3)), dtype=np.float64)
+    joints = check_joints(target, len(data))
     if not (np.isfinite(joints).all() and np.isfinite(data.keypoints2d).all()):
-        raise InputError("target: expected all joints, in mm and in px; some are NaN, which RHD cannot say.")
-    folder = Path(data_dir).expanduser() / FOLDERS[split]
+        raise InputError(
+            "target: expected all joints, in mm and, in keypoints2d of data, in px; some are NaN, which RHD "
+            "cannot say."
+        )
+    if np.isnan(data.camera).any():
+        raise InputError("data: expected a camera for each hand, got NaN, which RHD cannot say.")
+    folder = check_new_folder(data_dir) / FOLDERS[split]
     if folder.exists():
         raise InputError(f"data_dir: expected a folder without {FOLDERS[split]}, found {folder}.")
     for kind in PICTURES:

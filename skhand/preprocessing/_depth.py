@@ -157,7 +157,9 @@ class DepthCropper(FramesTransformer):
         picture_size(self.size)
         self._check_cube()
         check_number(self.near, "near", low=0, high=LARGEST_FLOAT)
-        check_number(self.far, "far", low=float(self.near), high=LARGEST_FLOAT, include_low=False)
+        check_number(self.far, "far", low=0, high=LARGEST_FLOAT, include_low=False)
+        if not self.near < self.far:
+            raise InputError(f"far: expected a number > near ({self.near:g}), got {self.far!r}.")
         check_option(self.nearer, "nearer", ("background", "clip"))
         check_option(self.output, "output", ("mm", "unit"))
         check_number(self.background, "background", high=LARGEST_FLOAT)

@@ -69,6 +69,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "rows that are averaged": ("one row", "one row more", "no row"),
     "names": ("pair of texts",),
     "no number": ("()",),
+    # whatever tells groups apart may name them
+    "names of groups": ("None", "as texts", "texts 'False'", "complex", "one inf", "one -inf"),
     "no points": ("array (0, 3)",),
     "text of all rows": (*_TEXTS, "0-d text array"),
     "pictures as they are": (
@@ -176,6 +178,8 @@ _ARGUMENTS = (
     ("*.SkeletonDisplay.from_predictions", "y_true", "None"),
     ("*", "cache checkpoint", "path"),
     ("*.verify *.load_*", "data_dir", "one of a few"),
+    ("*.datasets.save_*", "data_dir", "path"),
+    ("*.save_folder", "groups", "names of groups"),
     ("*.Protocol *.Layout", "name dataset source note unit", "text"),
     ("*Display*", "name", "text or None"),
     ("*Display*", "unit", "text"),
@@ -216,6 +220,7 @@ _UNKNOWN = (
     ("*.apply_affine", "affine"),
     ("*.HandFrames*", "depth keypoints2d pose3d table camera scale root box affine rotation score"),
     ("*.head_box", "centre"),
+    ("*.save_folder", "target"),
     ("*.PoseNormalizer.inverse_transform *.Pose25D.inverse_transform", "root scale"),
     ("*.metrics.*", "y_true y"),
     ("*.estimators.*", "y y_val"),

@@ -611,12 +611,12 @@ def _folders(w: World) -> dict[str, Callable[[], Call]]:
     anew = "anew"  # stands for a folder that no call before has written to
 
     def save_folder(data_dir: Any, **good: Any) -> Any:
-        path = tempfile.mkdtemp(dir=w.folder) if data_dir == anew else data_dir
+        path = tempfile.mkdtemp(dir=w.folder) if isinstance(data_dir, str) and data_dir == anew else data_dir
         datasets.save_folder(data_dir=path, **good)
         return datasets.load_folder(path).target
 
     def save_rhd(data_dir: Any, **good: Any) -> Any:
-        path = tempfile.mkdtemp(dir=w.folder) if data_dir == anew else data_dir
+        path = tempfile.mkdtemp(dir=w.folder) if isinstance(data_dir, str) and data_dir == anew else data_dir
         datasets.save_rhd(data_dir=path, **good)
         return datasets.load_rhd(path).target
 

@@ -165,7 +165,7 @@ class Judge:
         )
         if (is_default or is_accepted(self.name, self.argument, value)) and (not spoiled or warned):
             return "right", "default" if is_default else "accepted"
-        if spoiled and value == "nan" and takes_unknown(self.name, self.argument):
+        if spoiled and value in ("nan", "None") and takes_unknown(self.name, self.argument):
             return "right", "unknown values"
         if spoiled:
             return (

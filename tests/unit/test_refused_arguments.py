@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from skhand import HandFrames, ImageFiles, concat_frames
-from skhand.datasets import load_rhd, make_hands, make_scenes
+from skhand.datasets import load_folder, load_rhd, make_hands, make_scenes, save_folder
 from skhand.exceptions import InputError
 from skhand.geometry import affine_crop, affine_rotate, align_root, align_scale, decode_25d, procrustes
 from skhand.metrics import (
@@ -21,7 +21,14 @@ from skhand.metrics import (
     mean_epe,
     pck,
 )
-from skhand.preprocessing import HandCropper, HandMirror, ImageNormalizer, PoseNormalizer, head_box
+from skhand.preprocessing import (
+    DepthCropper,
+    HandCropper,
+    HandMirror,
+    ImageNormalizer,
+    PoseNormalizer,
+    head_box,
+)
 from skhand.skeleton import Layout
 
 HANDS = np.random.default_rng(0).normal(size=(2, 21, 3), scale=20.0) + [0.0, 0.0, 450.0]
@@ -78,6 +85,11 @@ PICTURES = HandFrames(
         ("layouts", lambda: replace(PROTOCOLS["nyu14"], layouts=("nyu36",))),
         ("n_frames", lambda: replace(PROTOCOLS["nyu14"], n_frames=(0,))),
         ("note", lambda: replace(PROTOCOLS["nyu14"], note=None)),
+        ("data_dir", lambda: save_folder(PICTURES, HANDS, "")),
+        ("target", lambda: save_folder(PICTURES, INFINITE, "a")),
+        ("groups", lambda: save_folder(PICTURES, HANDS, "a", groups=["x", None])),
+        ("data", lambda: save_folder(PICTURES.replace(box=np.zeros((2, 4))), HANDS, "a")),
+        ("near", lambda: DepthCropper(near=10**30).fit(PICTURES)),
         ("estimator", lambda: get_scorer("neg_epe")("no", HANDS, HANDS)),
         ("X", lambda: get_scorer("neg_epe")(_Same(), HANDS[:1], HANDS)),
     ],
@@ -107,3 +119,11 @@ def test_a_summary_is_written_to_a_file(path):
 def test_an_idle_root_may_belong_to_the_canonical_joints():
     poses = np.zeros((1, 14, 3))
     assert mean_epe(poses, poses + [3.0, 4.0, 0.0], root="palm") == pytest.approx(5.0)
+
+
+def test_a_joint_that_is_known_by_half_is_saved_as_unknown(tmp_path):
+    half = HANDS.copy()
+    half[0, 3, 1] = np.nan
+    save_folder(PICTURES, half, tmp_path)
+    back = load_folder(tmp_path).target
+    assert np.isnan(back[0, 3]).all() and np.isnan(back).sum() == 3
