@@ -233,8 +233,8 @@ def test_the_direct_head_compares_maps_in_the_mean_of_a_target_maps_own_square()
         "keypoints2d": torch.from_numpy(places),
         "relative_depth": torch.from_numpy(depths),
     }
-    objective = HeatmapObjective(1.0, 4.0, False, codecs={"rgb": RGBCodec()})
-    wanted = torch.from_numpy(drawn((places + 0.5) / 2 - 0.5, 2.0, 48, 64)).float()
+    objective = HeatmapObjective(1.0, 6.0, False, codecs={"rgb": RGBCodec()})
+    wanted = torch.from_numpy(drawn((places + 0.5) / 2 - 0.5, 3.0, 48, 64)).float()
     for factor, left in ((0.0, 1.0), (0.5, 0.25), (1.0, 0.0)):
         maps = factor * wanted
         answer = Maps25D(torch.zeros(2, K, 3), maps, maps * batch["relative_depth"].float()[..., None, None])

@@ -166,3 +166,8 @@ def test_training_defaults_are_the_papers():
         512,
         5,
     )
+
+
+def test_augmentation_is_the_papers_with_the_documented_shift():
+    paper = {"rotate": 45.0, "shift": 0.1, "flip": "horizontal"}
+    assert CrossModalVAERegressor._paper_augment == paper
