@@ -259,6 +259,31 @@ def test_left_hands_are_those_of_side_0():
     assert is_left({}) is None
 
 
+@pytest.mark.parametrize(("mirror_left", "told"), [(True, [True, False]), (False, None)])
+def test_the_network_is_told_of_left_hands_where_they_are_mirrored(mirror_left, told):
+    torch.manual_seed(0)
+    module = Pose25DNet("latent", K, (16, 16), width=8)
+    asked = []
+
+    class Spy(torch.nn.Module):
+        heatmap, last = module.heatmap, module.last
+
+        def forward(self, rgb, side, left):
+            asked.append(left if left is None else left.tolist())
+            return module(rgb, side, left)
+
+    batch = {
+        "rgb": torch.rand(2, 16, 16, 3),
+        "keypoints2d": torch.rand(2, K, 2) * 15,
+        "relative_depth": torch.randn(2, K),
+        "side": torch.tensor([0, 1]),
+    }
+    objective = HeatmapObjective(1.0, 1.0, mirror_left, codecs={"rgb": RGBCodec()}, dtype=torch.float32)
+    optimizer = torch.optim.SGD(module.parameters(), 0.0)
+    objective.step(Spy(), {"hands": batch}, StepContext(optimizer, measure=False))
+    assert asked == [told]
+
+
 def test_augmentation_is_the_documented_one():
     assert LatentHeatmapRegressor._paper_augment == {
         "rotate": 45.0, "shift": 0.1, "zoom": 0.2, "flip": None, "colour": 0.3
@@ -310,6 +335,19 @@ def test_scale_and_root_are_compared_with_the_poses_by_medians(rng):
     off = np.array([[3.0, 4, 0], [0, 0, 7], [0, 0, 7], [0, 90, 0], [0, 0, 0]])
     assert root_distance({"pose3d": poses, "root": poses[:, 0] + off}, "wrist") == pytest.approx(7.0)
     assert root_distance({"pose3d": poses, "root": np.full((5, 3), np.nan)}, "wrist") == 0.0
+
+
+def test_a_joint_that_would_be_behind_the_camera_puts_the_hand_at_the_prior(rng):
+    """The nearest joint, 1000 bones before the root, then lies at the prior."""
+    camera = random_cameras(rng, 3)
+    points, scale = encode_25d(rng.normal(0, 40, (3, K, 3)) + [0, 0, 500], camera)
+    points[1, 12, 2] = -1000.0
+    options = {"root": "palm", "bone": ("index_mcp", "wrist"), "scale": scale, "root_depth": None}
+    placed = recover_poses(points, camera, np.ones(20), 6.0, **options)
+    assert placed.clamped[1]
+    assert placed.root_depth[1] / scale[1] == pytest.approx(1006.0)
+    assert placed.joints[1, 12, 2] / scale[1] == pytest.approx(6.0)
+    assert (placed.joints[[0, 2], :, 2] > 0).all()
 
 
 def test_the_spread_of_joints_is_that_of_their_coordinates_by_small_steps(rng):

@@ -131,6 +131,7 @@ def test_unknown_joints_are_left_out():
         (lambda y: bone_length_error(y, y[:1]), "y_pred"),
         (lambda y: bone_length_error(y * np.nan, y), "y_true"),
         (lambda y: bone_length_error(y[:, :20], y[:, :20]), "y_true"),
+        (lambda y: joint_angles(np.repeat(y, 2, axis=1), "left"), "y"),
         (lambda y: joint_angles(y, ["left"] * 3), "side"),
         (lambda y: joint_angles(y, "both"), "side"),
         (lambda y: angle_violations(y * np.nan, "left"), "y"),
