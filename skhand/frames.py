@@ -291,6 +291,10 @@ def _check_column(name: str, value: Any) -> Any:
 
 def _check_domains(value: Any) -> np.ndarray:
     array = read_array(value, "domain", "one name a row")
+    if array.dtype.kind == "O":
+        unnamed = [each is None or (isinstance(each, float) and each != each) for each in array.ravel()]
+        if not all(unnamed):  # a row without a name, as data frames have it
+            array = np.where(np.reshape(unnamed, array.shape), "", array)
     if array.dtype.kind != "U" and not all(isinstance(each, str) for each in array.ravel()):
         raise InputError(f"domain: expected one name a row, got {describe(value)}.")
     return array

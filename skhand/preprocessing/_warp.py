@@ -108,7 +108,7 @@ def warp_images(
         )
     if matrices.shape not in ((3, 3), (len(images), 3, 3)):
         raise InputError(
-            f"affine: expected one matrix, or one a picture of images {tuple(shape)}, got {describe(affine)}."
+            f"affine: expected one matrix a picture of images {tuple(shape)}, or one, got {describe(affine)}."
         )
     if not (np.isfinite(matrices).all() and (np.abs(np.linalg.det(matrices)) > 1e-12).all()):
         raise InputError("affine: expected finite matrices that can be inverted, got others.")
