@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from skhand._pictures import read_pictures
-from skhand._validation import check_camera, check_number, describe, read_numbers
+from skhand._validation import check_camera, check_number, check_numbers, describe
 from skhand.exceptions import CameraError, InputError
 from skhand.geometry import project
 from skhand.skeleton import Layout, find_finger, layout_bones, resolve_layout
 
-__all__ = ["FINGER_COLOURS", "PALM_COLOUR", "as_numbers", "draw_hand", "joint_colours"]
+__all__ = ["FINGER_COLOURS", "PALM_COLOUR", "draw_hand", "joint_colours"]
 
 #: One colour a finger, told apart by colour-blind eyes too (Okabe and Ito 2008).
 FINGER_COLOURS = {
@@ -102,23 +102,6 @@ def draw_hand(
     return drawn
 
 
-def as_numbers(value: Any, name: str) -> np.ndarray:
-    """Return numbers as float64; NaN stands for what is not known.
-
-    Raises
-    ------
-    InputError
-        If these are no numbers, or one is infinite.
-    """
-    array = read_numbers(value, name)
-    if array.dtype == bool:
-        raise InputError(f"{name}: expected numbers, got truth values.")
-    array = array.astype(np.float64, copy=False)
-    if np.isinf(array).any():
-        raise InputError(f"{name}: expected finite numbers, or NaN where unknown, got infinity.")
-    return array
-
-
 def _check_colour(colour: Any) -> Any:
     """Return a colour as Pillow takes it: a name, "#rrggbb" or a tuple of three or four numbers, 0 to 255."""
     from PIL import ImageColor
@@ -135,14 +118,14 @@ def _check_colour(colour: Any) -> Any:
 
 def _find_keypoints(hand: Any, camera: Any, n_joints: int) -> np.ndarray:
     """Return the hands as keypoints (n, n_joints, 2), px."""
-    hands = as_numbers(hand, "hand")
+    hands = check_numbers(hand, "hand", allow_nan=True)
     if hands.shape[-2:] not in ((n_joints, 2), (n_joints, 3)) or hands.ndim not in (2, 3):
         raise InputError(
             f"hand: expected keypoints ({n_joints}, 2) or joints ({n_joints}, 3), of one hand or of several "
             f"(n, {n_joints}, ...), got {describe(hand)}."
         )
     hands = hands.reshape(-1, *hands.shape[-2:])
-    cameras = None if camera is None else check_camera(as_numbers(camera, "camera"))
+    cameras = None if camera is None else check_camera(check_numbers(camera, "camera", allow_nan=True))
     if cameras is not None and cameras.shape not in ((3, 3), (len(hands), 3, 3)):
         raise CameraError(f"camera: expected (3, 3) or ({len(hands)}, 3, 3), got {describe(camera)}.")
     if hands.shape[2] == 2:

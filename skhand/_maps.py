@@ -16,7 +16,7 @@ __all__ = ["check_stamp", "is_on_disk", "pack", "stamp_columns", "unpack"]
 
 
 class _Stamp(NamedTuple):
-    """How a file was when it was mapped."""
+    """Size and time of a file at the moment it was mapped."""
 
     inode: int
     size: int

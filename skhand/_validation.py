@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_random_state
 
 from skhand.exceptions import CameraError, InputError
 
@@ -158,7 +157,7 @@ def _name_shape(shape: tuple[int | str, ...], leading: bool) -> str:
 def check_numbers(
     value: Any,
     name: str,
-    shape: tuple[int | str, ...],
+    shape: tuple[int | str, ...] | None = None,
     *,
     leading: bool = False,
     low: float = -np.inf,
@@ -172,7 +171,7 @@ def check_numbers(
     Parameters
     ----------
     value, name, shape, leading
-        As of `check_shape`.
+        As of `check_shape`; any shape by default.
     low : float, default=-inf
         Least number that is accepted.
     include_low : bool, default=True
@@ -193,7 +192,7 @@ def check_numbers(
     InputError
         As from `check_shape`, and if a number is infinite, NaN or too low.
     """
-    array = check_shape(value, name, shape, leading=leading)
+    array = read_numbers(value, name) if shape is None else check_shape(value, name, shape, leading=leading)
     if array.dtype == bool and array.size:
         raise InputError(f"{name}: expected {what or 'finite numbers'}, got truth values, {describe(value)}.")
     array = array if keep_single and array.dtype == np.float32 else array.astype(np.float64, copy=False)
@@ -342,6 +341,8 @@ def check_side(side: Any, name: str = "side") -> np.ndarray:
 
 def check_seed(value: Any, name: str = "random_state") -> np.random.RandomState:
     """Return the generator that a ``random_state`` means, else raise an `InputError`."""
+    from sklearn.utils import check_random_state  # takes a second to import, which `import skhand` need not
+
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError  # scikit-learn takes them for 1 and 0
@@ -354,12 +355,7 @@ def check_seed(value: Any, name: str = "random_state") -> np.random.RandomState:
 
 def check_one_camera(camera: Any, name: str = "camera") -> np.ndarray:
     """Return one camera as float64 of shape (3, 3), px, else raise a `CameraError`."""
-    try:
-        array = check_camera(camera, name)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise CameraError(f"{name}: expected a matrix of numbers, got {describe(camera)}.") from error
+    array = check_camera(camera, name)
     if array.shape != (3, 3):
         raise CameraError(f"{name}: expected one matrix (3, 3) for all pictures, got {describe(camera)}.")
     return array

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skhand import HandFrames, concat_frames
+from skhand._columns import LazyColumn
 from skhand.datasets import make_hands
 from skhand.estimators import (
     AlignedLatentRegressor,
@@ -51,3 +52,17 @@ def rows_of(kind: str, pictures: Any = None) -> HandFrames:
     """The 24 rows with one column of pictures: the hands' own, or other ones."""
     name, other = image_of(kind), {"rgb": "depth", "depth": "rgb"}[image_of(kind)]
     return X.replace(**{other: None}, **({} if pictures is None else {name: pictures}))
+
+
+class Pictures(LazyColumn):
+    """Pictures that are read when they are asked for, until reading them raises ``error``."""
+
+    def __init__(self, array, error=None):
+        super().__init__(array.shape, array.dtype)
+        self.array, self.error, self.n_read = array, error, 0
+
+    def _read(self, rows):
+        if self.error is not None:
+            raise self.error
+        self.n_read += len(rows)
+        return self.array[rows]

@@ -15,7 +15,6 @@ import numpy as np
 
 import skhand
 from skhand.cli._scores import ALIGNMENTS, score
-from skhand.cli._shared import place_legend
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.metrics import joint_errors, pck_curve
@@ -40,7 +39,7 @@ th:first-child, td:first-child { text-align: left; } .base td { color: #777; }
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a report is about.
+    """Predictions, truth and settings that a report is written of.
 
     Parameters
     ----------
@@ -176,7 +175,6 @@ def _draw_curves(report: Report) -> str:
             style = "--" if model == "mean pose" else "-"
             display = PckCurveDisplay(grid, shares, name=f"{name}, {model}").plot(ax=ax, linestyle=style)
             ax = display.ax_
-    place_legend(ax)
     return _embed(ax.figure, "share of joints within a distance")
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: progress, lines on stderr, numbers on the command line, models, output folders."""
+"""Shared by the commands: progress, lines on stderr, numbers on the command line, models, output folders."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ __all__ = [
     "make_folder",
     "number",
     "open_model",
-    "place_legend",
     "print_error",
     "print_line",
     "progress",
@@ -104,8 +103,3 @@ def use_matplotlib(command: str) -> None:
             f"skhand {command} needs matplotlib; install it with: pip install 'skhand[plot]'"
         ) from error
     matplotlib.use("Agg")
-
-
-def place_legend(ax: Any) -> None:
-    """Put the legend of an axis under it, where it covers no curve."""
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, frameon=False)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skhand.cli._shared import batches, make_folder, number, place_legend, progress, use_matplotlib
+from skhand.cli._shared import batches, make_folder, number, progress, use_matplotlib
 
 _RENDERED, _SMALL = 64, 32  # px, of the pictures that the small model is fitted on, before and after cropping
 _PEOPLE = 200  # a tenth is held out
@@ -228,10 +228,7 @@ def _draw_pck(out: Path, hands: _Hands, predictions: dict[str, Any]) -> None:
     """Draw the curves of all predictions in one axis."""
     from skhand.plotting import PckCurveDisplay
 
-    ax: Any = None
-    for name, predicted in predictions.items():
-        ax = PckCurveDisplay.from_predictions(hands.y_test, predicted, align="root", name=name, ax=ax).ax_
+    ax = PckCurveDisplay.from_predictions(hands.y_test, predictions, align="root").ax_
     ax.set_title("Share of joints within a distance of the true ones,\nrelative to the palm", fontsize=10)
-    place_legend(ax)
     ax.figure.savefig(out / "pck.png", dpi=110, bbox_inches="tight")
     print(f"-> {out / 'pck.png'}: share of joints within a distance")

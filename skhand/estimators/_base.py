@@ -575,6 +575,10 @@ class PoseEstimator(
 
     # ------------------------------------------------------------------ inference
 
+    def _rooted(self, poses: np.ndarray) -> np.ndarray:
+        """Return poses relative to their root where it is given."""
+        return self._described.rooted(poses)
+
     def _in_chunks(
         self,
         rows: np.ndarray,

@@ -1,4 +1,4 @@
-"""What a notebook shows of an estimator, before its parameters and fitted attributes."""
+"""Caption of an estimator in a notebook, above its parameters and fitted attributes."""
 
 from __future__ import annotations
 

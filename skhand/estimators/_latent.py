@@ -421,9 +421,6 @@ class LatentSpaceMixin(_Base):
     def _as_poses(self, y: np.ndarray) -> np.ndarray:
         return self._described.as_poses(y)
 
-    def _rooted(self, poses: np.ndarray) -> np.ndarray:
-        return self._described.rooted(poses)
-
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
         """Return the validation error: mean EPE in mm for poses, root mean squared error otherwise."""
         mean, _ = self._encode(columns, rows, self.source_, self._posterior)

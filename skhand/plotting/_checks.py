@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from skhand import _validation
 from skhand._columns import ImageFiles
-from skhand._drawing import as_numbers
 from skhand._pictures import is_pictures, stack_pictures
 from skhand._validation import check_number, check_option, check_shape, describe, read_numbers, warn_user
 from skhand.exceptions import InputError
@@ -21,7 +21,7 @@ _AT_ORIGIN = 120.0  # mm: joints of a hand are less far from its palm, and hands
 
 def check_numbers(value: Any, name: str, shape: tuple[int | str, ...] | None = None) -> np.ndarray:
     """Return numbers as float64, of this shape where one is given; see `skhand._validation.check_shape`."""
-    array = as_numbers(value, name)
+    array = _validation.check_numbers(value, name, allow_nan=True)
     return array if shape is None else check_shape(array, name, shape)
 
 

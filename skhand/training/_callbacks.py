@@ -1,4 +1,4 @@
-"""What skorch's callbacks see of a training, and what they may be."""
+"""Show a training to skorch's callbacks, and check callbacks."""
 
 from __future__ import annotations
 

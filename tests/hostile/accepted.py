@@ -1,4 +1,4 @@
-"""Which of the hostile values an argument may take all the same."""
+"""Hostile values that an argument may take all the same."""
 
 from __future__ import annotations
 
@@ -235,7 +235,7 @@ _UNKNOWN = (
 
 
 def kind_of(name: str, argument: str) -> str:
-    """What kind of argument this is."""
+    """Return the kind of an argument."""
     return next(
         (kind for names, arguments, kind in _ARGUMENTS if _fits(name, names) and _fits(argument, arguments)),
         "one of a few",
@@ -243,13 +243,13 @@ def kind_of(name: str, argument: str) -> str:
 
 
 def is_accepted(name: str, argument: str, value: str) -> bool:
-    """Whether the hostile value is right for the argument."""
+    """Tell whether the hostile value is right for the argument."""
     accepted = KINDS[kind_of(name, argument)]
     return "*" in accepted or {"0-d array": "3.5"}.get(value, value) in accepted
 
 
 def takes_unknown(name: str, argument: str) -> bool:
-    """Whether NaN in the argument is documented to stand for what is not known."""
+    """Tell whether NaN in the argument is documented to stand for what is not known."""
     return any(_fits(name, names) and _fits(argument, arguments) for names, arguments in _UNKNOWN)
 
 

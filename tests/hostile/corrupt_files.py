@@ -1,4 +1,4 @@
-"""What can go wrong with the files of a data set, and what a load then does."""
+"""Damage the files of a data set, and tell what a load makes of them."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ class Judge:
         return ("right", "the same") if same(result, expected) else ("silent", "another result")
 
     def _names(self, error: Exception, given: Any) -> bool:
-        """Whether the error is a value's or a type's, and names the argument."""
+        """Tell whether the error is a value's or a type's, and names the argument."""
         if self.argument == "rows" and isinstance(error, IndexError):
             return True  # what Python's own indexing raises
         if not isinstance(error, ValueError | TypeError | DivergenceError):
@@ -306,7 +306,7 @@ def leaves(result: Any) -> Iterator[np.ndarray]:
 
 
 def is_finite(result: Any) -> bool:
-    """Whether no number is NaN or infinite."""
+    """Tell whether no number is NaN or infinite."""
     return all(np.isfinite(leaf).all() for leaf in leaves(result) if leaf.dtype.kind == "f")
 
 
@@ -322,7 +322,7 @@ def mapped(result: Any, change: Any) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two summaries agree, NaN with NaN, to float32's precision."""
+    """Tell whether two summaries agree, NaN with NaN, to float32's precision."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -344,12 +344,12 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _speaks_to_users(category: type[Warning]) -> bool:
-    """Whether a warning is skhand's own, or numpy's of an overflow."""
+    """Tell whether a warning is skhand's own, or numpy's of an overflow."""
     return category in (UserWarning, RuntimeWarning) or category.__module__.startswith("skhand")
 
 
 def _same_value(one: Any, other: Any) -> bool:
-    """Whether a hostile value is the good one."""
+    """Tell whether a hostile value is the good one."""
     return type(one) is type(other) and not hasattr(one, "shape") and one == other
 
 

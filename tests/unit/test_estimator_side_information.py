@@ -7,9 +7,8 @@ import pickle
 
 import numpy as np
 import pytest
-from smallest import KINDS, Y, image_of, rows_of, smallest
+from smallest import KINDS, Pictures, Y, image_of, rows_of, smallest
 
-from skhand._columns import LazyColumn
 from skhand.exceptions import InputError, SideInformationError
 
 pytestmark = pytest.mark.filterwarnings("ignore:stages. the stage 'posterior' has trained no epoch")
@@ -22,17 +21,6 @@ def _fitted(kind, given):
 
 def fitted(kind, *given):
     return pickle.loads(_fitted(kind, given))
-
-
-class Pictures(LazyColumn):
-    """Pictures that are read when they are asked for."""
-
-    def __init__(self, array):
-        super().__init__(array.shape, array.dtype)
-        self.array = array
-
-    def _read(self, rows):
-        return self.array[rows]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,10 +10,9 @@ import signal
 import numpy as np
 import pytest
 from skorch.callbacks import Callback
-from smallest import KINDS, Y, image_of, rows_of, smallest
+from smallest import KINDS, Pictures, Y, image_of, rows_of, smallest
 from trainings import AtEpoch, assert_same_weights, weights
 
-from skhand._columns import LazyColumn
 from skhand.exceptions import DivergenceError, TrainingWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore:stages. the stage 'posterior' has trained no epoch")
@@ -32,20 +31,6 @@ def state_of(estimator):
     """All that an estimator is, but for its callbacks, as bytes."""
     state = {name: value for name, value in estimator.__getstate__().items() if name != "callbacks"}
     return pickle.dumps(copy.deepcopy(state))  # a copy shares no strings by accident
-
-
-class Pictures(LazyColumn):
-    """Pictures that are read when they are asked for, until reading them raises ``error``."""
-
-    def __init__(self, array, error=None):
-        super().__init__(array.shape, array.dtype)
-        self.array, self.error, self.n_read = array, error, 0
-
-    def _read(self, rows):
-        if self.error is not None:
-            raise self.error
-        self.n_read += len(rows)
-        return self.array[rows]
 
 
 class After(Callback):

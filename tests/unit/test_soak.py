@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.model_selection import GridSearchCV
-from smallest import KINDS, Y, image_of, rows_of, smallest
+from smallest import KINDS, Pictures, Y, image_of, rows_of, smallest
 
-from skhand._columns import LazyColumn
 from skhand.persistence import load, save
 
 pytestmark = [
@@ -24,17 +23,6 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
     pytest.mark.filterwarnings("ignore:stages. the stage 'posterior' has trained no epoch"),
 ]
-
-
-class Pictures(LazyColumn):
-    """Pictures that are read when they are asked for, by threads of their own."""
-
-    def __init__(self, array):
-        super().__init__(array.shape, array.dtype)
-        self.array = array
-
-    def _read(self, rows):
-        return self.array[rows]
 
 
 def measure():

@@ -710,6 +710,3 @@ class LatentHeatmapRegressor(PoseEstimator):
             scale=scale,
             root_depth=root_depth,
         )
-
-    def _rooted(self, poses: np.ndarray) -> np.ndarray:
-        return poses - root_position(poses, self.root_)[:, None] if "root" in self.given_ else poses
