@@ -371,10 +371,14 @@ class ImageFiles(LazyColumn):
         if self.reader is not None:
             try:
                 picture = self.reader(path)
+            except InputError:
+                raise
             except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
                 raise InputError(
                     f"paths: {path} is missing or is not a readable picture ({error})."
                 ) from error
+            except Exception as error:
+                raise InputError(f"reader: {type(error).__name__} at {path} ({error}).") from error
             if not isinstance(picture, np.ndarray) or picture.ndim < 2 or picture.dtype == object:
                 raise InputError(
                     f"reader: expected it to return an array (height, width, ...), got {describe(picture)} "

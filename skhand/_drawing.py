@@ -131,7 +131,7 @@ def _find_keypoints(hand: Any, camera: Any, n_joints: int) -> np.ndarray:
     if hands.shape[2] == 2:
         return hands
     if cameras is None:
-        raise CameraError("camera: expected intrinsics (px) to draw joints in mm, got None.")
+        raise CameraError("camera: expected intrinsics (px) to draw a hand of joints in mm, got None.")
     before = hands[..., 2:] > 0
     return project(np.where(before, hands, np.nan), cameras)
 

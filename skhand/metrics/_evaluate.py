@@ -103,7 +103,7 @@ def evaluate(
         raise InputError(
             f"estimator: expected a fitted one, got {type(estimator).__name__} that is not."
         ) from error
-    return _score(task, y_pred)
+    return _score(task, y_pred, "y")
 
 
 def evaluate_predictions(
@@ -174,7 +174,7 @@ def evaluate_predictions(
     """
     task = _check_task(y_true, "y_true", protocol, visible, given, layout, mean_bones, palm_to_wrist)
     _warn_of_doubts(task, "y_true")
-    return _score(task, y_pred)
+    return _score(task, y_pred, "y_true")
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,12 +229,13 @@ def _warn_of_doubts(task: _Task, name: str, X: Any = None) -> None:
     warn_of_doubts(columns, poses, name)
 
 
-def _score(task: _Task, y_pred: Any) -> Evaluation:
+def _score(task: _Task, y_pred: Any, name: str) -> Evaluation:
     protocol, rule = task.protocol, task.rule
     pred, pred_layout = read_poses(y_pred, protocol, (*task.chosen, *protocol.layouts), "y_pred")
     check_no_infinity(pred, "y_pred")
     if len(task.true) != len(pred):
-        raise InputError(f"y_pred: expected {len(task.true)} rows as y_true has, got {len(pred)}.")
+        hint = "; y takes one label for each row of X" if name == "y" else ""
+        raise InputError(f"y_pred: expected {len(task.true)} rows as y_true has, got {len(pred)}{hint}.")
     true, pred = take_compared_joints(
         task.true, task.layout, pred, pred_layout, protocol, task.mean_bones, rule
     )

@@ -329,7 +329,7 @@ def _check_options(n_hands: Any, which: Any, kind: Any, has_truth: bool) -> str:
     if which is None:
         return "worst" if has_truth else "first"
     if not has_truth and which in ("worst", "best"):
-        raise InputError(f"which: expected 'random' or 'first' where no truth is given, got {which!r}.")
+        raise InputError(f"which: expected 'random' or 'first' without y or y_true, got {which!r}.")
     return which
 
 

@@ -152,7 +152,11 @@ class Hands:
             ]
             if len(set(named)) < len(named):  # of several folders
                 named = [str(picture) for picture in self.pictures]
-        elif isinstance(names, list | tuple | np.ndarray) and all(isinstance(name, str) for name in names):
+        elif (
+            isinstance(names, list | tuple | np.ndarray)
+            and getattr(names, "ndim", 1) == 1
+            and all(isinstance(name, str) for name in names)
+        ):
             named = [str(name) for name in names]
         else:
             raise InputError(f"names: expected a list of texts or None, got {describe(names)}.")

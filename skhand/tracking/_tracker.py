@@ -11,7 +11,14 @@ import torch
 from sklearn.base import BaseEstimator
 
 from skhand._pictures import Picture, guess_camera, iterate_pictures, read_pictures
-from skhand._validation import check_number, check_one_camera, check_option, check_side, describe
+from skhand._validation import (
+    LARGEST_FLOAT,
+    check_number,
+    check_one_camera,
+    check_option,
+    check_side,
+    describe,
+)
 from skhand.detection import HandDetector
 from skhand.detection._detector import MOST_HANDS
 from skhand.estimators import LatentHeatmapRegressor
@@ -240,7 +247,7 @@ class HandTracker(BaseEstimator):
         InputError
             If ``frames`` are none, or as ``track`` does.
         """
-        check_number(fps, "fps", low=0, include_low=False)
+        check_number(fps, "fps", low=0, high=LARGEST_FLOAT, include_low=False)
         if isinstance(frames, str | os.PathLike) or not hasattr(frames, "__iter__") or _has_no_axes(frames):
             raise InputError(
                 f"frames: expected an iterable of pictures, got {describe(frames)}. Read a video file by "
@@ -262,8 +269,8 @@ class HandTracker(BaseEstimator):
         check_number(self.max_hands, "max_hands", integer=True, low=1, high=MOST_HANDS)
         check_number(self.detect_every, "detect_every", integer=True, low=1)
         check_number(self.lost_below, "lost_below", low=0, high=1)
-        check_number(self.min_cutoff, "min_cutoff", low=0, include_low=False)
-        check_number(self.beta, "beta", low=0)
+        check_number(self.min_cutoff, "min_cutoff", low=0, high=LARGEST_FLOAT, include_low=False)
+        check_number(self.beta, "beta", low=0, high=LARGEST_FLOAT)
         check_option(self.smoothing, "smoothing", (None, "one_euro"))
         check_option(self.side, "side", ("auto", "pose", "detector"))
         if self.camera is not None:

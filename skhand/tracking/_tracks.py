@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skhand._validation import check_number
+from skhand._validation import LARGEST_FLOAT, check_number
 from skhand.geometry import backproject
 from skhand.skeleton import root_position
 from skhand.tracking._crops import Poses
@@ -134,9 +134,9 @@ class Video:
         if time is None:
             time = self._time + _FRAME
         elif self.n_frames:
-            check_number(time, "time", low=self._time, include_low=False)
+            check_number(time, "time", low=self._time, high=LARGEST_FLOAT, include_low=False)
         else:
-            check_number(time, "time")
+            check_number(time, "time", high=LARGEST_FLOAT)
         elapsed = time - self._time if self.n_frames else _FRAME
         self._time = time
         self.n_frames += 1

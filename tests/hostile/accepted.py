@@ -68,6 +68,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "table": ("table of one row", "table without pictures"),
     "rows that are averaged": ("one row", "one row more", "no row"),
     "names": ("pair of texts",),
+    "names of pictures": ("None", "list of texts", "pair of texts"),
     "no number": ("()",),
     # whatever tells groups apart may name them
     "names of groups": ("None", "as texts", "texts 'False'", "complex", "one inf", "one -inf"),
@@ -183,7 +184,8 @@ _ARGUMENTS = (
     ("*.Protocol *.Layout", "name dataset source note unit", "text"),
     ("*Display*", "name", "text or None"),
     ("*Display*", "unit", "text"),
-    ("*.to_json", "path", "path"),
+    ("*.to_json *.to_csv", "path", "path"),
+    ("*.Hands.to_csv *.Hands.to_json", "names", "names of pictures"),
     ("*.estimators.* *.make_hands *.evaluate *.evaluate_predictions", "callbacks given images", "several"),
     ("*.mean_bone_lengths", "joints", "rows that are averaged"),
     ("*.align_root *.bone_length *.bone_lengths *.root_position *.convert", "joints", "any dimensions"),
@@ -259,13 +261,6 @@ def _fits(text: str, patterns: str) -> bool:
 
 # (public names, arguments, values, why the error does not name the argument)
 _UNNAMED: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
-    ("*.ImageFiles", "reader", ("class",), "what a reader raises is its own, and passes as it came"),
-    (
-        "*.draw_hand",
-        "hand",
-        ("last axis longer",),
-        "a third coordinate makes it one in mm, and that lacks a camera",
-    ),
     ("*.Protocol", "joints", ("pair of texts",), "they lack the root: either may be the wrong one"),
 )
 

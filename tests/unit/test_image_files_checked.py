@@ -72,6 +72,14 @@ def test_big_endian_files_are_of_the_same_dtype_as_little_ones(tmp_path):
     np.testing.assert_array_equal(files[:], [values, values])
 
 
+def test_what_a_reader_raises_comes_with_the_file(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (4, 4)).save(path)
+    with pytest.raises(InputError, match=r"^reader: ZeroDivisionError at .*a\.png") as caught:
+        ImageFiles([path], reader=lambda path: 1 / 0)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
 def test_a_reader_keeps_to_one_dtype_and_returns_arrays(tmp_path):
     paths = [tmp_path / "8", tmp_path / "16"]
 

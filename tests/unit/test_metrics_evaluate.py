@@ -67,6 +67,13 @@ def hands(rng):
     return rng.normal(size=(24, 3)), rng.normal(0, 40, (24, 21, 3)) + [0, 0, 500]
 
 
+@pytest.mark.parametrize("n_labels", [7, 9])
+def test_a_label_is_wanted_for_each_row(n_labels):
+    model = MeanPose().fit(np.zeros((8, 1)), np.ones((8, 63)))
+    with pytest.raises(InputError, match=f"expected {n_labels} rows .* got 8; y takes one label for each"):
+        evaluate(model, np.zeros((8, 1)), np.ones((n_labels, 21, 3)), protocol="spurr2018", given=())
+
+
 def test_estimator_is_scored_as_its_predictions_are(hands, rng):
     X, y = hands
     visible = rng.random((24, 21)) < 0.8

@@ -67,6 +67,31 @@ def test_from_pretrained_refuses_what_fit_would(lr):
         LatentHeatmapRegressor.from_pretrained(lr=lr)
 
 
+@pytest.mark.parametrize("name", ["aligned", "sim-to-real"])
+def test_a_rate_beyond_every_float_is_named(name):
+    with refused("lr"):
+        smallest(name, lr=10**400).fit(rows_of(name), Y)
+
+
+@pytest.mark.parametrize("parameter", ["min_cutoff", "beta"])
+def test_a_setting_of_the_tracker_beyond_every_float_is_named(parameter):
+    with refused(parameter):
+        HandTracker(**{parameter: 10**400}).predict(FLOATS[:1])
+
+
+def test_times_beyond_every_float_are_named():
+    with refused("fps"):
+        next(HandTracker().predict_video(iter(FLOATS), fps=10**400))
+    with refused("time"):
+        HandTracker().track(FLOATS[0], time=10**400)
+
+
+@pytest.mark.parametrize("names", [np.array("a"), [["a"], ["b", "c"]], ["a", 3]])
+def test_names_of_pictures_are_texts(tmp_path, names):
+    with refused("names"):
+        _hands().to_csv(tmp_path / "hands.csv", names=names)
+
+
 def test_huge_numbers_of_samples_are_named():
     X = rows_of("cross-modal")[:2]
     with refused("n_samples"):
