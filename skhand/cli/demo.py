@@ -1,4 +1,4 @@
-"""Show what skhand does in about two minutes: hands, scores, a fit, and pictures to keep."""
+"""Show what skhand does in about a minute: hands, scores, a fit, and pictures to keep."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from skhand.cli._shared import batches, make_folder, number, progress, use_matpl
 _RENDERED, _SMALL = 64, 32  # px, of the pictures that the small model is fitted on, before and after cropping
 _PEOPLE = 200  # a tenth is held out
 _HELD_OUT = 0.1
-_SHOWN = 16
-_PHOTO: dict[str, Any] = {"image_size": 480, "distance": (450.0, 700.0), "rotation": 60.0, "random_state": 3}
-_PHOTO_ROW = 7  # one that shows a person
+_SHOWN, _IN_3D = 16, 8  # hands on the two pictures of the shipped model
+_PHOTO: dict[str, Any] = {"image_size": 640, "distance": (350.0, 550.0), "rotation": 60.0, "random_state": 5}
+_PHOTO_CAMERA = [[570.0, 0.0, 319.5], [0.0, 570.0, 319.5], [0.0, 0.0, 1.0]]
+_PHOTO_ROW, _PHOTO_PEOPLE = 18, 24  # a hand before leaves
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,12 +63,15 @@ def _run_parts(args: argparse.Namespace) -> None:
     predictions = _predict_baselines(hands)
     predictions["shipped model"] = _run_shipped(args.out, hands)
     _print_scores(hands, predictions)
+    print("EPE: distance to the true joints, mm. PCK 20: share within 20 mm. AUC: mean share, 0 to 50 mm.")
+    print("root: the palm moved onto the true one. procrustes: after the best turn, size and place.")
     print(f"\n2. A whole picture ({time.perf_counter() - start:.0f} s so far)")
     _run_picture(args.out)
     print(f"\n3. A small model of your own ({time.perf_counter() - start:.0f} s so far)")
-    predictions["small model, just fitted"] = _fit_small(args, hands)
-    _print_scores(hands, predictions)
-    _draw_pck(args.out, hands, predictions)
+    small = {"small model, just fitted": _fit_small(args, hands)}
+    baselines = {name: predictions[name] for name in ("mean pose", "nearest neighbour")}
+    _print_scores(hands, baselines | small)
+    _draw_pck(args.out, hands, predictions | small)
     print(f"\nDone in {time.perf_counter() - start:.0f} s; look into {args.out}. What to try next:")
     print("  skhand predict YOUR_PICTURES --out found     hands in photographs, videos, or your camera")
     print("  skhand fit FOLDER --out mine                 a model for your own labelled photographs")
@@ -142,28 +146,54 @@ def _predict_baselines(hands: _Hands) -> dict[str, Any]:
 def _run_shipped(out: Path, hands: _Hands) -> Any:
     """Predict with the weights that ship, and draw."""
     import numpy as np
-    from PIL import Image
 
     from skhand.estimators import LatentHeatmapRegressor
-    from skhand.plotting import SkeletonDisplay, draw_hand
 
     model = LatentHeatmapRegressor.from_pretrained()
     parts = progress(batches(len(hands.large), 32), "shipped model", unit="batch")
     predicted = np.concatenate([model.predict(hands.large[rows]) for rows in parts])
-    shown = hands.large[:_SHOWN]
-    keypoints, zoom = model.predict_keypoints(shown), 2
-    tiles = []
-    for picture, points in zip(np.asarray(shown.rgb), keypoints, strict=True):
+    keypoints = model.predict_keypoints(hands.large[:_SHOWN])
+    _draw_tiles(out / "predictions.png", hands.large.rgb, keypoints)
+    _draw_in_3d(out / "skeleton.png", hands, predicted, keypoints)
+    return predicted
+
+
+def _draw_tiles(path: Path, pictures: Any, keypoints: Any) -> None:
+    """Save pictures with the hands drawn in, four in a row."""
+    import numpy as np
+    from PIL import Image
+
+    from skhand.plotting import draw_hand
+
+    zoom, tiles = 2, []
+    for picture, points in zip(pictures, keypoints, strict=False):
         large = Image.fromarray(picture).resize((128 * zoom, 128 * zoom), Image.Resampling.LANCZOS)
         tiles.append(np.asarray(draw_hand(large, (points + 0.5) * zoom - 0.5)))
-    full = range(0, len(tiles) - 3, 4)  # rows of four
+    full = range(0, len(tiles) - 3, 4)
     rows = [np.concatenate(tiles[first : first + 4], axis=1) for first in full]
-    Image.fromarray(np.concatenate(rows)).save(out / "predictions.png")
-    display = SkeletonDisplay.from_predictions(hands.y_test, predicted, align="root")
-    display.figure_.savefig(out / "skeleton.png", dpi=100)
-    print(f"-> {out / 'predictions.png'}: the shipped model's answers on {4 * len(full)} of them")
-    print(f"-> {out / 'skeleton.png'}: the first of them in 3D, the truth in grey")
-    return predicted
+    Image.fromarray(np.concatenate(rows)).save(path)
+    print(f"-> {path}: where the shipped model sees the joints of {4 * len(full)} of them")
+
+
+def _draw_in_3d(path: Path, hands: _Hands, predicted: Any, keypoints: Any) -> None:
+    """Save the first hands with the truth, on the picture and in 3D."""
+    import numpy as np
+
+    from skhand.geometry import align_root
+    from skhand.metrics import joint_errors
+    from skhand.plotting import PredictionDisplay
+
+    few = np.arange(min(_IN_3D, len(keypoints)))
+    display = PredictionDisplay(
+        align_root(hands.y_test[few]),
+        align_root(predicted[few]),
+        errors=joint_errors(hands.y_test[few], predicted[few], align="root").mean(axis=1),
+        pictures=np.asarray(hands.large.rgb)[few],
+        keypoints_true=hands.large.keypoints2d[few],
+        keypoints_pred=keypoints[few],
+    ).plot()
+    display.figure_.savefig(path, dpi=100)
+    print(f"-> {path}: {len(few)} of them beside the truth, on the picture and in 3D")
 
 
 def _run_picture(out: Path) -> None:
@@ -173,11 +203,10 @@ def _run_picture(out: Path) -> None:
     from skhand.datasets import make_hands
     from skhand.tracking import HandTracker
 
-    camera = [[427.0, 0.0, 239.5], [0.0, 427.0, 239.5], [0.0, 0.0, 1.0]]  # 60 degrees from side to side
-    scene = make_hands(_PHOTO_ROW + 1, framing=camera, images=("rgb",), lazy=True, **_PHOTO).data.rgb[
-        _PHOTO_ROW
-    ]
-    Image.fromarray(scene).save(out / "photo.jpg", quality=95)
+    scenes = make_hands(
+        _PHOTO_PEOPLE, n_subjects=_PHOTO_PEOPLE, framing=_PHOTO_CAMERA, images=("rgb",), lazy=True, **_PHOTO
+    )
+    Image.fromarray(scenes.data.rgb[_PHOTO_ROW]).save(out / "photo.jpg", quality=95)
     hands = HandTracker().predict(out / "photo.jpg")
     hands.draw().save(out / "overlay.png")
     hands.to_csv(out / "hands.csv")
@@ -193,6 +222,7 @@ def _fit_small(args: argparse.Namespace, hands: _Hands) -> Any:
 
     from skhand.estimators import CrossModalVAERegressor
     from skhand.persistence import load, save
+    from skhand.plotting import LatentWalkDisplay
 
     print(f"{len(hands.y)} pictures of {_SMALL} px of other people; given: the palm's place (T)")
     model = CrossModalVAERegressor(
@@ -214,6 +244,10 @@ def _fit_small(args: argparse.Namespace, hands: _Hands) -> Any:
     save(model, path)
     same = np.array_equal(load(path).predict(hands.X_test), predicted)
     print(f"-> {path}: saved and loaded; its predictions are {'equal' if same else 'NOT equal'}")
+    walk = args.out / "latent_walk.png"
+    display = LatentWalkDisplay.from_estimator(model, hands.X_test[:1], hands.X_test[1:2], n_steps=8)
+    display.figure_.savefig(walk, dpi=130)
+    print(f"-> {walk}: from one hand to another through its latent space")
     return predicted
 
 
