@@ -356,7 +356,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         check_agreement(estimator, params)
         return estimator
 
-    def predict(self, X: Any, return_std: bool = False) -> Any:
+    def predict(self, X: Any, return_std: bool = False, target: str | None = None) -> Any:
         """Predict absolute poses.
 
         Parameters
@@ -366,6 +366,9 @@ class LatentHeatmapRegressor(PoseEstimator):
         return_std : bool, default=False
             Whether to return the standard deviation that the heatmaps' spread gives too, root depth and scale
             taken as known; calibrated if `calibrate_std` was called.
+        target : {"pose3d", "keypoints2d"} or None, default=None
+            "keypoints2d" is `predict_keypoints`, which a pipeline reaches by this keyword:
+            ``pipe.predict(X, target="keypoints2d")``. None is "pose3d".
 
         Returns
         -------
@@ -378,9 +381,13 @@ class LatentHeatmapRegressor(PoseEstimator):
         ------
         InputError
             If X does not fit what was fitted, a row has no camera or lacks what was given, or spread is asked
-            of a holistic head.
+            of a holistic head or of keypoints.
         """
         check_bool(return_std, "return_std")
+        if check_option(target, "target", (None, "pose3d", "keypoints2d")) == "keypoints2d":
+            if return_std:
+                raise InputError("return_std: expected False for target='keypoints2d', got True.")
+            return self.predict_keypoints(X)
         columns = self._read(X)
         if return_std:
             self._require_maps("return_std")
