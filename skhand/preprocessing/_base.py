@@ -97,8 +97,8 @@ def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:
     """
     if not isinstance(X, HandFrames):
         raise InputError(
-            f"X: expected a HandFrames, got {describe(X)}. Pictures become one by HandFrames(rgb=...); in whole "
-            "ones skhand.detection.HandDetector, as the step before, finds the hands."
+            f"X: expected a HandFrames, got {describe(X)}. Pictures become one by HandFrames(rgb=...); in "
+            "whole ones skhand.detection.HandDetector, as the step before, finds the hands."
         )
     if len(X) == 0 and "picture" not in X.columns:
         raise InputError("X: expected at least 1 sample, got 0 sample(s).")
