@@ -6,6 +6,7 @@ from skhand.training._batches import Batches, fetch, read_ahead
 from skhand.training._best import BestWeights
 from skhand.training._callbacks import check_callbacks
 from skhand.training._checkpoints import Checkpoint, fingerprint, flatten, restore
+from skhand.training._forecast import forecast_stage
 from skhand.training._loop import Loop, Stage
 from skhand.training._objective import (
     Coded,
@@ -69,6 +70,7 @@ __all__ = [
     "fetch",
     "fingerprint",
     "flatten",
+    "forecast_stage",
     "format_duration",
     "gradient_ratio",
     "one_hot_side",
