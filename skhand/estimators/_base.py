@@ -14,6 +14,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 
+from skhand._progress import progress, without_bars
 from skhand._validation import check_bool, check_seed, warn_user
 from skhand.estimators._calibration import CalibrationMixin
 from skhand.estimators._data import DataDescription, DataReader, TrainingData
@@ -35,6 +36,7 @@ from skhand.training import (
     autocast,
     building,
     check_augment,
+    choose_augment,
     count_operations,
     defer_interrupts,
     evaluating,
@@ -124,6 +126,8 @@ class PoseEstimator(
     #: parameters that predictions depend on, and that may have been set since ``fit``
     _checked_to_predict: ClassVar[tuple[str, ...]] = ("image_shape", "predict_precision")
     _paper_augment: ClassVar[dict[str, Any]]
+    #: whether a pose is read with the picture's camera, so that its place in the picture may change
+    _knows_camera: ClassVar[bool] = False
     _reader_type: ClassVar[type[DataReader]] = DataReader
     _memory_format = torch.channels_last
     _save_every = 120.0  # s between two checkpoints within an epoch
@@ -211,6 +215,7 @@ class PoseEstimator(
         seed = int(check_seed(self.random_state).randint(np.iinfo(np.int32).max))
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._unchanged_by_errors())
+            stack.enter_context(without_bars())  # `verbose` and callbacks tell of a fit
             data = self._reader(goes_on).read(X, y, X_val, y_val)
             checkpoint, saved = None, {}
             if self.checkpoint is not None and not one_epoch:
@@ -219,7 +224,7 @@ class PoseEstimator(
                 saved = checkpoint.load()
                 if goes_on and saved and saved["position"] == len(saved["ahead"]):
                     saved = {}  # of a call that has ended, on which this one goes on
-            augment = self._resolve_augment(augment, data.described)
+            augment = self._resolve_augment(augment, data)
             interrupts = stack.enter_context(defer_interrupts())
             key = tuple(saved.get("seed", (seed, self.n_iter_) if goes_on else (seed,)))
             n_before = self.n_iter_ if goes_on else 0
@@ -534,18 +539,24 @@ class PoseEstimator(
             if name in self._checks:
                 self._checks[name](getattr(self, name), name)
 
-    def _resolve_augment(self, augment: Any, described: DataDescription) -> dict[str, Any] | None:
+    def _resolve_augment(self, augment: Any, data: TrainingData) -> dict[str, Any] | None:
         """Return the augmentation settings that apply to these data."""
+        described = data.described
         has_poses = not any("pose3d" in pair for pair in described.pairs_) or described.poses_
         if isinstance(augment, str):
-            is_image = MODALITIES[described.source_].is_image
-            return check_augment("paper", self._paper_augment) if is_image and has_poses else None
+            return self._auto_augment(data) if MODALITIES[described.source_].is_image and has_poses else None
         if augment is not None and (described.source_ == "table" or not has_poses):
             raise InputError(
                 "augment: expected None for a table or a target that is not a pose (n, n_joints, 3), "
                 f"got {self.augment!r}."
             )
         return augment
+
+    def _auto_augment(self, data: TrainingData) -> dict[str, Any] | None:
+        """Return the augmentation that "auto" stands for."""
+        side = data.columns.get("side")
+        side = None if side is None else np.asarray(side)[data.rows]
+        return choose_augment(side, places=self._knows_camera or "root" in data.described.given_)
 
     def _set_aside(self, data: TrainingData) -> TrainingData:
         """Return the data with some labelled rows to validate on."""
@@ -621,7 +632,8 @@ class PoseEstimator(
         alike = rows_apart() if apart else autocast(self.device_, dtype)
         with torch.inference_mode(), alike:
             chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
-            for part, batch in zip(chunks, read_ahead(read, chunks), strict=True):
+            batches = zip(chunks, read_ahead(read, chunks), strict=True)
+            for part, batch in progress(batches, type(self).__name__, total=len(chunks), unit="batch"):
                 padded = batch if filled else _pad(batch, size - len(part))
                 with self._turn(), evaluating(self.module_):
                     parts.append([_to_array(array[: len(part)]) for array in function(padded)])

@@ -1,6 +1,6 @@
 """The loop, batches, augmentation, modalities and checkpoints, none of which knows a paper."""
 
-from skhand.training._augment import augment_batch, check_augment
+from skhand.training._augment import augment_batch, check_augment, choose_augment
 from skhand.training._averaging import Average
 from skhand.training._batches import Batches, fetch, read_ahead
 from skhand.training._best import BestWeights
@@ -61,6 +61,7 @@ __all__ = [
     "building",
     "check_augment",
     "check_callbacks",
+    "choose_augment",
     "constant",
     "count_operations",
     "defer_interrupts",
