@@ -10,6 +10,7 @@ import numpy as np
 
 from skhand._decoding import MAX_PIXELS, check_paths, decode_file, to_colour, to_gray
 from skhand._maps import pack, unpack
+from skhand._progress import progress
 from skhand._validation import check_bool, check_number, describe, read_array, read_numbers
 from skhand.exceptions import InputError
 
@@ -348,11 +349,15 @@ class ImageFiles(LazyColumn):
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         if None in self.shape:
-            return stack_rows([self._read_file(path) for path in self.paths[rows]])
+            return stack_rows([self._read_file(path) for path in self._tell(rows)])
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        for i, path in enumerate(self.paths[rows]):
+        for i, path in enumerate(self._tell(rows)):
             out[i] = self._read_file(path)
         return out
+
+    def _tell(self, rows: np.ndarray) -> Iterable[str]:
+        """Return the rows' paths, with a bar where reading them takes long."""
+        return progress(self.paths[rows], "reading", unit="picture")
 
     def _read_file(self, path: str) -> np.ndarray:
         picture = self._decode(path)

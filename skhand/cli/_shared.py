@@ -1,13 +1,14 @@
-"""Shared by the commands: progress, lines on stderr, numbers on the command line, models, output folders."""
+"""Shared by the commands: lines on stderr, numbers on the command line, models, output folders."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from skhand._progress import progress
 from skhand.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -23,15 +24,6 @@ __all__ = [
     "progress",
     "use_matplotlib",
 ]
-
-T = TypeVar("T")
-
-
-def progress(items: Iterable[T], what: str, *, total: float | None = None, unit: str = "it") -> Iterable[T]:
-    """Return the items, with a bar on stderr while they are taken; none where stderr is no terminal."""
-    from tqdm import tqdm
-
-    return tqdm(items, desc=what, total=total, unit=unit, disable=None)
 
 
 def print_line(line: str) -> None:

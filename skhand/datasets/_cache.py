@@ -21,6 +21,7 @@ from sklearn.utils import Bunch
 import skhand
 from skhand._columns import PICTURES
 from skhand._decoding import check_is_file
+from skhand._progress import progress
 from skhand.exceptions import DataFileError
 from skhand.frames import HandFrames
 
@@ -151,7 +152,7 @@ def _write(folder: Path, bunch: Bunch, key: str) -> None:
 def _write_pictures(path: Path, column: Any) -> None:
     """Write a column some rows at a time."""
     out = np.lib.format.open_memmap(path, mode="w+", dtype=column.dtype, shape=tuple(column.shape))
-    for start in range(0, len(column), _CHUNK):
+    for start in progress(range(0, len(column), _CHUNK), f"writing {path.name}", unit="batch"):
         rows = np.arange(start, min(start + _CHUNK, len(column)))
         out[rows] = column[rows]
     out.flush()

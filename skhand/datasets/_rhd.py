@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skhand._decoding import decode_file
+from skhand._progress import progress
 from skhand._validation import check_option
 from skhand.datasets._depth import read_coded_depth
 from skhand.datasets._files import (
@@ -235,7 +236,9 @@ def _find_sides(masks: list[Path], hand: str) -> np.ndarray:
         return np.full((len(masks), 1), hand)
     areas = [
         [_is_hand(labels, side).sum() for side in SIDES]
-        for labels in map(ImageFiles(masks, reader=read_labels).__getitem__, range(len(masks)))
+        for labels in map(
+            ImageFiles(masks, reader=read_labels).__getitem__, progress(range(len(masks)), "masks")
+        )
     ]
     return np.array([["left" if left > right else "right"] for left, right in areas])
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from skhand._columns import read_columns
+from skhand._progress import progress
 from skhand._validation import check_option, describe
 from skhand.datasets._hand_table import check_joints, check_new_folder
 from skhand.datasets._rhd import DEPTH_RANGE, FIRST_LABEL, FOLDERS, PICTURES, SIDES
@@ -63,7 +64,7 @@ def save_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train")
     ...     load_rhd(folder).target.shape
     (2, 21, 3)
     """
-    for _ in write_rhd(data, target, data_dir, split):
+    for _ in progress(write_rhd(data, target, data_dir, split), "writing", total=len(data), unit="picture"):
         pass
 
 

@@ -10,6 +10,7 @@ from sklearn.utils import Bunch
 
 from skhand._columns import RowsOf
 from skhand._device import resolve_device
+from skhand._progress import progress
 from skhand._validation import check_number, check_seed
 from skhand.frames import HandFrames
 from skhand.rendering.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
@@ -94,7 +95,7 @@ def make_scenes(
     source = _source(seed, max(128, min(int(image_size), 256)), n_subjects, device)
     parts = [
         _compose(source, np.arange(first, min(first + _CHUNK, n_samples)), int(image_size), place)
-        for first in range(0, n_samples, _CHUNK)
+        for first in progress(range(0, n_samples, _CHUNK), "rendering", unit="batch")
     ]
     names = Scenes.__dataclass_fields__
     all_of = {name: torch.cat([getattr(part, name) for part in parts]).cpu().numpy() for name in names}

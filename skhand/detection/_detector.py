@@ -16,6 +16,7 @@ from torch.nn import functional
 from skhand._columns import LazyColumn, RowsOf, in_memory
 from skhand._device import resolve_device
 from skhand._pictures import is_pictures, iterate_pictures
+from skhand._progress import progress
 from skhand._validation import check_number, check_option, describe, read_array
 from skhand._weights import load_weights
 from skhand.detection._boxes import Found, read_maps
@@ -217,19 +218,19 @@ def find_hands(
     """
     device = next(network.parameters()).device
     found: list[Found] = []
-    start = 0
+    batch: list[np.ndarray] = []
     with torch.inference_mode():
-        while start < len(pictures):
-            first = pictures[start]
-            stop = start + 1
-            while stop < min(len(pictures), start + _BATCH) and pictures[stop].shape == first.shape:
-                stop += 1
-            batch = torch.cat([_letterbox(pictures[i], network.input, device) for i in range(start, stop)])
-            x = normalise(batch).contiguous(memory_format=torch.channels_last)
-            scales = _scales(first.shape, network.input)
+        for i in progress(range(len(pictures)), "detecting", unit="picture"):
+            batch.append(pictures[i])
+            shape, is_last = batch[0].shape, i + 1 == len(pictures)
+            if not is_last and len(batch) < _BATCH and pictures[i + 1].shape == shape:
+                continue
+            boxed = torch.cat([_letterbox(picture, network.input, device) for picture in batch])
+            x = normalise(boxed).contiguous(memory_format=torch.channels_last)
+            scales = _scales(shape, network.input)
             for each in read_maps(network(x), threshold, max_hands, overlap, network.input):
                 found.append(each._replace(box=_to_picture(each.box, scales)))
-            start = stop
+            batch = []
     return found
 
 

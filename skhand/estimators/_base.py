@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -14,6 +14,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 
+from skhand._progress import progress, without_bars
 from skhand._validation import check_bool, check_seed, warn_user
 from skhand.estimators._calibration import CalibrationMixin
 from skhand.estimators._data import DataDescription, DataReader, TrainingData
@@ -35,10 +36,12 @@ from skhand.training import (
     autocast,
     building,
     check_augment,
+    choose_augment,
     count_operations,
     defer_interrupts,
     evaluating,
     fingerprint,
+    forecast_stage,
     one_thread,
     read_ahead,
     resolve_device,
@@ -123,6 +126,8 @@ class PoseEstimator(
     #: parameters that predictions depend on, and that may have been set since ``fit``
     _checked_to_predict: ClassVar[tuple[str, ...]] = ("image_shape", "predict_precision")
     _paper_augment: ClassVar[dict[str, Any]]
+    #: whether a pose is read with the picture's camera, so that its place in the picture may change
+    _knows_camera: ClassVar[bool] = False
     _reader_type: ClassVar[type[DataReader]] = DataReader
     _memory_format = torch.channels_last
     _save_every = 120.0  # s between two checkpoints within an epoch
@@ -210,6 +215,7 @@ class PoseEstimator(
         seed = int(check_seed(self.random_state).randint(np.iinfo(np.int32).max))
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._unchanged_by_errors())
+            stack.enter_context(without_bars())  # `verbose` and callbacks tell of a fit
             data = self._reader(goes_on).read(X, y, X_val, y_val)
             checkpoint, saved = None, {}
             if self.checkpoint is not None and not one_epoch:
@@ -218,7 +224,7 @@ class PoseEstimator(
                 saved = checkpoint.load()
                 if goes_on and saved and saved["position"] == len(saved["ahead"]):
                     saved = {}  # of a call that has ended, on which this one goes on
-            augment = self._resolve_augment(augment, data.described)
+            augment = self._resolve_augment(augment, data)
             interrupts = stack.enter_context(defer_interrupts())
             key = tuple(saved.get("seed", (seed, self.n_iter_) if goes_on else (seed,)))
             n_before = self.n_iter_ if goes_on else 0
@@ -287,13 +293,15 @@ class PoseEstimator(
             self._resume(saved)
         ahead = saved.get("ahead") or self._stages_ahead(run.one_epoch)
         state, first = saved.get("loop") if saved.get("in_stage") else None, saved.get("position", 0)
-        recorder.stopped = saved.get("stopped", False)
+        recorder.stopped, told = saved.get("stopped", False), False
         with recorder.watching(sum(n_epochs for _, n_epochs, _ in ahead[first:])):
             for position, (name, n_epochs, n_done) in enumerate(ahead[first:], first):
                 before = {key: self.__dict__[key] for key in self._progress if key in self.__dict__}
                 stage = self._enter_stage(name, n_epochs, n_done, run)
                 save = partial(self._save, run, recorder, ahead, position)
                 loop = self._make_loop(stage, n_done, run, recorder, save, state)
+                loop.told = told
+                loop.later = partial(self._forecast, run, ahead[position + 1 :])
                 try:
                     with self._limit_threads(stage, run):
                         loop.run()
@@ -304,6 +312,7 @@ class PoseEstimator(
                     if not len(loop.net.history) and state is None:  # the stage has trained nothing
                         self.__dict__.update(before)
                     return error
+                told = loop.told and run.device.type == "cpu"  # of all stages
                 recorder.record(list(loop.net.history))
                 self._optimizer_state, self._optimizer = copy.deepcopy(loop.optimizer.state_dict()), None
                 if loop.interrupted:
@@ -376,6 +385,24 @@ class PoseEstimator(
         )
         self._optimizer, recorder.loop = loop.optimizer, loop
         return loop
+
+    def _forecast(self, run: Run, ahead: Sequence[tuple[Any, int, int]]) -> dict[str, float]:
+        """Return how long each stage that is ahead takes, s, by two steps on a copy; not on a GPU."""
+        if run.device.type != "cpu":
+            return {}  # steps there are recorded first, and fast
+        future, left = copy.copy(self), {}
+        future._live = future.module_ = copy.deepcopy(self._live)
+        for name, n_epochs, n_done in ahead:
+            stage = future._enter_stage(name, n_epochs, n_done, run)
+            left[name] = forecast_stage(
+                stage,
+                future._live,
+                run.data.columns_of,
+                seed=run.seed,
+                device=run.device,
+                n_workers=self.n_jobs,
+            )
+        return left
 
     def _limit_threads(self, stage: Stage, run: Run) -> contextlib.AbstractContextManager[object]:
         """Keep small networks on one core of the processor: a second one waits more than it computes."""
@@ -512,18 +539,24 @@ class PoseEstimator(
             if name in self._checks:
                 self._checks[name](getattr(self, name), name)
 
-    def _resolve_augment(self, augment: Any, described: DataDescription) -> dict[str, Any] | None:
+    def _resolve_augment(self, augment: Any, data: TrainingData) -> dict[str, Any] | None:
         """Return the augmentation settings that apply to these data."""
+        described = data.described
         has_poses = not any("pose3d" in pair for pair in described.pairs_) or described.poses_
         if isinstance(augment, str):
-            is_image = MODALITIES[described.source_].is_image
-            return check_augment("paper", self._paper_augment) if is_image and has_poses else None
+            return self._auto_augment(data) if MODALITIES[described.source_].is_image and has_poses else None
         if augment is not None and (described.source_ == "table" or not has_poses):
             raise InputError(
                 "augment: expected None for a table or a target that is not a pose (n, n_joints, 3), "
                 f"got {self.augment!r}."
             )
         return augment
+
+    def _auto_augment(self, data: TrainingData) -> dict[str, Any] | None:
+        """Return the augmentation that "auto" stands for."""
+        side = data.columns.get("side")
+        side = None if side is None else np.asarray(side)[data.rows]
+        return choose_augment(side, places=self._knows_camera or "root" in data.described.given_)
 
     def _set_aside(self, data: TrainingData) -> TrainingData:
         """Return the data with some labelled rows to validate on."""
@@ -599,7 +632,8 @@ class PoseEstimator(
         alike = rows_apart() if apart else autocast(self.device_, dtype)
         with torch.inference_mode(), alike:
             chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
-            for part, batch in zip(chunks, read_ahead(read, chunks), strict=True):
+            batches = zip(chunks, read_ahead(read, chunks), strict=True)
+            for part, batch in progress(batches, type(self).__name__, total=len(chunks), unit="batch"):
                 padded = batch if filled else _pad(batch, size - len(part))
                 with self._turn(), evaluating(self.module_):
                     parts.append([_to_array(array[: len(part)]) for array in function(padded)])

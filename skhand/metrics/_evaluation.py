@@ -270,7 +270,9 @@ class Evaluation:
         try:
             pandas = importlib.import_module("pandas")
         except ImportError as error:
-            raise ImportError("to_frame needs pandas; install it with: pip install pandas") from error
+            raise ImportError(
+                "to_frame needs pandas; install it with: pip install 'skhand[notebook]'"
+            ) from error
         given = "not stated" if self.given is None else name_given(self.given)
         rows = [
             (self.protocol.name, given, name_alignment(align), score, value)

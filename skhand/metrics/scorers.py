@@ -102,8 +102,9 @@ def make_pose_scorer(metric: Callable[..., float], *, greater_is_better: bool = 
 def get_scorer(name: str, **options: Any) -> Any:
     """Find a ready-made scorer by its name.
 
-    All but ``"pckh"`` align the root: truth and prediction are both taken relative to their palm, so that
-    absolute and root-relative predictions get the same score.
+    scikit-learn does not find it: ``scoring=get_scorer("neg_epe")``, and not ``scoring="neg_epe"``. All but
+    ``"pckh"`` align the root: truth and prediction are both taken relative to their palm, so that absolute
+    and root-relative predictions get the same score.
 
     Parameters
     ----------

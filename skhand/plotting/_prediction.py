@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skhand._doubts import warn_of_doubts
 from skhand._validation import check_mask, check_number, check_option, check_seed, check_shape
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -235,7 +236,10 @@ class PredictionDisplay:
         if visible is not None:
             check_mask(visible, "visible", predicted.shape[:2])
         predicted = move_onto(truth, predicted, align, root, layout)
-        errors = None if truth is None else _average_rows(truth, predicted, visible)
+        errors = None
+        if truth is not None:
+            warn_of_doubts({}, truth, "y_true")
+            errors = _average_rows(truth, predicted, visible)
         known = np.isfinite(predicted).all(axis=2).any(axis=1)
         if not known.any():
             raise InputError("y_pred: expected at least one hand with a known joint, got only NaN.")

@@ -96,7 +96,10 @@ def check_frames(X: Any, *needed: str, why: str = "") -> HandFrames:
         If it is not; the message names the column.
     """
     if not isinstance(X, HandFrames):
-        raise InputError(f"X: expected a HandFrames, got {describe(X)}.")
+        raise InputError(
+            f"X: expected a HandFrames, got {describe(X)}. Pictures become one by HandFrames(rgb=...); in "
+            "whole ones skhand.detection.HandDetector, as the step before, finds the hands."
+        )
     if len(X) == 0 and "picture" not in X.columns:
         raise InputError("X: expected at least 1 sample, got 0 sample(s).")
     for name in needed:

@@ -91,7 +91,8 @@ def find_extents(
     columns = " or ".join(SOURCES[name] for name in wanted)
     if not there:
         raise InputError(
-            f"source: {source!r} needs a HandFrames with {columns}, got the columns {frames.columns}."
+            f"source: {source!r} needs a HandFrames with {columns}, got the columns {frames.columns}. "
+            "skhand.detection.HandDetector, as the step before, finds boxes."
         )
     low, high = np.full((2, len(frames), 2), np.nan)
     for name in there:

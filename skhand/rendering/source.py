@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from skhand._progress import progress
 from skhand.rendering.arm import draw_forearms
 from skhand.rendering.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
 from skhand.rendering.camera import draw_rotations, draw_views
@@ -114,7 +115,7 @@ class HandSource:
     def poses(self, rows: np.ndarray) -> Poses:
         """Return the rows' poses, cameras and visibility, without any picture."""
         parts = []
-        for chunk in _chunks(rows, _POSES):
+        for chunk in progress(_chunks(rows, _POSES), "poses", unit="batch"):
             rig = self._rig(chunk)
             rig.poses.visible = _visible(rig, self.settings.image_size)
             parts.append(rig.poses)
@@ -150,7 +151,7 @@ class HandSource:
         step, start = max(1, pixels // (size * size)), 0
         _keep_memory()
         with torch.inference_mode():
-            for posed in _chunks(rows, max(_RIGS, step)):
+            for posed in progress(_chunks(rows, max(_RIGS, step)), "rendering", unit="batch"):
                 rig = self._rig(posed)
                 ground = self._ground(posed, rig.subjects.skin) if "rgb" in names else None
                 if ground is not None and self.settings.strange:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 
+from skhand._columns import ImageFiles
 from skhand._pictures import Picture, guess_camera, iterate_pictures, read_pictures
+from skhand._progress import progress
 from skhand._validation import (
     LARGEST_FLOAT,
     check_number,
@@ -167,7 +169,10 @@ class HandTracker(BaseEstimator):
         judges = self._judges()
         cameras = pictures.camera if isinstance(pictures, HandFrames) else None
         parts, sources = [], []
-        for i, picture in enumerate(iterate_pictures(pictures, "pictures")):
+        several = isinstance(pictures, list | tuple | HandFrames | ImageFiles)
+        total = len(pictures) if several else None
+        each = progress(iterate_pictures(pictures, "pictures"), "hands", total=total, unit="picture")
+        for i, picture in enumerate(each):
             camera, source = self._find_camera(picture, None if cameras is None else cameras[i])
             found = self._detect(picture.pixels)
             votes, fresh = np.where(found.side == "left", -1.0, 1.0), np.full(len(found.side), judges)

@@ -1,11 +1,12 @@
 """The loop, batches, augmentation, modalities and checkpoints, none of which knows a paper."""
 
-from skhand.training._augment import augment_batch, check_augment
+from skhand.training._augment import augment_batch, check_augment, choose_augment
 from skhand.training._averaging import Average
 from skhand.training._batches import Batches, fetch, read_ahead
 from skhand.training._best import BestWeights
 from skhand.training._callbacks import check_callbacks
 from skhand.training._checkpoints import Checkpoint, fingerprint, flatten, restore
+from skhand.training._forecast import forecast_stage
 from skhand.training._loop import Loop, Stage
 from skhand.training._objective import (
     Coded,
@@ -60,6 +61,7 @@ __all__ = [
     "building",
     "check_augment",
     "check_callbacks",
+    "choose_augment",
     "constant",
     "count_operations",
     "defer_interrupts",
@@ -69,6 +71,7 @@ __all__ = [
     "fetch",
     "fingerprint",
     "flatten",
+    "forecast_stage",
     "format_duration",
     "gradient_ratio",
     "one_hot_side",

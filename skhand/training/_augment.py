@@ -14,7 +14,7 @@ from skhand.exceptions import InputError
 from skhand.training._runtime import constant
 from skhand.training.modalities import MODALITIES, Motion
 
-__all__ = ["augment_batch", "check_augment"]
+__all__ = ["augment_batch", "check_augment", "choose_augment"]
 
 _OFF: dict[str, Any] = {
     "rotate": 0.0,
@@ -25,6 +25,8 @@ _OFF: dict[str, Any] = {
     "depth": 0.0,
 }
 
+_TURN, _MOVE = {"rotate": 20.0, "colour": 0.3}, {"shift": 0.05, "zoom": 0.1}
+
 
 def check_augment(
     augment: Mapping[str, Any] | str | None, paper: Mapping[str, Any] | None = None
@@ -34,11 +36,12 @@ def check_augment(
     Parameters
     ----------
     augment : dict, "paper" or None
-        Settings by name; what is left out is off. ``rotate``: largest angle, degrees. ``shift``: largest
-        shift, as a fraction of the picture's size. ``zoom``: sizes are drawn from 1 - zoom to 1 + zoom.
-        ``flip``: "horizontal", "vertical" or None, each row with probability 0.5. ``colour``: strength of
-        random brightness, contrast and colour balance, 0 to 1. ``depth``: largest shift of the hand's cube
-        along the optical axis, mm; it moves depth pictures that are taken relative to their own middle.
+        Settings by name; what is left out is off. What "auto" is says `choose_augment`. ``rotate``: largest
+        angle, degrees. ``shift``: largest shift, as a fraction of the picture's size. ``zoom``: sizes are
+        drawn from 1 - zoom to 1 + zoom. ``flip``: "horizontal", "vertical" or None, each row with probability
+        0.5. ``colour``: strength of random brightness, contrast and colour balance, 0 to 1. ``depth``:
+        largest shift of the hand's cube along the optical axis, mm; it moves depth pictures that are taken
+        relative to their own middle.
     paper : dict or None, default=None
         The settings that "paper" names, those of an estimator's paper.
 
@@ -70,6 +73,35 @@ def check_augment(
     check_number(settings["depth"], "augment['depth']", low=0, high=1000)
     check_option(settings["flip"], "augment['flip']", [None, "horizontal", "vertical"])
     return None if settings == _OFF else settings
+
+
+def choose_augment(side: Any = None, *, places: bool = True) -> dict[str, Any]:
+    """Return the settings that ``augment="auto"`` stands for, for pictures of hands with poses.
+
+    They are small: rotation within 20 degrees, shift within 0.05 of the picture's size, zoom from 0.9 to 1.1,
+    colour of strength 0.3; and a horizontal flip where both sides occur, so that one-sided data stay so.
+
+    Parameters
+    ----------
+    side : array-like of int, or None, default=None
+        The training rows' sides, 0 for left and 1 for right; None where they are not known.
+    places : bool, default=True
+        Whether a hand's place and size in the picture may change without its pose: so it is with the root
+        given, or with an estimator that knows the camera. Otherwise shift and zoom are left out.
+
+    Returns
+    -------
+    settings : dict
+        Complete, as from `check_augment`.
+
+    Examples
+    --------
+    >>> from skhand.training import choose_augment
+    >>> choose_augment([0, 1, 1])["flip"], choose_augment([1, 1])["flip"]
+    ('horizontal', None)
+    """
+    both = side is not None and len(np.unique(np.asarray(side))) > 1
+    return {**_OFF, **_TURN, **(_MOVE if places else {}), "flip": "horizontal" if both else None}
 
 
 def augment_batch(

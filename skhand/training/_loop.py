@@ -178,6 +178,7 @@ class Loop:
         self.interrupted = self.stopped = self.inside_step = False
         self.step_number, self.totals, self.seconds, self.first_loss = 0, {}, 0.0, math.nan  # type: ignore[var-annotated]
         self.told, self.timed = False, None  # type: tuple[bool, tuple[float, int] | None]
+        self.later: Callable[[], Mapping[str, float]] = dict  # how long each stage after this one takes, s
         self.good = copy_weights(self.answer)
         self.started = time.perf_counter()
         if best is not None and state is None:
@@ -322,13 +323,15 @@ class Loop:
             return
         self.told = True
         each = (now - start) / (self.step_number - n_before)
-        left = each * (self.n_steps - self.step_number)
-        if left >= _LONG:
-            where = f"the stage {self.stage.name!r}" if self.stage.name else "the training"
+        left = {self.stage.name or "": each * (self.n_steps - self.step_number), **self.later()}
+        total = sum(left.values())
+        if total >= _LONG:
+            parts = [f"{name!r} {format_duration(seconds)}" for name, seconds in left.items() if name]
             warn_user(
-                f"fit: at this speed {where} takes another {format_duration(left)}: {self.n_steps} steps of "
-                f"{format_duration(each)}. Fewer epochs, smaller pictures and smaller networks take less; "
-                "checkpoint= lets it be stopped and go on.",
+                f"fit: at this speed the training takes another {format_duration(total)}"
+                f"{' (' + ', '.join(parts) + ')' if parts else ''}: {self.n_steps} steps of "
+                f"{format_duration(each)}{' in this stage' if parts else ''}. Fewer epochs, smaller pictures "
+                "and smaller networks take less; checkpoint= lets it be stopped and go on.",
                 TrainingWarning,
             )
 

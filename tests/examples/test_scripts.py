@@ -79,3 +79,37 @@ def test_throughput_compares_three_loops(tmp_path, run):
     result = json.loads((tmp_path / "speed.json").read_text())
     assert set(result["images_per_s"]) == {"fit", "bare", "plain"}
     assert all(value > 0 for values in result["images_per_s"].values() for value in values)
+
+
+def test_augmentation_goes_on_row_by_row_and_refuses_other_settings(tmp_path, run):
+    out = tmp_path / "augmentation.json"
+    small = ("--n", 16, "--rows", 32, "--n-test", 8, "--epochs", 1, "--seeds", 0, "--out", out)
+    run("benchmarks/augmentation.py", *small, "--sides", "both", "--augment", "none")
+    first = json.loads(out.read_text())["rows"]
+    estimators = ("--estimators", "vae", "aligned", "heatmap")
+    lines = run(
+        "benchmarks/augmentation.py", *small, *estimators, "--sides", "both", "--augment", "none", "auto"
+    )
+    rows = json.loads(out.read_text())["rows"]
+    assert len(lines) == len(rows) == 6 and len(first) == 1
+    assert all(rows[key] == row for key, row in first.items())
+    none, auto = (rows[f"vae, both, 16 hands, {augment}, seed 0, 1 steps"] for augment in ("none", "auto"))
+    assert none["mean_pose"] == auto["mean_pose"] > 20 and none["valid_epe"] != auto["valid_epe"]
+    refused = run("benchmarks/augmentation.py", *small, "--rows", 64, fails=True)
+    assert "other settings" in refused[-1]
+
+
+@pytest.mark.slow
+def test_default_times_counts_the_steps_of_the_defaults(tmp_path, run):
+    """750 000 steps stand in the paper; 100 epochs of 1 000 rows in batches of 64 are 1 600, of 32 3 200."""
+    lines = run("benchmarks/default_times.py", "--image-size", 16, "--out", tmp_path / "times.json")
+    fits = json.loads((tmp_path / "times.json").read_text())["fits"]
+    steps = {name: sum(stage["steps"] for stage in fit["stages"].values()) for name, fit in fits.items()}
+    assert steps == {
+        "CrossModalVAERegressor": 1600,
+        "AlignedLatentRegressor": 4 * 1600,
+        "LatentHeatmapRegressor": 3200,
+        "SimToRealRegressor": 750_000,
+    }
+    for fit, line in zip(fits.values(), lines, strict=True):
+        assert fit["cpu_h"] > 0 and "of one core" in line

@@ -94,6 +94,17 @@ def test_poses_of_another_unit_are_told():
     assert doubts(X, Y - HANDS.data.root[:, None]) == ""  # no camera sees them, which is no contradiction
 
 
+def test_a_display_whose_titles_say_mm_tells_of_another_unit():
+    pytest.importorskip("matplotlib").use("Agg")
+    from skhand.plotting import PredictionDisplay
+
+    with pytest.warns(UserWarning, match=r"^y_true: the bones are 0\.03.*are the poses in mm"):
+        PredictionDisplay.from_predictions(Y / 1000, Y / 1000, n_hands=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PredictionDisplay.from_predictions(Y, Y, n_hands=1)
+
+
 def test_rows_of_zeros_and_joints_of_minus_one_are_told():
     y, keypoints = Y.copy(), X.keypoints2d.copy()
     y[[3, 7]] = 0

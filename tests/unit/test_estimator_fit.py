@@ -362,7 +362,31 @@ def test_a_column_that_no_pair_reads_is_not_judged_nor_read(hands):
     assert small().fit(frames[:20], hands.target[:20]).predict(frames[:5]).shape == (5, 21, 3)
 
 
-def test_augmentation_is_the_papers_for_pictures_of_poses_and_none_for_a_table(hands, rng):
+@pytest.mark.parametrize(
+    ("sides", "given", "extra"),
+    [
+        ("both", ("root",), {"shift": 0.05, "zoom": 0.1, "flip": "horizontal"}),
+        ("right", ("root",), {"shift": 0.05, "zoom": 0.1}),
+        ("none", ("root",), {"shift": 0.05, "zoom": 0.1}),
+        ("both", (), {"flip": "horizontal"}),
+    ],
+)
+def test_auto_augmentation_mirrors_no_hands_of_one_side_and_moves_none_that_have_a_place(
+    hands, sides, given, extra
+):
+    X, y = hands.data[:40], hands.target[:40]
+    rows = X.side == "right" if sides == "right" else np.full(40, True)
+    X, y = only(X, "rgb", *(() if sides == "none" else ("side",)))[rows], y[rows]
+    spelled = {"rotate": 20.0, "colour": 0.3, **extra}
+    auto, wanted, none = (
+        weights(small(augment=augment, given=given, max_epochs=1).fit(X, y))
+        for augment in ("auto", spelled, None)
+    )
+    assert_same_weights(auto, wanted)
+    assert any(not torch.equal(auto[name], none[name]) for name in auto)
+
+
+def test_augmentation_is_the_papers_by_name_and_none_for_a_table(hands, rng):
     def trained(augment, X, y):
         return weights(small(augment=augment, max_epochs=1).fit(X, y))
 
@@ -371,11 +395,10 @@ def test_augmentation_is_the_papers_for_pictures_of_poses_and_none_for_a_table(h
 
     papers = {"rotate": 45.0, "shift": 0.1, "flip": "horizontal"}
     pictures = hands.data[:8], hands.target[:8]
-    auto = trained("auto", *pictures)
-    assert_same_weights(auto, trained(papers, *pictures))
-    assert_same_weights(auto, trained("paper", *pictures))
-    assert differs(auto, trained(None, *pictures))
-    assert differs(auto, trained({**papers, "rotate": 44.0}, *pictures))
+    paper = trained("paper", *pictures)
+    assert_same_weights(paper, trained(papers, *pictures))
+    assert differs(paper, trained(None, *pictures))
+    assert differs(paper, trained({**papers, "rotate": 44.0}, *pictures))
     for X, y in [
         (rng.normal(size=(8, 3)), rng.normal(size=8)),
         (only(hands.data, "keypoints2d")[:8], hands.target[:8]),

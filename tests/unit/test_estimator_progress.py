@@ -6,12 +6,13 @@ import re
 import warnings
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from skorch.callbacks import Callback
 from smallest import KINDS, Y, rows_of, smallest
 
 from skhand.exceptions import TrainingWarning
-from skhand.training import _loop, format_duration
+from skhand.training import _forecast, _loop, format_duration
 
 pytestmark = pytest.mark.filterwarnings("ignore:stages. the stage 'posterior' has trained no epoch")
 
@@ -80,3 +81,38 @@ def test_a_short_training_does_not(monkeypatch):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "fit: at this speed")
         smallest("cross-modal", max_epochs=1, callbacks=[clock]).fit(rows_of("cross-modal"), Y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "text"),
+    [
+        (
+            "aligned", {"disentangle": 20.0, "align": 200.0, "finetune": 2.0, "refine": 1000.0},
+            "60 min ('disentangle' 20 s, 'align' 10 min, 'finetune' 6 s, 'refine' 50 min): 3 steps of 20 s"
+        ),
+        ("sim-to-real", {"pose": 11.0, "depth": 0.1, "posterior": 1000.0}, "67 min ('pose' "),
+    ],
+)  # fmt: skip
+def test_stages_that_are_long_later_on_are_told_in_the_first(monkeypatch, kind, seconds, text):
+    """Steps take what their stage says, those of the forecast too; what it trains leaves no trace."""
+    now = [0.0]
+    end_step = _loop.Loop._end_step
+
+    def slowly(loop, terms):
+        now[0] += seconds[loop.stage.name]
+        end_step(loop, terms)
+
+    options = {"max_epochs": 1} if kind == "aligned" else {"max_iter": 4}
+    plain = smallest(kind, **options).fit(rows_of(kind), Y)
+    clock = SimpleNamespace(perf_counter=lambda: now[0], monotonic=lambda: now[0])
+    monkeypatch.setattr(_loop, "time", clock)
+    monkeypatch.setattr(_forecast, "time", clock)
+    monkeypatch.setattr(_loop.Loop, "_end_step", slowly)
+    with pytest.warns(TrainingWarning, match="^fit: at this speed the training takes another") as seen:
+        estimator = smallest(kind, **options).fit(rows_of(kind), Y)
+    (told,) = [str(warning.message) for warning in seen if "at this speed" in str(warning.message)]
+    assert text in told, told
+    for name in set(plain.history_) - {"seconds", "stage"}:
+        np.testing.assert_array_equal(estimator.history_[name], plain.history_[name])
+    for one, other in zip(estimator.module_.parameters(), plain.module_.parameters(), strict=True):
+        assert bool((one == other).all())

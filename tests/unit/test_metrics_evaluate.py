@@ -190,7 +190,9 @@ def test_json_frame_and_pickle(hands, rng, tmp_path):
 def test_frame_without_pandas_says_what_to_install(hands, monkeypatch):
     _, y = hands
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match="to_frame needs pandas; install it with: pip install pandas"):
+    with pytest.raises(
+        ImportError, match=r"to_frame needs pandas; install it with: pip install 'skhand\[notebook\]'"
+    ):
         evaluate_predictions(y, y, protocol="freihand").to_frame()
 
 

@@ -87,7 +87,11 @@ class CrossModalVAERegressor(PairedPoseEstimator):
         standardised one by one, unless "root" or "scale" is given, which only poses have.
     augment : {"auto", "paper", None} or dict, default="auto"
         Augmentation, in batches on the device; see `skhand.training.check_augment` for the names of a dict.
-        "auto" is the paper's for pictures with poses, and none otherwise.
+        "auto" is small for pictures with poses, and none otherwise: rotation within 20 degrees and colour of
+        0.3, with the root given also shift within 0.05 and zoom within 0.1, and horizontal flips where X's
+        column ``side`` has both sides (see `skhand.training.choose_augment`). "paper" is the paper's:
+        rotation
+        within 45 degrees, shift within 0.1, horizontal flips.
     lr_schedule : {"constant", "cosine"}, default="constant"
         Course of the learning rate within one fit.
     early_stopping : bool, default=False

@@ -115,7 +115,9 @@ class LatentHeatmapRegressor(PoseEstimator):
         Rows a training step.
     augment : {"auto", "paper", None} or dict, default="auto"
         Augmentation, in batches on the device; see `skhand.training.check_augment` for the names of a dict.
-        "auto" and "paper" are rotation within 45 degrees, shift by a tenth, zoom within a fifth and colour.
+        "auto" is rotation within 20 degrees, shift within 0.05, zoom within 0.1 and colour of 0.3 (see
+        `skhand.training.choose_augment`). "paper" is more, and no paper's: rotation within 45 degrees, shift
+        within 0.1, zoom within 0.2 and colour of 0.3.
     lr_schedule : {"constant", "cosine"}, default="constant"
         Course of the learning rate within one fit.
     early_stopping : bool, default=False
@@ -356,7 +358,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         check_agreement(estimator, params)
         return estimator
 
-    def predict(self, X: Any, return_std: bool = False) -> Any:
+    def predict(self, X: Any, return_std: bool = False, target: str | None = None) -> Any:
         """Predict absolute poses.
 
         Parameters
@@ -366,6 +368,9 @@ class LatentHeatmapRegressor(PoseEstimator):
         return_std : bool, default=False
             Whether to return the standard deviation that the heatmaps' spread gives too, root depth and scale
             taken as known; calibrated if `calibrate_std` was called.
+        target : {"pose3d", "keypoints2d"} or None, default=None
+            "keypoints2d" is `predict_keypoints`, which a pipeline reaches by this keyword:
+            ``pipe.predict(X, target="keypoints2d")``. None is "pose3d".
 
         Returns
         -------
@@ -378,9 +383,13 @@ class LatentHeatmapRegressor(PoseEstimator):
         ------
         InputError
             If X does not fit what was fitted, a row has no camera or lacks what was given, or spread is asked
-            of a holistic head.
+            of a holistic head or of keypoints.
         """
         check_bool(return_std, "return_std")
+        if check_option(target, "target", (None, "pose3d", "keypoints2d")) == "keypoints2d":
+            if return_std:
+                raise InputError("return_std: expected False for target='keypoints2d', got True.")
+            return self.predict_keypoints(X)
         columns = self._read(X)
         if return_std:
             self._require_maps("return_std")
@@ -514,6 +523,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     # ------------------------------------------------------------------ training
 
     _paper_augment = AUGMENT
+    _knows_camera = True
     _reader_type = HeatmapReader
     _main_term = "the places"
 

@@ -36,7 +36,7 @@ from skhand.estimators.sim_to_real.steps import (
 )
 from skhand.estimators.sim_to_real.terms import SignedCodec, code_pose, other_domain
 from skhand.exceptions import InputError, TrainingWarning
-from skhand.training import Stage, fetch
+from skhand.training import Stage, check_augment, fetch
 
 __all__ = ["SimToRealRegressor"]
 
@@ -509,6 +509,9 @@ class SimToRealRegressor(PairedPoseEstimator):
                 "skhand.preprocessing.HandMirror brings all hands to one."
             )
         return super()._validate_parameters()
+
+    def _auto_augment(self, data: TrainingData) -> dict[str, Any] | None:
+        return check_augment("paper", AUGMENT)
 
     def _has_auto_stages(self) -> bool:
         return isinstance(self.stages, str) and self.stages == "auto"
