@@ -142,6 +142,7 @@ def _source(seed: int, size: int, n_subjects: int, device: str) -> HandSource:
         distance=(250.0, 1200.0),
         framing=(1.2, 3.5),
         shape=1.0,
+        thickness=None,
         skin=(0.0, 1.0),
         sleeves=0.55,
         light=(0.25, 1.0),

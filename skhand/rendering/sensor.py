@@ -6,7 +6,7 @@ measured beside it. Labels do not change: a joint stays where it is, whatever th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from skhand.rendering.draws import Draws, raw_bytes
 
-__all__ = ["SENSOR_DRAWS", "STRUCTURED_LIGHT", "TIME_OF_FLIGHT", "Sensor", "draw_sensor", "sense"]
+__all__ = ["LOSSY", "SENSOR_DRAWS", "STRUCTURED_LIGHT", "TIME_OF_FLIGHT", "Sensor", "draw_sensor", "sense"]
 
 SENSOR_DRAWS = 6
 GAP = 20.0
@@ -128,6 +128,9 @@ ICAR 2015, indoors: sigma_z = 1.5 - 0.5 z + 0.3 z^2 + 0.1 z^1.5 q^2 in mm (z in 
 is 0.58 px of that camera (365 px) at 1 m. focal: ICVL's camera. It is older and smaller than the second
 Kinect, hence the factor of 1 to 2 on the noise; that, the other ranges, grain, blur and mixed are our choice.
 """
+
+LOSSY = replace(STRUCTURED_LIGHT, bias=(-10.0, 10.0), graze=(0.5, 0.8), edge=(0.4, 0.8), speckle=(0.05, 0.2))
+"""Structured light in bad shape: far more holes, and a depth that is off. Made up, for a wide gap."""
 
 
 def draw_sensor(draws: Draws, sensor: Sensor) -> dict[str, torch.Tensor]:

@@ -13,10 +13,13 @@ from skhand._validation import check_camera, check_number, check_option, describ
 from skhand.exceptions import InputError
 from skhand.rendering.gestures import GESTURES
 
-__all__ = ["MOST_SUBJECTS", "Settings", "check_settings"]
+__all__ = ["MOST_SUBJECTS", "SENSORS", "Settings", "check_settings"]
 
 MOST_SUBJECTS = 2**20
 """From here on the numbers of people stand for those of the real domain."""
+SENSORS = ("structured_light", "time_of_flight", "lossy")
+_THICKNESS = {"synthetic": (1.0, 1.0, 1.0), "real": (1.08, 1.04, 1.05)}
+"""The real domain's hands are other people's, and thicker."""
 _SHARES = ("sleeves", "occluders", "motion", "strange")
 
 
@@ -28,6 +31,8 @@ class Settings:
     ----------
     gestures : tuple of float or None
         A weight for each of `GESTURES`.
+    thickness : tuple of three float
+        Factors on the radii of fingers, palm and forearm.
     backgrounds : tuple of str or {"procedural"} or None
         Names of picture files.
     """
@@ -40,6 +45,7 @@ class Settings:
     distance: tuple[float, float]
     framing: Any
     shape: float
+    thickness: tuple[float, float, float]
     skin: tuple[float, float]
     sleeves: float
     light: tuple[float, float]
@@ -69,7 +75,7 @@ def check_settings(**given: Any) -> Settings:
     for name in ("shape", "blur", "noise"):
         check_number(given[name], name, low=0.0, high=3.0)
     check_option(given["domain"], "domain", ("synthetic", "real"))
-    check_option(given["sensor"], "sensor", ("structured_light", "time_of_flight"))
+    check_option(given["sensor"], "sensor", SENSORS)
     return Settings(
         **{
             **given,
@@ -78,6 +84,7 @@ def check_settings(**given: Any) -> Settings:
             "gestures": _check_gestures(given["gestures"]),
             "distance": _check_range(given["distance"], "distance", 200.0, 5000.0),
             "framing": _check_framing(given["framing"]),
+            "thickness": _check_thickness(given["thickness"], given["domain"]),
             "skin": _check_range(given["skin"], "skin", 0.0, 1.0),
             "light": _check_range(given["light"], "light", 0.0, 3.0),
             "jpeg": None if given["jpeg"] is None else _check_range(given["jpeg"], "jpeg", 1, 100),
@@ -96,6 +103,21 @@ def _check_range(value: Any, name: str, low: float, high: float) -> tuple[float,
     if pair[0] > pair[1]:
         raise InputError(f"{name}: expected the lower bound first, got {value!r}.")
     return float(pair[0]), float(pair[1])
+
+
+def _check_thickness(value: Any, domain: str) -> tuple[float, float, float]:
+    """Return the factors on fingers, palm and forearm; None is the domain's own."""
+    if value is None:
+        return _THICKNESS[domain]
+    factors = read_numbers(value, "thickness")
+    if factors.shape not in ((), (3,)):
+        raise InputError(
+            f"thickness: expected a number, or three (fingers, palm, forearm), got {describe(value)}."
+        )
+    for factor in np.atleast_1d(factors).tolist():
+        check_number(factor, "thickness", low=0.5, high=1.5)
+    fingers, palm, forearm = np.broadcast_to(factors, 3).tolist()
+    return float(fingers), float(palm), float(forearm)
 
 
 def _check_gestures(gestures: Any) -> tuple[float, ...] | None:

@@ -19,8 +19,15 @@ from skhand.rendering.kinematics import forward_kinematics
 from skhand.rendering.occluders import OCCLUDER_DRAWS, Occluders, cover_with, plan_occluders
 from skhand.rendering.photograph import draw_camera_effects, draw_light, take_photograph
 from skhand.rendering.pictures import PICTURE_DRAWS, read_backgrounds
-from skhand.rendering.sensor import SENSOR_DRAWS, STRUCTURED_LIGHT, TIME_OF_FLIGHT, draw_sensor, sense
-from skhand.rendering.settings import MOST_SUBJECTS, Settings
+from skhand.rendering.sensor import (
+    LOSSY,
+    SENSOR_DRAWS,
+    STRUCTURED_LIGHT,
+    TIME_OF_FLIGHT,
+    draw_sensor,
+    sense,
+)
+from skhand.rendering.settings import MOST_SUBJECTS, SENSORS, Settings
 from skhand.rendering.shading import shade
 from skhand.rendering.skin import Look
 from skhand.rendering.strange import Strange, draw_strange
@@ -34,9 +41,7 @@ _RIGS = 32
 _PIXELS, _PIXELS_ON_GPU = 2**17, 2**23
 """How many pixels are rendered at once: what stays in a processor's cache, or fills a GPU."""
 _HIDDEN = 15.0
-_SENSORS = {"structured_light": STRUCTURED_LIGHT, "time_of_flight": TIME_OF_FLIGHT}
-_SHAPED = np.array([1.08, 1.04, 1.05])
-"""The real domain's hands are other people's, and thicker: factors on fingers, palm and arm."""
+_SENSORS = dict(zip(SENSORS, (STRUCTURED_LIGHT, TIME_OF_FLIGHT, LOSSY), strict=True))
 
 
 @dataclass
@@ -171,10 +176,9 @@ class HandSource:
         chosen = self.settings
         subject = np.minimum((draws.uniform() * chosen.n_subjects).astype(int), chosen.n_subjects - 1)
         numbers, where = np.unique(subject, return_inverse=True)
-        others = chosen.domain == "real"
-        people = draw_subjects(self.seed, numbers + others * MOST_SUBJECTS, chosen.shape, chosen.skin)
-        if others:
-            people = replace(people, thickness=people.thickness * _SHAPED)
+        numbers = numbers + MOST_SUBJECTS * (chosen.domain == "real")
+        people = draw_subjects(self.seed, numbers, chosen.shape, chosen.skin)
+        people = replace(people, thickness=people.thickness * np.array(chosen.thickness))
         return subject, _some(people, where)
 
     def _rig(self, rows: np.ndarray) -> _Rig:

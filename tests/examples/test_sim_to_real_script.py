@@ -59,12 +59,13 @@ def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path, script):
     assert steps == dict(zip(table, [[5, 0, 2], [5, 3, 2], [5, 3, 2], [5, 3, 2]], strict=True))
     labels = [fit["real_labels"] for fit in fits.values()]
     n_train = fits["seed 0, real data, pretrained"]["real_labels"]
-    assert labels == [0, 0, 0, n_train, *[round(0.5 * n_train)] * 2]
+    assert labels == [0, 0, 0, n_train, 0, *[round(0.5 * n_train)] * 2]
     assert np.isfinite([fit["epe_mm"] for fit in fits.values()]).all()
     assert len({fit["mean_pose_mm"] for fit in fits.values()}) == 1
     assert fits["seed 0, synthetic only"]["relief_kept"] is None
     assert -1 <= fits["seed 0, LSPS-synthetic"]["relief_kept"] <= 1
     ours, alone = (fits[f"seed 0, {name}"]["epe_mm"] for name in list(script.rows_of([0.5]))[-2:])
+    assert fits["seed 0, LSPS-synthetic, posterior_start"]["steps"]["posterior"] == 2
     assert f": {(alone - ours) / alone:.0%} +- 0% (paper, Fig. 5" in printed[-1]
 
 
@@ -90,7 +91,7 @@ def test_settings_are_on_file_before_anything_is_made_with_them(tmp_path):
 
 
 def test_shares_of_labels_are_rows_of_their_own(script):
-    names = list(script.rows_of([0.004, 0.015, 0.02, 0.07]))[4:]
+    names = list(script.rows_of([0.004, 0.015, 0.02, 0.07]))[5:]
     assert [name.split(" ")[1] for name in names[::2]] == ["0.4%", "1.5%", "2%", "7%"]
     assert names[-1] == "these labels only, 7%" and len(set(names)) == 8
 

@@ -319,18 +319,30 @@ def test_pictures_may_have_any_size(image_size, channels):
     net = small(channels=channels, image_size=image_size, width=1)
     x = pictures(channels, image_size)
     quarter = tuple(int(np.ceil(size / 4)) for size in image_size)
-    rest = tuple(int(np.ceil(size / 64)) for size in image_size)
+    n_halvings = 6 if max(image_size) > 32 else {8: 3, 9: 4, 13: 4, 21: 5}[max(image_size)]
+    rest = tuple(int(np.ceil(size / 2**n_halvings)) for size in image_size)
     for domain in DOMAINS:
         z = net.encode(x, domain)
         made, features = net.generate(z, domain), net.features(x, domain)
         assert z.shape == net.map_pose(torch.randn(3, 20)).shape == (3, 4, *quarter)
         assert made.shape == x.shape
-        assert features.shape == (3, 32, *rest)
+        assert features.shape == (3, 2 ** (n_halvings - 1), *rest)
         assert net.judge(features).shape == (3,)
         assert net.posterior(features).shape == (3, 20)
         assert torch.isfinite(z).all()
         assert made.abs().max() < 1
     assert net.latent_size == quarter
+
+
+@pytest.mark.parametrize(
+    ("size", "n_halvings"), [(8, 3), (16, 4), (17, 5), (32, 5), (33, 6), (128, 6), (256, 6)]
+)
+def test_no_convolution_sees_a_single_place(size, n_halvings):
+    """At 32 px a sixth one would see one place, where 8 of 9 numbers of its kernels meet zeros alone."""
+    net = on_meta(image_size=(size, size), width=1)
+    halvings = shapes(net, lambda: net.features(torch.empty(2, 1, size, size, device="meta"), "real"))
+    assert len(halvings) == n_halvings
+    assert halvings[-2][1] > 1 and halvings[-1] == (2 ** (n_halvings - 1), *2 * [-(-size // 2**n_halvings)])
 
 
 @pytest.mark.parametrize("n_joints", [16, 21, 36])

@@ -135,6 +135,51 @@ def test_real_domain_differs_in_shape_and_depth():
     assert (flight.data.depth[seen] != sensor.data.depth[seen]).mean() > 0.5
 
 
+def run_across(hands, row, joints):
+    """How far the mask reaches across a bone, at its middle, px."""
+    start, end = hands.data.keypoints2d[row][list(joints)]
+    along = (end - start) / np.linalg.norm(end - start)
+    reach = np.arange(0, 30, 0.05)[:, None]
+    total = 0.0
+    for across in (np.array([-along[1], along[0]]), np.array([along[1], -along[0]])):
+        x, y = ((start + end) / 2 + reach * across).round().astype(int).T
+        total += reach[np.argmin(hands.data.mask[row][y, x]), 0]
+    return total
+
+
+def test_thinner_hands_have_thinner_fingers_and_the_same_bones():
+    settings = {
+        "gestures": "open", "rotation": 0, "shape": 0, "sleeves": 0, "side": "right", "image_size": 256,
+        "framing": 300.0, "images": ("mask",),
+    }  # fmt: skip
+    plain, thin, fingers = (
+        pictures(4, thickness=factors, **settings) for factors in (1.0, 0.6, (0.6, 1.0, 1.0))
+    )
+    for name in ("target", "angles", "groups"):
+        np.testing.assert_array_equal(thin[name], plain[name])
+    for bone in ((10, 11), (14, 15)):  # a finger is a round cone: its width is in proportion
+        widths = [np.mean([run_across(hands, row, bone) for row in range(4)]) for hands in (plain, thin)]
+        assert widths[0] > 10 and widths[1] / widths[0] == pytest.approx(0.6, abs=0.04)
+    area = [hands.data.mask.sum() for hands in (thin, fingers, plain)]
+    # the bones' length stays, so that the area shrinks by less than the factor; the wide palm's by less still
+    assert 0.6 < area[0] / area[2] < 0.9 and area[0] < area[1] < area[2]
+
+
+def test_thickness_is_the_domains_own_unless_it_is_given():
+    for domain, own in (("synthetic", 1.0), ("real", (1.08, 1.04, 1.05))):
+        left_alone, given = (pictures(3, domain=domain, thickness=each) for each in (None, own))
+        np.testing.assert_array_equal(left_alone.data.depth, given.data.depth)
+        assert not np.array_equal(left_alone.data.mask, pictures(3, domain=domain, thickness=0.75).data.mask)
+
+
+def test_a_lossy_sensor_loses_far_more():
+    settings = {"domain": "real", "framing": 300.0, "distance": (700, 900), "images": ("depth", "mask")}
+    good, lossy = (pictures(40, sensor=name, **settings).data for name in ("structured_light", "lossy"))
+    np.testing.assert_array_equal(good.mask, lossy.mask)
+    lost = [1 - (data.depth > 0)[data.mask].mean() for data in (good, lossy)]
+    assert lost[0] < 0.2 and 0.3 < lost[1] < 0.7
+
+
 @pytest.mark.parametrize("name", HAND_PRESETS)
 def test_presets_are_arguments(name):
     preset = HAND_PRESETS[name]
@@ -166,6 +211,11 @@ def test_presets_are_arguments(name):
         ("framing", np.eye(4)),
         ("framing", [[300.0, 1.0, 0], [0, 300, 0], [0, 0, 1]]),
         ("shape", -0.1),
+        ("thickness", 0.4),
+        ("thickness", (1.0, 1.0)),
+        ("thickness", (1.0, 1.6, 1.0)),
+        ("thickness", (1.0, np.nan, 1.0)),
+        ("thickness", "thin"),
         ("skin", (0.0, 1.1)),
         ("sleeves", 1.5),
         ("light", (1.0,)),

@@ -12,6 +12,7 @@ from scipy.stats import norm
 from skhand.datasets import make_hands
 from skhand.rendering.draws import Draws
 from skhand.rendering.sensor import (
+    LOSSY,
     SENSOR_DRAWS,
     STRUCTURED_LIGHT,
     TIME_OF_FLIGHT,
@@ -137,6 +138,38 @@ def test_the_angle_is_that_to_the_ray(angle):
     assert expected.max() > 0.4
     # 320 pixels a column: a standard error of at most 0.028
     assert np.abs(lost - expected).max() < 0.15 and np.abs(lost - expected).mean() < 0.03
+
+
+def test_the_lossy_sensor_loses_the_shares_that_it_draws():
+    n, quiet = 200, dataclasses.replace(LOSSY, baseline=0.0, steps=0.0, lateral=(0.0, 0.0))
+    drawn = draw_sensor(Draws(3, "sensor", np.arange(n), SENSOR_DRAWS), quiet)
+    for name, low, high in (
+        ("speckle", 0.05, 0.2),
+        ("edge", 0.4, 0.8),
+        ("graze", 0.5, 0.8),
+        ("bias", -10, 10),
+    ):
+        values = drawn[name].numpy()  # uniform: the mean within four standard errors
+        assert values.min() >= low and values.max() <= high
+        assert values.mean() == pytest.approx((low + high) / 2, abs=4 * (high - low) / np.sqrt(12 * n))
+    step = np.full((n, 32, 32), 600.0)
+    step[:, :, 16:] = 560.0
+    camera = torch.tensor([600.0, 600.0, 15.5, 15.5]).repeat(n, 1)
+    found = sense(
+        torch.as_tensor(step.astype(np.float32)),
+        camera,
+        torch.full((n,), 600.0),
+        drawn,
+        quiet,
+        3,
+        np.arange(n),
+    ).numpy()
+    lost = (found == 0).mean(axis=1)
+    inside, edge = lost[:, [*range(14), *range(18, 32)]].mean(), lost[:, 15:17].mean()
+    assert inside == pytest.approx(0.125, abs=0.02)  # seen from the front: speckle alone
+    assert edge == pytest.approx(0.125 + 0.6, abs=0.04)
+    off = [np.median(row[row > 580] - 600.0) for row in found]
+    np.testing.assert_allclose(off, drawn["bias"].numpy(), atol=1.0)
 
 
 def test_an_edge_is_no_slope():

@@ -187,6 +187,51 @@ def test_stages_can_be_added_with_another_supervision_and_the_last_repeated(hand
     assert_same_weights(weights(cold), weights(small().fit(X, y)))
 
 
+class Fronts(Callback):
+    """Remembers before each step of the posterior whether both domains' front layers are the same."""
+
+    def __init__(self):
+        self.same = []
+
+    def on_batch_end(self, net, **kwargs):
+        fronts = net.module_.fronts.state_dict()
+        own = {name: value for name, value in fronts.items() if name.startswith("real")}
+        self.same.append(
+            all(torch.equal(v, fronts[name.replace("real", "synthetic")]) for name, v in own.items())
+        )
+
+
+@pytest.mark.parametrize("n_real", [0, 3])
+def test_posterior_start_shares_the_front_layers_for_half_of_the_stage(hands, n_real):
+    X, y = hands
+    y = y.copy()
+    y[N + n_real :] = np.nan
+    first = small(stages=STAGES[:2], warm_start=True).fit(X, y)
+    seen = {}
+    for start, together in (("own", 0), ("synthetic", 3)):  # of 6 steps
+        watch = Fronts()
+        fitted = copy.deepcopy(first).set_params(stages=STAGES, posterior_start=start, callbacks=[watch])
+        fitted.fit(X, y)
+        assert watch.same == [True] * together + [False] * (6 - together)
+        assert fitted.front_ == {"synthetic": "synthetic", "real": "real"}
+        seen[start] = np.array(fitted.history_["posterior_feature"])[-2:]
+    assert (seen["own"] > 0).all() and np.isnan(seen["synthetic"][0]) and seen["synthetic"][1] > 0
+    halves = [Fronts(), Fronts()]  # and half is half of the stage, however often it is interrupted
+    fitted = copy.deepcopy(first).set_params(stages=STAGES, posterior_start="synthetic")
+    with pytest.raises(KeyboardInterrupt):
+        fitted.set_params(callbacks=[halves[0], AtEpoch(1, interrupt)]).fit(X, y)
+    fitted.set_params(callbacks=[halves[1]]).fit(X, y)
+    assert [half.same for half in halves] == [[True] * 3, [False] * 3]
+
+
+def test_posterior_start_goes_on_from_a_checkpoint_to_the_same_weights(hands, tmp_path):
+    options = {"posterior_start": "synthetic", "checkpoint": tmp_path / "fit"}
+    with pytest.raises(KeyboardInterrupt):
+        small(**options, callbacks=[AtEpoch(6, interrupt)]).fit(*hands)
+    on = small(**options).fit(*hands)
+    assert_same_weights(weights(on), weights(small(posterior_start="synthetic").fit(*hands)))
+
+
 def test_partial_fit_is_at_most_an_epoch_and_at_most_a_pass(hands):
     X, y = hands
     estimator = small(batch_size=12)  # a pass through 15 labelled rows is two steps, one through 12 one

@@ -15,7 +15,7 @@ __all__ = ["DOMAINS", "SimToRealNet"]
 DOMAINS = ("synthetic", "real")
 
 SLOPE = 0.01  # of LeakyReLU
-N_HALVINGS = 6  # in discriminators and posterior
+MOST_HALVINGS = 6  # in discriminators and posterior
 
 
 class SimToRealNet(nn.Module):
@@ -25,7 +25,9 @@ class SimToRealNet(nn.Module):
     the picture's size (256 x 32 x 32 in the paper). Pictures are in -1..1. Where the printed tables disagree
     with themselves, this is read: the mapping starts at the pose latent; pictures have as many channels as
     come in; a residual block is 256 -> 512 -> 256 channels with its middle in 4 groups; six convolutions
-    halve the picture before the last layer of discriminators and posterior.
+    halve the picture before the last layer of discriminators and posterior. Pictures of less than 33 px have
+    fewer of these, the last of which sees 2 x 2 places: 5 at 32 px, 4 at 16 px. One more would see a single
+    place, where all but the middle of its kernel does nothing.
 
     Not printed: the paddings; the slope of 0.01 below zero and the instance normalisation without weights,
     which are those of the authors' code; and the initial weights, which are chosen. Convolutions start normal
@@ -100,10 +102,11 @@ class SimToRealNet(nn.Module):
         self.shared_generator = ResidualBlock(4 * width)
         self.generators = nn.ModuleDict({domain: _generator(channels, width) for domain in DOMAINS})
         self.fronts = nn.ModuleDict({domain: _halving(channels, width, 2 * width) for domain in DOMAINS})
-        self.trunk = _halving(*(width * 2**i for i in range(1, N_HALVINGS)))
-        rest = (-(-image_size[0] // 2**N_HALVINGS), -(-image_size[1] // 2**N_HALVINGS))
-        self.judge_end = nn.Conv2d(width * 2 ** (N_HALVINGS - 1), 1, rest)
-        self.posterior_end = nn.Conv2d(width * 2 ** (N_HALVINGS - 1), latent_dim, rest)
+        n_halvings = min(MOST_HALVINGS, math.ceil(math.log2(max(image_size))))
+        self.trunk = _halving(*(width * 2**i for i in range(1, n_halvings)))
+        rest = (-(-image_size[0] // 2**n_halvings), -(-image_size[1] // 2**n_halvings))
+        self.judge_end = nn.Conv2d(width * 2 ** (n_halvings - 1), 1, rest)
+        self.posterior_end = nn.Conv2d(width * 2 ** (n_halvings - 1), latent_dim, rest)
         _initialise(self, 0.02 * math.sqrt(64 / width))
 
     def encode(self, x: Tensor, domain: str) -> Tensor:
@@ -146,7 +149,7 @@ class SimToRealNet(nn.Module):
         Returns
         -------
         features : Tensor of shape (n, 32 * width, height / 64, width / 64)
-            Sizes rounded up.
+            Sizes rounded up; fewer channels where there are fewer convolutions.
         """
         return self.trunk(self.fronts[domain](x))
 
@@ -157,6 +160,11 @@ class SimToRealNet(nn.Module):
     def posterior(self, features: Tensor) -> Tensor:
         """`features` to latent vectors of poses (n, latent_dim) (P)."""
         return self.posterior_end(features).flatten(1)
+
+    def share_front(self) -> None:
+        """Copy the synthetic domain's front layers over the real one's."""
+        synthetic, real = (self.fronts[domain] for domain in DOMAINS)
+        real.load_state_dict(synthetic.state_dict())
 
     def pose_parts(self) -> list[nn.Module]:
         """Return the networks of the first stage: the autoencoder of poses."""

@@ -23,6 +23,7 @@ from skhand.estimators.sim_to_real.settings import (
     PRESETS,
     SOURCES,
     STAGES,
+    STARTS,
     SUPERVISION,
     TERMS,
     WEIGHTS,
@@ -86,6 +87,11 @@ class SimToRealRegressor(PairedPoseEstimator):
         lambda_7: latent vectors found in pictures against those of their poses.
     feature_weight, posterior_feature_weight : float or None, default=None, None
         lambda_8 in the stages "depth" and "posterior": the feature matching.
+    posterior_start : {"own", "synthetic"}, default="own"
+        Where the real domain's front layers start from in the stage "posterior", in which they learn from
+        generated pictures only where no real ones have labels. "own" is what the stage "depth" made of them,
+        as in the paper. With "synthetic", which is not in the paper, they are those of the synthetic domain
+        for the first half of the stage, and features are matched in the second half only.
     max_iter : int, dict of str to int or None, default=None
         Training steps, for each stage or by stage; a stage that a dict leaves out has the preset's.
     lr : float, dict of str to float or None, default=None
@@ -319,6 +325,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         posterior_weight: float | None = None,
         feature_weight: float | None = None,
         posterior_feature_weight: float | None = None,
+        posterior_start: str = "own",
         max_iter: int | Mapping[str, int] | None = None,
         lr: float | Mapping[str, float] | None = None,
         batch_size: int | Mapping[str, int] | None = None,
@@ -362,6 +369,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         self.posterior_weight = posterior_weight
         self.feature_weight = feature_weight
         self.posterior_feature_weight = posterior_feature_weight
+        self.posterior_start = posterior_start
         self.max_iter = max_iter
         self.lr = lr
         self.batch_size = batch_size
@@ -494,6 +502,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         "lr": optional(by_stage(STAGES, low=0, include_low=False)),
         "max_iter": optional(by_stage(STAGES, integer=True, low=1)),
         "pose_hidden_units": optional(width()),
+        "posterior_start": one_of(*STARTS),
         "preset": one_of(*PRESETS),
         "source": one_of("auto", *SOURCES),
         "stages": STAGES.check_or_auto,
@@ -678,6 +687,9 @@ class SimToRealRegressor(PairedPoseEstimator):
         objective = self._objective(name, run)
         whole, rate, size = (self._spread(setting)[name] for setting in ("max_iter", "lr", "batch_size"))
         left = whole - n_done
+        if isinstance(objective, PosteriorObjective) and self.posterior_start == "synthetic":
+            objective.apart_from = whole // 2 - n_done
+            objective.replayable = False  # its steps are not all the same
         if run.one_epoch:  # no more than one pass
             one_pass = max(-(-len(rows) // size) for rows in objective.streams.values())
             left = min(self.epoch_steps, one_pass, left if left > 0 else one_pass)

@@ -8,6 +8,7 @@ from skhand.estimators._stages import Stages
 
 SOURCES = ("depth", "rgb")
 STAGES = Stages(("pose",), ("depth", "posterior"))
+STARTS = ("own", "synthetic")
 SUPERVISION = ("all", "synthetic", "real")
 HALF_CUBE = 150.0  # mm: a unit of poses in the network, half of the hand's cube
 

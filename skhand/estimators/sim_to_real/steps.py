@@ -297,11 +297,20 @@ class PosteriorObjective(SimToRealObjective):
     ----------
     source, weights, preset, pictures, labelled, **settings
         As in `SimToRealObjective`; ``pictures`` are both domains, or none.
+
+    Attributes
+    ----------
+    apart_from : int
+        Step of the run from which on the real domain's front layers are its own and features are matched.
+        Before it they are those of the synthetic domain.
     """
+
+    apart_from = 0
 
     def step(self, module: SimToRealNet, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; see `Objective.step`."""
         coded, labelled = self.read_domains(batches, context)
+        together = context.number < self.apart_from
         device = next(iter(labelled.values())).inputs["pose3d"].device
         with torch.no_grad(), autocast(device, self.dtype):
             wanted = {
@@ -309,7 +318,7 @@ class PosteriorObjective(SimToRealObjective):
                 for domain, batch in labelled.items()
             }
             made = None
-            if coded:
+            if coded and not together:
                 n = CODE_MATCHED if self.preset == "code" else None
                 x = {domain: batch.inputs[self.source][:n] for domain, batch in coded.items()}
                 made = make_pictures(module, x, generator=context.generator)
@@ -335,6 +344,8 @@ class PosteriorObjective(SimToRealObjective):
                 terms["posterior_feature"], terms["posterior"], at
             )
         take_step(context, sum_terms(terms), module.posterior_parts())
+        if together:
+            module.share_front()
         return detached(terms, ratios)
 
     def _features(self, module: SimToRealNet, pictures: Pictures, to: str) -> Sequence[Tensor]:
