@@ -1,6 +1,6 @@
 """Sphinx configuration: ``sphinx-build -W docs docs/_build``.
 
-With ``-D plot_gallery=0`` the pages of the gallery are built without being run.
+With ``-D sphinx_gallery_conf.plot_gallery=0`` the pages of the gallery are built without being run.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ PUBLIC = {
 
 def resolve_short_name(app, env, node, contnode):
     """Link the name of something public that is written without its module."""
-    wanted = PUBLIC.get(node.get("reftarget", ""))
+    name, dot, method = node.get("reftarget", "").partition(".")
+    wanted = name in PUBLIC and PUBLIC[name] + dot + method
     found = wanted and env.get_domain("py").objects.get(wanted)
     if node.get("refdomain") != "py" or not found:
         return None
