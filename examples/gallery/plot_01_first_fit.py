@@ -4,8 +4,8 @@ A first fit
 
 Pictures of hands go in, joints in millimetres come out: ``fit``, ``predict``, and a look at what was learned.
 
-The hands are generated, so that this runs anywhere. There are 640 of them of made-up people to learn from; the 160
-that we test on are of other people.
+The hands are generated, so that this runs anywhere. There are 640 of them of made-up people to learn from;
+the 160 that we test on are of other people.
 """
 
 import numpy as np
@@ -60,8 +60,8 @@ HistoryDisplay.from_estimator(est)
 PckCurveDisplay.from_predictions(y[test], {"mean pose": mean_pose, "fitted": predicted}, align="root")
 
 # %%
-# Some test hands: the prediction in colour over the truth, which is white on the pictures and grey in 3D. Half
-# are the worst ones, which tell more than the best.
+# Some test hands: the prediction in colour over the truth, which is white on the pictures and grey in 3D.
+# Half are the worst ones, which tell more than the best.
 PredictionDisplay.from_predictions(
     y[test], predicted, X=X[test], align="root", which="worst", n_hands=4
 ).figure_.suptitle("the four worst", fontsize=9)

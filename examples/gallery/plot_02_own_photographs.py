@@ -2,11 +2,11 @@
 From a folder of photographs to an overlay
 ==========================================
 
-The weights that ship take photographs as they are. Here: a folder of pictures, the hands in them, pictures with the
-skeletons drawn in, a table to go on with, and a model that is saved and loaded again.
+The weights that ship take photographs as they are. Here: a folder of pictures, the hands in them, pictures
+with the skeletons drawn in, a table to go on with, and a model that is saved and loaded again.
 
-Photographs cannot come with skhand, so we make some: twelve generated pictures, written to a folder as files. Replace
-``folder`` by your own.
+Photographs cannot come with skhand, so we make some: twelve generated pictures, written to a folder as files.
+Replace ``folder`` by your own.
 """
 
 import tempfile
@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 
 from skhand.datasets import load_folder, make_hands, save_folder
 from skhand.estimators import LatentHeatmapRegressor
+from skhand.geometry import align_root
 from skhand.metrics import mean_epe
 from skhand.persistence import load, save
 from skhand.plotting import draw_hand
@@ -35,8 +36,8 @@ print(sorted(path.name for path in folder.iterdir())[:4], "...")
 # Without labels
 # --------------
 #
-# `HandTracker` finds the hands of a picture and answers with joints, keypoints, side and score. We say what the
-# camera is; without it, it is read from EXIF data or guessed, and ``camera_source`` says so.
+# `HandTracker` finds the hands of a picture and answers with joints, keypoints, side and score. We say what
+# the camera is; without it, it is read from EXIF data or guessed, and ``camera_source`` says so.
 tracker = HandTracker(camera=camera)
 paths = sorted(folder.glob("*.png"))
 found = [tracker.predict(path) for path in paths]
@@ -45,9 +46,7 @@ print("hands in each picture:", [len(hands) for hands in found])
 figure, axes = plt.subplots(3, 4, figsize=(8, 6.2), layout="constrained")
 for ax, hands in zip(axes.flat, found, strict=True):
     ax.imshow(hands.draw())
-    ax.set_title(
-        ", ".join(f"{side}, {score:.2f}" for side, score in zip(hands.side, hands.score)), fontsize=8
-    )
+    ax.set_title(", ".join(f"{hands.side[i]}, {hands.score[i]:.2f}" for i in range(len(hands))), fontsize=8)
     ax.axis("off")
 
 # %%
@@ -58,8 +57,8 @@ print(found[0].joints.shape, "mm;", found[0].keypoints.shape, "px")
 # With a table of labels
 # ----------------------
 #
-# A file ``hands.csv`` in the folder may say more: box, side, camera, joints. `load_folder` reads it; the pictures
-# stay on the disk until they are needed.
+# A file ``hands.csv`` in the folder may say more: box, side, camera, joints. `load_folder` reads it; the
+# pictures stay on the disk until they are needed.
 data = load_folder(folder)
 print(data.data)
 
@@ -67,9 +66,10 @@ print(data.data)
 # Where boxes or keypoints are known, no detector is needed: a pipeline crops and predicts.
 pipe = make_pipeline(HandCropper(128), LatentHeatmapRegressor.from_pretrained())
 predicted = pipe.predict(data.data)
-print(
-    f"{mean_epe(data.target, predicted, align='root'):.1f} mm relative to the palm, nothing given but the camera"
-)
+error = mean_epe(data.target, predicted, align="root")
+mean_pose = np.broadcast_to(align_root(data.target).mean(axis=0), predicted.shape)
+print(f"{error:.1f} mm relative to the palm, nothing given but the camera", end="; ")
+print(f"the mean pose of these hands: {mean_epe(data.target, mean_pose, align='root'):.1f} mm")
 
 # %%
 # The same in a picture, drawn from millimetres by the camera:

@@ -2,12 +2,14 @@
 An own camera with 100 labels
 =============================
 
-The weights that ship know generated hands. A camera, a person and a room of your own look different. A hundred
-labelled pictures are enough to go on from the weights, and most of what they bring is the person's size.
+The weights that ship know generated hands. A camera, a person and a room of your own look different. A
+hundred labelled pictures are enough to go on from the weights, and most of what they bring is the person's
+size.
 
-The camera here is made up too: one person with a small hand (``n_subjects=1``), who looks as other renderers draw hands
-(``strange=1``), before a camera that shakes and compresses. Its first 100 pictures are for training, the other 100 for
-testing. A real one is a folder that `load_folder` reads: see :doc:`plot_02_own_photographs`.
+The camera here is made up too: one person with a small hand (``n_subjects=1``), who looks as other renderers
+draw hands (``strange=1``), before a camera that shakes and compresses. Its first 100 pictures are for
+training, the other 100 for testing. A real one is a folder that `load_folder` reads: see
+:doc:`plot_02_own_photographs`.
 """
 
 import numpy as np
@@ -53,9 +55,9 @@ for name, answer in answers.items():
     print(f"{name:16s}{errors[0]:7.1f} mm{errors[1]:9.1f} mm")
 
 # %%
-# Relative to the palm the error falls by half. After a Procrustes alignment, which takes size and rotation away,
-# little changes: the poses were right already, the hand's size was not. ``mean_bones_`` are the lengths that
-# the estimator multiplies its answer by, and they are now those of this person.
+# Relative to the palm the error falls by half. After a Procrustes alignment, which takes size and rotation
+# away, little changes: the poses were right already, the hand's size was not. ``mean_bones_`` are the lengths
+# that the estimator multiplies its answer by, and they are now those of this person.
 wrist_to_middle = np.linalg.norm(y[:, 9] - y[:, 0], axis=1).mean()
 shipped = LatentHeatmapRegressor.from_pretrained()
 print(f"wrist to middle MCP: true {wrist_to_middle:.0f} mm", end=", ")

@@ -2,10 +2,10 @@
 What generated hands alone are worth
 ====================================
 
-The weights that ship have seen generated hands and nothing else. How much is that worth on pictures that look otherwise?
-Photographs cannot come with skhand; on 400 of them, measured elsewhere, the answer is 17.6 mm relative to the palm and
-11.9 mm after Procrustes alignment (:doc:`/weights`). What can run here are pictures of other people, drawn in ways that
-move further and further from plain ones.
+The weights that ship have seen generated hands and nothing else. How much is that worth on pictures that look
+otherwise? Photographs cannot come with skhand; on 400 of them, measured elsewhere, the answer is 17.6 mm
+relative to the palm and 11.9 mm after Procrustes alignment (:doc:`/weights`). What can run here are pictures
+of other people, drawn in ways that move further and further from plain ones.
 """
 
 import numpy as np
@@ -19,9 +19,9 @@ from skhand.plotting import PckCurveDisplay, PredictionDisplay
 est = LatentHeatmapRegressor.from_pretrained()
 
 # %%
-# The same 80 poses of the same people five times: row i of ``make_hands`` depends on the seed alone. ``strange``
-# draws hands as other renderers do, with an arm that ends, a skin of any colour, or light from everywhere; "a bad
-# camera" shakes, is noisy and compresses.
+# The same 80 poses of the same people five times: row i of ``make_hands`` depends on the seed alone.
+# ``strange`` draws hands as other renderers do, with an arm that ends, a skin of any colour, or light from
+# everywhere; "a bad camera" shakes, is noisy and compresses.
 manners = {
     "plain": {},
     "drawn otherwise": {"strange": 1.0},
@@ -57,8 +57,8 @@ for name, answer in answers.items():
 PckCurveDisplay.from_predictions(y, answers, align="root")
 
 # %%
-# One of these manners at a time costs little; a thing before the hand costs most, because what is hidden has to be
-# guessed. Three hands in four of the manners, with the truth in white and the prediction in colour:
+# One of these manners at a time costs little; a thing before the hand costs most, because what is hidden has
+# to be guessed. Three hands in four of the manners, with the truth in white and the prediction in colour:
 rows = np.array([0, 1, 2])
 shown = ["plain", "drawn otherwise", "something before it", "a bad camera"]
 for name in shown:

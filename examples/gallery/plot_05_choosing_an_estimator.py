@@ -2,8 +2,9 @@
 Choosing an estimator by a measured table
 =========================================
 
-Which estimator? Measure it, on people who were not trained on, with the same help for all, and with the seconds that it
-takes. This page makes such a table at a small size; the tables of the :doc:`benchmarks </benchmarks/index>` are larger.
+Which estimator? Measure it, on people who were not trained on, with the same help for all, and with the
+seconds that it takes. This page makes such a table at a small size; the tables of the :doc:`benchmarks
+</benchmarks/index>` are larger.
 
 =======================================  ==================================================================
 if you have                              start with
@@ -21,7 +22,6 @@ ones with few labels
 
 import time
 
-import numpy as np
 from sklearn.dummy import DummyRegressor
 from sklearn.model_selection import GroupShuffleSplit
 
@@ -48,7 +48,8 @@ candidates = {
 }
 
 # %%
-# The mean pose is a baseline that asks nothing of the pictures; the shipped weights without a fit are the other one.
+# The mean pose is a baseline that asks nothing of the pictures; the shipped weights without a fit are the
+# other one.
 rooted = align_root(y).reshape(len(y), -1)
 mean_pose = DummyRegressor().fit(train[:, None], rooted[train]).predict(test[:, None])
 predicted, seconds = {"mean pose": mean_pose.reshape(-1, 21, 3)}, {"mean pose": 0.0}
@@ -68,8 +69,8 @@ for name, answer in predicted.items():
     print(f"{name:12s}{epe:6.1f} mm{area:10.3f}{seconds[name]:6.0f} s")
 
 # %%
-# The heatmaps are far ahead, because their whole network has seen millions of generated hands, and the others only
-# have its trunk. For the same reason a fit adds nothing to them here; on hands of another kind it does:
+# The heatmaps are far ahead, because their whole network has seen millions of generated hands, and the others
+# only have its trunk. For the same reason a fit adds nothing to them here; on hands of another kind it does:
 # :doc:`plot_03_own_camera`. The curves of all in one axis:
 PckCurveDisplay.from_predictions(y[test], predicted, align="root")
 

@@ -2,12 +2,12 @@
 Root, scale and side: what is given, and what it changes
 ========================================================
 
-A picture does not say how far away a hand is, nor how large. Papers therefore give the model some of the truth about the
-test hand: its root (T), its scale (S), its side (H). In skhand it is the user's choice, ``given=``, and nothing else
-enters. This page fits the same estimator with more and more of it.
+A picture does not say how far away a hand is, nor how large. Papers therefore give the model some of the
+truth about the test hand: its root (T), its scale (S), its side (H). In skhand it is the user's choice,
+``given=``, and nothing else enters. This page fits the same estimator with more and more of it.
 
-To be quick, the input is keypoints, px, of 1 500 generated hands of both sides, before one camera; the held-out fifth is
-of other people.
+To be quick, the input is keypoints, px, of 1 500 generated hands of both sides, before one camera; the
+held-out fifth is of other people.
 """
 
 import matplotlib.pyplot as plt
@@ -35,7 +35,8 @@ print(X)
 
 # %%
 # The score is taken twice. *Absolute*: joints in the camera frame as they are. *Root-relative*: truth and
-# prediction are both moved to their palm. The mean pose gets the same help: with T it is put at the true root.
+# prediction are both moved to their palm. The mean pose gets the same help: with T it is put at the true
+# root.
 choices = {
     "nothing": (),
     "H": ("side",),
@@ -62,17 +63,16 @@ for name, given in choices.items():
     relative[name] = mean_epe(y[test], predicted, align="root")
 
 mean_pose = np.broadcast_to(y[train].mean(axis=0), y[test].shape)
+mean_rooted = np.broadcast_to(align_root(y[train]).mean(axis=0), y[test].shape)
 print(f"{'given':10s}{'absolute':>10s}{'root-relative':>16s}")
 print(f"{'mean pose':10s}{mean_epe(y[test], mean_pose):7.1f} mm", end="")
-print(
-    f"{mean_epe(y[test], np.broadcast_to(align_root(y[train]).mean(axis=0), y[test].shape), align='root'):13.1f} mm"
-)
+print(f"{mean_epe(y[test], mean_rooted, align='root'):13.1f} mm")
 for name in choices:
     print(f"{name:10s}{absolute[name]:7.1f} mm{relative[name]:13.1f} mm")
 
 # %%
-# Without T nearly all of the absolute error is the distance from the camera. With T the model learns a hand around
-# its palm, and the two columns are the same. So a number without T, S and H beside it says little.
+# Without T nearly all of the absolute error is the distance from the camera. With T the model learns a hand
+# around its palm, and the two columns are the same. So a number without T, S and H beside it says little.
 place = np.arange(len(choices))
 figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 ax.bar(place - 0.2, absolute.values(), 0.4, label="absolute")
@@ -81,7 +81,7 @@ ax.set(xticks=place, xticklabels=choices, xlabel="given", ylabel="mean error [mm
 ax.legend()
 
 # %%
-# Absolute predictions need X's column ``root``. Without it an estimator that is given the root answers relative
-# to it, and a comparison with absolute truth warns:
+# Absolute predictions need X's column ``root``. Without it an estimator that is given the root answers
+# relative to it, and a comparison with absolute truth warns:
 print("wrist, with the column root:   ", est.predict(X[test[:1]])[0, 0].round())
 print("wrist, without the column root:", est.predict(X[test[:1]].replace(root=None))[0, 0].round())

@@ -2,9 +2,9 @@
 From whole pictures to poses: a pipeline
 ========================================
 
-Estimators want one hand a picture, cut out. Whole pictures have none, one or several, somewhere. The steps between are
-transformers: `HandDetector` makes one row a hand, `HandCropper` cuts it out and keeps the way back, and what is predicted
-comes back in the whole picture's pixels.
+Estimators want one hand a picture, cut out. Whole pictures have none, one or several, somewhere. The steps
+between are transformers: `HandDetector` makes one row a hand, `HandCropper` cuts it out and keeps the way
+back, and what is predicted comes back in the whole picture's pixels.
 
 The pictures are generated scenes, of people that no training saw.
 """
@@ -30,8 +30,8 @@ print(found)
 
 
 # %%
-# How many does it find, and how many of its answers are hands? A box counts if it overlaps with a true one by half.
-# There are hands that it misses and things that it takes for hands; see :doc:`/weights`.
+# How many does it find, and how many of its answers are hands? A box counts if it overlaps with a true one by
+# half. There are hands that it misses and things that it takes for hands; see :doc:`/weights`.
 def overlap(a, b):
     """Intersection over union of two boxes (x, y, width, height)."""
     width, height = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
@@ -49,18 +49,18 @@ hits = np.array(
 print(f"{len(true)} hands, {hits.sum()} of them found; {len(found)} answers in {len(pictures)} pictures")
 
 # %%
-# Detector, cropper and pose network are one pipeline: ``pipe.predict`` of pictures with a camera is joints in mm. These
-# have no camera, so we ask its last step for keypoints. They are in the whole pictures' pixels, though the network has
-# seen the crops only.
+# Detector, cropper and pose network are one pipeline: ``pipe.predict`` of pictures with a camera is joints in
+# mm. These have no camera, so we ask its last step for keypoints. They are in the whole pictures' pixels,
+# though the network has seen the crops only.
 pipe = make_pipeline(detector, HandCropper(128), LatentHeatmapRegressor.from_pretrained())
 crops = pipe[:-1].transform(pictures)
 keypoints = pipe[-1].predict_keypoints(crops)
 print(crops.shape, "->", keypoints.shape)
 
 # %%
-# The first pictures with something in them. Boxes are the detector's, with its score; skeletons the network's. It
-# is told the side that the detector guesses, which is no better than a coin: `HandTracker` asks the pose
-# network instead, and does all of this in one call.
+# The first pictures with something in them. Boxes are the detector's, with its score; skeletons the
+# network's. It is told the side that the detector guesses, which is no better than a coin: `HandTracker` asks
+# the pose network instead, and does all of this in one call.
 figure, axes = plt.subplots(3, 4, figsize=(8, 6.4), layout="constrained")
 shown = np.unique(found.picture)[:12]
 for ax, number in zip(axes.flat, shown, strict=True):

@@ -2,8 +2,9 @@
 A search over beta and the size of the latent space
 ===================================================
 
-Estimators are scikit-learn's, and so are searches over them. Here two parameters of the variational autoencoder of
-Spurr et al. (2018): ``beta``, the weight of the KL term, which the paper does not publish, and ``latent_dim``.
+Estimators are scikit-learn's, and so are searches over them. Here two parameters of the variational
+autoencoder of Spurr et al. (2018): ``beta``, the weight of the KL term, which the paper does not publish, and
+``latent_dim``.
 
 Keypoints in, poses out; 1 000 generated hands; each fold holds out other people.
 """
@@ -24,8 +25,9 @@ hands = make_hands(1000, n_subjects=100, side="right", rotation=60, images=(), r
 X, y = hands.data.keypoints2d, hands.target
 
 # %%
-# The scorer is the mean joint error relative to the palm, in mm, with a minus: more is better. Where ``beta`` is so
-# small that the KL term does nothing, every fit warns; we know that, and see in the table what it means.
+# The scorer is the mean joint error relative to the palm, in mm, with a minus: more is better. Where ``beta``
+# is so small that the KL term does nothing, every fit warns; we know that, and see in the table what it
+# means.
 est = CrossModalVAERegressor(
     given=("root",),
     n_hidden_layers=2,
@@ -43,8 +45,8 @@ with warnings.catch_warnings():
     search.fit(X, y, groups=hands.groups)
 
 # %%
-# The results as a heat map. Too large a ``beta`` drives the latent vectors to the prior, and nothing of the input
-# is left: the error is then that of the mean pose. Two latent dimensions are too few for a hand.
+# The results as a heat map. Too large a ``beta`` drives the latent vectors to the prior, and nothing of the
+# input is left: the error is then that of the mean pose. Two latent dimensions are too few for a hand.
 errors = -search.cv_results_["mean_test_score"].reshape(len(grid["beta"]), len(grid["latent_dim"]))
 flat = y.reshape(len(y), -1)
 baseline = -cross_val_score(
@@ -62,7 +64,8 @@ ax.set(xlabel="latent_dim", ylabel="beta", title=f"mean error, root given; mean 
 figure.colorbar(image, ax=ax, label="mm", shrink=0.8)
 
 # %%
-# Differences between neighbours are as large as those between folds, so the best cell is one of several good ones:
+# Differences between neighbours are as large as those between folds, so the best cell is one of several good
+# ones:
 best = search.best_index_
 folds = [-search.cv_results_[f"split{fold}_test_score"][best] for fold in range(3)]
 print(

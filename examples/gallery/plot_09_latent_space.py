@@ -2,11 +2,12 @@
 One latent space for pictures, keypoints and poses
 ==================================================
 
-The estimator of Spurr et al. (2018) has one latent space, with an encoder into it and a decoder out of it for each
-modality. Do the modalities share it, or does each keep to a corner of its own? This page draws what their Fig. 8 draws:
-the same hands, encoded from several modalities, by t-SNE in the plane.
+The estimator of Spurr et al. (2018) has one latent space, with an encoder into it and a decoder out of it for
+each modality. Do the modalities share it, or does each keep to a corner of its own? This page draws what
+their Fig. 8 draws: the same hands, encoded from several modalities, by t-SNE in the plane.
 
-1 200 generated right hands: depth pictures of 32 px, keypoints and poses; the held-out people's hands are drawn.
+1 200 generated right hands: depth pictures of 32 px, keypoints and poses; the held-out people's hands are
+drawn.
 """
 
 import numpy as np
@@ -17,7 +18,7 @@ from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor
 from skhand.geometry import align_root
 from skhand.metrics import mean_epe
-from skhand.plotting import LatentEmbeddingDisplay, SkeletonDisplay
+from skhand.plotting import LatentEmbeddingDisplay
 
 hands = make_hands(
     1200,
@@ -34,8 +35,8 @@ X = hands.data.replace(pose3d=align_root(y))
 train, test = next(GroupShuffleSplit(1, test_size=0.15, random_state=0).split(y, groups=hands.groups))
 
 # %%
-# Pairs of encoder and decoder are trained in turn. These three have one decoder, and so they have to agree on what a
-# latent vector means.
+# Pairs of encoder and decoder are trained in turn. These three have one decoder, and so they have to agree on
+# what a latent vector means.
 settings = {
     "backbone": "small",
     "n_hidden_layers": 2,
@@ -66,8 +67,8 @@ display = LatentEmbeddingDisplay.from_estimator(
 display.ax_.set_title("trained together")
 
 # %%
-# The same from three autoencoders that were trained apart: each space serves its own modality, and what is near in one
-# says nothing about the others.
+# The same from three autoencoders that were trained apart: each space serves its own modality, and what is
+# near in one says nothing about the others.
 apart = {
     name: CrossModalVAERegressor(pairs=[(name, name)], **settings).fit(X[train], y[train]) for name in sources
 }
@@ -77,7 +78,8 @@ display.ax_.set_title("trained apart")
 
 
 # %%
-# A number for it: how well does a linear classifier tell the modality from the latent vector? A third is a guess.
+# A number for it: how well does a linear classifier tell the modality from the latent vector? A third is a
+# guess.
 def telling_apart(vectors):
     """Cross-validated accuracy of a classifier of modalities."""
     labels = np.repeat(np.arange(len(vectors)), [len(each) for each in vectors.values()])

@@ -2,8 +2,9 @@
 Walks and samples: hands out of a latent space
 ==============================================
 
-A latent space is also a model of hands: points between two hands, or near one, or drawn at random, are hands too. As in
-Fig. 6, 9 and 11 of Spurr et al. (2018), one estimator decodes each point to a picture, to keypoints and to a pose.
+A latent space is also a model of hands: points between two hands, or near one, or drawn at random, are hands
+too. As in Fig. 6, 9 and 11 of Spurr et al. (2018), one estimator decodes each point to a picture, to
+keypoints and to a pose.
 
 1 600 generated right hands before black, 32 px. That is small, and so are the decoded pictures' details.
 """
@@ -57,8 +58,8 @@ print(f"fitted {mean_epe(y[test], est.predict(X[test]), align='root'):.1f} mm, r
 # A walk
 # ------
 #
-# From the first test hand to the second, in eight steps. The ends are reconstructions of real inputs; what is between
-# never had a picture. Each column is one point, and its three rows agree.
+# From the first test hand to the second, in eight steps. The ends are reconstructions of real inputs; what is
+# between never had a picture. Each column is one point, and its three rows agree.
 a, b = test[[0]], test[[1]]
 walk = LatentWalkDisplay.from_estimator(est, X[a], X[b], n_steps=8, targets=("rgb", "keypoints2d", "pose3d"))
 
@@ -87,8 +88,8 @@ for ax, pose in zip(axes, made["pose3d"], strict=True):
 # How sure is it?
 # ---------------
 #
-# The encoder answers with a mean and a spread. Poses decoded from draws around the mean of one picture, faint, with the
-# prediction in colour and the truth in grey; turn it to see where they differ.
+# The encoder answers with a mean and a spread. Poses decoded from draws around the mean of one picture,
+# faint, with the prediction in colour and the truth in grey; turn it to see where they differ.
 samples = est.sample_posterior(X[a], 12, random_state=0)[:, 0]
 palm = y[a][0, [0, 9]].mean(axis=0)
 SkeletonDisplay(est.predict(X[a].replace(root=None))[0] + palm, y[a][0], samples=samples).to_plotly()

@@ -2,9 +2,9 @@
 Few labels: what rows without a pose can teach
 ==============================================
 
-Poses in millimetres are dear, pictures are cheap, and keypoints in pictures are in between: anyone can click them. Rows
-without a pose have NaN in ``y``, and train the pairs of modalities that they have. This page asks what that is worth, with
-poses for 60 of 1 500 hands.
+Poses in millimetres are dear, pictures are cheap, and keypoints in pictures are in between: anyone can click
+them. Rows without a pose have NaN in ``y``, and train the pairs of modalities that they have. This page asks
+what that is worth, with poses for 60 of 1 500 hands.
 
 Generated right hands, depth pictures of 32 px, tested on other people.
 """
@@ -36,9 +36,10 @@ y[labelled] = hands.target[labelled]
 print(np.isfinite(y[train]).all(axis=(1, 2)).sum(), "of", len(train), "training hands have a pose")
 
 # %%
-# The same estimator four times. *poses only*: the 60 hands, and no others. *and pictures*: the other hands train
-# the encoder by rebuilding their own picture, which is the paper's semi-supervised training. *and keypoints*: they train
-# it by their keypoints in the picture instead. *all poses*: what the labels of all hands would give.
+# The same estimator four times. *poses only*: the 60 hands, and no others. *and pictures*: the other hands
+# train the encoder by rebuilding their own picture, which is the paper's semi-supervised training. *and
+# keypoints*: they train it by their keypoints in the picture instead. *all poses*: what the labels of all
+# hands would give.
 settings = {
     "backbone": "small",
     "n_hidden_layers": 2,

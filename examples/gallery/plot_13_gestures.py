@@ -2,10 +2,12 @@
 A gesture classifier, on joint angles and on a latent space
 ===========================================================
 
-Two ways from hands to numbers that another model can use. `JointAngles` turns poses into 20 angles that mean something;
-``est.transform`` turns whatever an estimator reads, here pictures, into the vectors of its latent space.
+Two ways from hands to numbers that another model can use. `JointAngles` turns poses into 20 angles that mean
+something; ``est.transform`` turns whatever an estimator reads, here pictures, into the vectors of its latent
+space.
 
-Five gestures, with equal shares of 750 generated hands. Both classifiers are tested on people who were not trained on.
+Five gestures, with equal shares of 750 generated hands. Both classifiers are tested on people who were not
+trained on.
 """
 
 import matplotlib.pyplot as plt
@@ -35,8 +37,8 @@ network = LatentHeatmapRegressor.from_pretrained()
 poses = HandFrames(pose3d=network.predict(X), side=X.side)
 
 # %%
-# Three columns of features: angles of the true poses, angles of the predicted poses, and the latent vectors of the
-# pictures, which need no pose at all.
+# Three columns of features: angles of the true poses, angles of the predicted poses, and the latent vectors
+# of the pictures, which need no pose at all.
 angles = make_pipeline(JointAngles(), StandardScaler(), LogisticRegression(max_iter=1000))
 latent = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
 true_poses = HandFrames(pose3d=hands.target, side=X.side)
@@ -62,6 +64,7 @@ for ax, name in zip(axes, ("angles of predicted poses", "latent vectors"), stric
     ax.set_title(name)
 
 # %%
-# Angles can be read. Their means, in degrees: a fist bends everything, and a pointing hand all but the index finger.
+# Angles can be read. Their means, in degrees: a fist bends everything, and a pointing hand all but the index
+# finger.
 table = JointAngles().set_output(transform="pandas").fit_transform(true_poses)
 table[["thumb_mcp", "index_pip", "middle_pip", "little_pip"]].groupby(gesture).mean().round()
