@@ -147,6 +147,11 @@ def load_msra(
         If a parameter is not one of those listed.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_msra
+    >>> hands = load_msra("cvpr15_MSRAHandGestureDB")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(split, "split", ("train", "test", "all"))

@@ -58,6 +58,15 @@ class SkeletonDisplay:
     ------
     InputError
         If a pose does not have the joints of the layout.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.plotting import SkeletonDisplay
+    >>> y = np.random.default_rng(0).normal(size=(4, 21, 3)) * 30 + [0.0, 0.0, 500.0]
+    >>> display = SkeletonDisplay(y[0] + 5, y[0]).plot(elev=0, azim=-90)
+    >>> display.ax_.get_xlabel()
+    'x [mm]'
     """
 
     def __init__(
