@@ -323,6 +323,17 @@ class ImageFiles(LazyColumn):
         for ``one_size=False``.
     dtype : dtype
         uint8, or uint16 for 16-bit gray files.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> from skhand import ImageFiles
+    >>> folder = tempfile.mkdtemp()
+    >>> Image.new("RGB", (32, 24)).save(folder + "/a.png")
+    >>> files = ImageFiles(folder)
+    >>> files.shape, files[:1].shape
+    ((1, 24, 32, 3), (1, 24, 32, 3))
     """
 
     def __init__(

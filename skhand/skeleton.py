@@ -62,6 +62,13 @@ class Layout:
         own joint, for which no canonical counterpart exists.
     note : str
         Where the joints lie, as far as it is known.
+
+    Examples
+    --------
+    >>> from skhand.skeleton import Layout
+    >>> pinch = Layout("pinch", ("thumb_tip", "index_tip"))
+    >>> len(pinch), pinch.joints
+    (2, ('thumb_tip', 'index_tip'))
     """
 
     name: str
@@ -208,6 +215,12 @@ def joint_index(name: str, layout: str | Layout = "canonical") -> int:
     ------
     InputError
         If the layout is unknown or has no such joint.
+
+    Examples
+    --------
+    >>> from skhand.skeleton import joint_index
+    >>> joint_index("index_tip"), joint_index("index_tip", "rhd")
+    (8, 5)
     """
     joints = resolve_layout(layout).joints
     return joints.index(check_option(name, "name", joints))
@@ -349,6 +362,15 @@ def root_position(joints: np.ndarray, root: str | int = "palm") -> np.ndarray:
     ------
     InputError
         If the root is unknown, ``joints`` are not 21 or one is infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.skeleton import root_position
+    >>> joints = np.zeros((1, 21, 3))
+    >>> joints[0, 9] = [0.0, -90.0, 500.0]  # the middle MCP
+    >>> root_position(joints)
+    array([[  0., -45., 250.]])
     """
     if isinstance(root, numbers.Integral) and not isinstance(root, bool):
         joints = _check_joints(joints, "n_joints")

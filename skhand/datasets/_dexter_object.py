@@ -140,6 +140,11 @@ def load_dexter_object(
         If a parameter is not one of those listed.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_dexter_object
+    >>> hands = load_dexter_object("dexter+object")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(split, "split", ("test",))

@@ -128,6 +128,11 @@ def load_ego_dexter(
         If a parameter is not one of those listed.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_ego_dexter
+    >>> hands = load_ego_dexter("EgoDexter")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(split, "split", ("test",))

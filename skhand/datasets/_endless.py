@@ -78,6 +78,14 @@ class EndlessHands(HandFrames):
         The picture columns.
     columns : dict of str to ndarray
         The other columns of epoch 0, as many rows as an epoch has.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> endless = make_hands(4, image_size=32, lazy=True, endless=True, random_state=0).data
+    >>> first, second = endless.at_epoch(0), endless.at_epoch(1)
+    >>> bool((first.pose3d == second.pose3d).any())
+    False
     """
 
     def __init__(self, source: HandSource, images: tuple[str, ...], columns: dict[str, Any]):

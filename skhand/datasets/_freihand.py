@@ -124,6 +124,11 @@ def load_freihand(
     -----
     UserWarning
         If the 3D joints of the evaluation pictures are not there.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_freihand
+    >>> hands = load_freihand("FreiHAND_pub_v2")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(split, "split", tuple(_FOLDERS))

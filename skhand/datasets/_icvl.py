@@ -129,6 +129,11 @@ def load_icvl(
         If a parameter is not one of those listed, or does not belong to the split.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_icvl
+    >>> hands = load_icvl("ICVL")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(split, "split", ("train", "test"))

@@ -151,6 +151,11 @@ def load_mpii_nzsl(
         If a parameter is not one of those listed.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_mpii_nzsl
+    >>> hands = load_mpii_nzsl("hand_labels")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(split, "split", tuple(_SPLITS))

@@ -106,7 +106,7 @@ def load_msra(
         The folder with ``P0`` to ``P8``.
     split : {"train", "test", "all"}, default="train"
         ``"test"``: the frames of ``test_subject``; ``"train"``: those of the eight others; ``"all"``: both,
-        for `LeaveOneGroupOut` over ``groups``.
+        for `sklearn.model_selection.LeaveOneGroupOut` over ``groups``.
     test_subject : int, default=0
         Which subject is left out, 0 to 8. The paper leaves out each in turn.
     gestures : sequence of str or None, default=None
@@ -147,6 +147,11 @@ def load_msra(
         If a parameter is not one of those listed.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_msra
+    >>> hands = load_msra("cvpr15_MSRAHandGestureDB")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(split, "split", ("train", "test", "all"))

@@ -138,6 +138,11 @@ def load_nyu(
         If a parameter is not one of those listed.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_nyu
+    >>> hands = load_nyu("nyu_hand_dataset_v2")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(split, "split", tuple(_PUBLISHED))

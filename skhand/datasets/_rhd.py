@@ -140,6 +140,16 @@ def load_rhd(
         If a parameter is not one of those listed.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skhand.datasets import load_rhd, make_hands, save_rhd
+    >>> folder = tempfile.mkdtemp()
+    >>> hands = make_hands(2, image_size=64, random_state=0)
+    >>> save_rhd(hands.data, hands.target, folder)
+    >>> load_rhd(folder).target.shape
+    (2, 21, 3)
     """
     folder = check_folder(data_dir)
     check_option(split, "split", tuple(FOLDERS))

@@ -170,6 +170,11 @@ def load_stb(
         If a parameter is not one of those listed, or the camera has no such view.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_stb
+    >>> hands = load_stb("STB")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(split, "split", tuple(_SEQUENCES))

@@ -152,6 +152,11 @@ def load_synth_hands(
         If a parameter is not one of those listed.
     DataFileError
         If a file is missing, damaged or not in the published format.
+
+    Examples
+    --------
+    >>> from skhand.datasets import load_synth_hands
+    >>> hands = load_synth_hands("SynthHands_Release")  # doctest: +SKIP
     """
     folder = check_folder(data_dir)
     check_option(camera, "camera", ("depth", "colour"))

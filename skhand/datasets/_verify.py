@@ -60,6 +60,21 @@ def verify(data_dir: Any, dataset: str = "auto") -> DatasetReport:
         If no data set is recognised.
     InputError
         If ``data_dir`` is no folder or the name is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skhand.datasets import make_hands, save_rhd, verify
+    >>> folder = tempfile.mkdtemp()
+    >>> hands = make_hands(2, image_size=64, random_state=0)
+    >>> save_rhd(hands.data, hands.target, folder)
+    >>> report = verify(folder, "rhd")  # doctest: +ELLIPSIS
+    rhd in ...
+      training                        2 frames, published 41258
+      evaluation                      0 frames, published 2728
+        missing: evaluation/anno_evaluation.pickle
+    >>> report.complete
+    False
     """
     folder = check_folder(data_dir)
     check_option(dataset, "dataset", ("auto", *INSPECTORS))

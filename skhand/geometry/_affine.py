@@ -87,6 +87,12 @@ def affine_rotate(degrees: Any, centre: Any) -> np.ndarray:
     InputError
         If an angle or a centre is not finite, the centre has not two coordinates, or there is not one angle a
         centre.
+
+    Examples
+    --------
+    >>> from skhand.geometry import affine_rotate, apply_affine
+    >>> apply_affine(affine_rotate(90, (10, 10)), [[12.0, 10.0]]).round(6)
+    array([[10., 12.]])
     """
     centre = check_numbers(centre, "centre", (2,), leading=True)
     turn = rotation_z(degrees)
@@ -112,6 +118,13 @@ def affine_mirror(width: int) -> np.ndarray:
     Returns
     -------
     affine : ndarray of shape (3, 3)
+
+    Examples
+    --------
+    >>> from skhand.geometry import affine_mirror, apply_affine
+    >>> apply_affine(affine_mirror(100), [[0.0, 5.0], [99.0, 5.0]])
+    array([[99.,  5.],
+           [ 0.,  5.]])
     """
     check_number(width, "width", integer=True, low=1, high=_LARGEST)
     return np.array([[-1.0, 0.0, width - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
@@ -137,6 +150,13 @@ def apply_affine(affine: Any, pixels: Any) -> np.ndarray:
     ------
     InputError
         If the shapes do not fit, or a number is infinite.
+
+    Examples
+    --------
+    >>> from skhand.geometry import affine_crop, apply_affine
+    >>> apply_affine(affine_crop((20, 20, 40, 40), 80), [[20.0, 20.0], [40.0, 40.0]])
+    array([[-0.5, -0.5],
+           [39.5, 39.5]])
     """
     affine = check_numbers(affine, "affine", (3, 3), leading=True, allow_nan=True)
     pixels = check_numbers(pixels, "pixels", (2,), leading=True, allow_nan=True)

@@ -95,6 +95,13 @@ def backproject(pixels: Any, depth: Any, camera: Any) -> np.ndarray:
     ------
     InputError
         If the pixels have not two coordinates, a number is infinite, or depths or cameras do not fit them.
+
+    Examples
+    --------
+    >>> from skhand.geometry import backproject
+    >>> camera = [[200.0, 0.0, 64.0], [0.0, 200.0, 64.0], [0.0, 0.0, 1.0]]
+    >>> backproject([[64.0, 84.0]], [500.0], camera)
+    array([[  0.,  50., 500.]])
     """
     pixels = check_numbers(pixels, "pixels", (2,), leading=True, allow_nan=True)
     depths = read_numbers(depth, "depth")
@@ -127,6 +134,12 @@ def rotation_z(degrees: Any) -> np.ndarray:
     ------
     InputError
         If an angle is not a finite number.
+
+    Examples
+    --------
+    >>> from skhand.geometry import rotate_points, rotation_z
+    >>> rotate_points([[1.0, 0.0, 5.0]], rotation_z(90)).round(6)
+    array([[0., 1., 5.]])
     """
     angle = read_numbers(degrees, "degrees")
     if angle.ndim > 1:
@@ -197,6 +210,13 @@ def rotate_points(points: Any, rotation: Any) -> np.ndarray:
     ------
     InputError
         If the shapes do not fit, a number is infinite or a rotation has NaN.
+
+    Examples
+    --------
+    >>> from skhand.geometry import rotate_points
+    >>> about_y = [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]]
+    >>> rotate_points([[1.0, 2.0, 3.0]], about_y)
+    array([[-1.,  2., -3.]])
     """
     points = check_numbers(points, "points", (3,), leading=True, allow_nan=True)
     turn = check_numbers(rotation, "rotation", (3, 3), leading=True)
@@ -236,6 +256,16 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
         differ.
     CameraError
         If the result is no camera, for example after a rotation that the warp does not follow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.geometry import affine_crop, transform_camera
+    >>> camera = np.array([[200.0, 0.0, 64.0], [0.0, 200.0, 64.0], [0.0, 0.0, 1.0]])
+    >>> transform_camera(camera, affine_crop((-0.5, -0.5, 128, 128), 64))
+    array([[100.  ,   0.  ,  31.75],
+           [  0.  , 100.  ,  31.75],
+           [  0.  ,   0.  ,   1.  ]])
     """
     matrix = check_camera(camera, unknown=True)
     warp = check_numbers(affine, "affine", (3, 3), leading=True, allow_nan=True)

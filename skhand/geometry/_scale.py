@@ -30,6 +30,14 @@ def mean_bone_lengths(joints: Any) -> np.ndarray:
     ------
     InputError
         If there are not 21 joints.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.geometry import mean_bone_lengths
+    >>> hands = make_hands(20, images=(), random_state=0).target
+    >>> mean_bone_lengths(hands).shape
+    (20,)
     """
     lengths = bone_lengths(check_shape(joints, "joints", ("n_samples", "n_joints", 3)))
     known = np.isfinite(lengths)

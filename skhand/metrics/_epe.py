@@ -90,5 +90,13 @@ def median_epe(
     See Also
     --------
     skhand.metrics.neg_median_epe : For ``scoring=``, where this function itself does not serve.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.metrics import median_epe
+    >>> y = np.zeros((3, 21, 3))
+    >>> median_epe(y, y + [[[1.0, 0.0, 0.0]], [[2.0, 0.0, 0.0]], [[30.0, 0.0, 0.0]]])
+    2.0
     """
     return average_errors(joint_errors(y_true, y_pred, **options), average, np.nanmedian)

@@ -65,6 +65,15 @@ class Evaluation:
         Whether what was given is not what the paper gives; None where either is not known.
     n_rows, n_frames, n_joints : int
         Rows that came, rows with a joint that counts, and joints that count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.metrics import evaluate_predictions
+    >>> y = np.random.default_rng(0).normal(size=(20, 21, 3)) * 30
+    >>> report = evaluate_predictions(y, y + [3.0, 0.0, 0.0], protocol="freihand")
+    >>> type(report).__name__
+    'Evaluation'
     """
 
     protocol: Protocol

@@ -101,6 +101,16 @@ def pck_curve(
     ------
     InputError
         As in `joint_errors`, and if the grid is unknown or not increasing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.metrics import pck_curve
+    >>> y = np.zeros((4, 21, 3))
+    >>> predicted = y + np.array([5.0, 15.0, 25.0, 35.0])[:, None, None] * [1.0, 0.0, 0.0]
+    >>> thresholds, shares = pck_curve(y, predicted, thresholds=[10.0, 20.0, 30.0])
+    >>> shares
+    array([0.25, 0.5 , 0.75])
     """
     grid = check_grid(thresholds)
     errors = joint_errors(y_true, y_pred, **options)
@@ -145,6 +155,14 @@ def pck_auc(
     --------
     skhand.metrics.pck_auc_scorer : For ``scoring=``. This function is a metric, no scorer: a search with
         it finds only NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.metrics import pck_auc
+    >>> y = np.zeros((2, 21, 3))
+    >>> pck_auc(y, y), pck_auc(y, y + 100)
+    (1.0, 0.0)
     """
     grid, fractions = pck_curve(y_true, y_pred, thresholds=thresholds, average=average, **options)
     return compute_area(fractions, grid)
@@ -182,6 +200,16 @@ def pcf(
     --------
     skhand.metrics.pcf_scorer : For ``scoring=``. This function is a metric, no scorer: a search with
         it finds only NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.metrics import pcf
+    >>> y = np.zeros((2, 21, 3))
+    >>> predicted = y.copy()
+    >>> predicted[0, 4] = [50.0, 0.0, 0.0]  # one joint of one hand
+    >>> pcf(y, predicted, 40.0)
+    0.5
     """
     limits = check_limits(threshold, "threshold")
     errors = joint_errors(y_true, y_pred, **options)
@@ -231,6 +259,14 @@ def pckh(
     --------
     skhand.metrics.pckh_scorer : For ``scoring=``. This function is a metric, no scorer: a search with
         it finds only NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.metrics import pckh
+    >>> y = np.zeros((2, 21, 2))
+    >>> pckh(y, y + [8.0, 0.0], head_size=[10.0, 20.0], threshold=0.5)
+    0.5
     """
     limits = check_limits(threshold, "threshold")
     options.setdefault("n_dims", 2)

@@ -115,6 +115,14 @@ def joint_angles(y: Any, side: Any) -> np.ndarray:
     ------
     InputError
         If joints are not 21, or the sides are not one or one a row.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.metrics import joint_angles
+    >>> hands = make_hands(3, images=(), random_state=0)
+    >>> joint_angles(hands.target, hands.data.side).shape
+    (3, 18)
     """
     hands = _check_hands(y, "y")
     side = check_sides(side, hands, "y")
@@ -162,6 +170,14 @@ def angle_violations(y: Any, side: Any) -> float:
     ------
     InputError
         As from `joint_angles`, or if no angle of a hand is known.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.metrics import angle_violations
+    >>> hands = make_hands(50, images=(), random_state=0)
+    >>> angle_violations(hands.target, hands.data.side) < 0.01
+    True
     """
     hands = _check_hands(y, "y")
     angles = joint_angles(hands, side)

@@ -84,6 +84,12 @@ def make_pose_scorer(metric: Callable[..., float], *, greater_is_better: bool = 
     ------
     InputError
         If ``metric`` is not callable or does not know an option.
+
+    Examples
+    --------
+    >>> from skhand.metrics import make_pose_scorer, median_epe
+    >>> make_pose_scorer(median_epe, greater_is_better=False, align="procrustes")
+    make_scorer(median_epe, greater_is_better=False, response_method='predict', align=procrustes)
     """
     if not callable(metric):
         raise InputError(f"metric: expected a function metric(y_true, y_pred), got {metric!r}.")
@@ -143,6 +149,12 @@ def get_scorer_names() -> list[str]:
     Returns
     -------
     names : list of str
+
+    Examples
+    --------
+    >>> from skhand.metrics import get_scorer_names
+    >>> get_scorer_names()
+    ['neg_epe', 'neg_mean_epe', 'neg_median_epe', 'pck', 'pck_auc', 'pcf', 'pckh']
     """
     return list(_SCORERS)
 

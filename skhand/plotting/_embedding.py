@@ -48,6 +48,16 @@ class LatentEmbeddingDisplay:
     ------
     InputError
         If a modality has no points, or they are not finite and in the plane.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.plotting import LatentEmbeddingDisplay
+    >>> rng = np.random.default_rng(0)
+    >>> latents = {"rgb": rng.normal(size=(20, 8)), "pose3d": rng.normal(size=(20, 8))}
+    >>> display = LatentEmbeddingDisplay.from_predictions(latents)
+    >>> display.ax_.get_xlabel()
+    'principal component 1'
     """
 
     def __init__(self, points: Mapping[str, Any], *, method: str | None = None):

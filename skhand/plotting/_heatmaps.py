@@ -52,6 +52,17 @@ class HeatmapDisplay:
     ------
     InputError
         If there is not one map a joint, a value is negative or not finite, or there is no picture.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.estimators import LatentHeatmapRegressor
+    >>> from skhand.plotting import HeatmapDisplay
+    >>> hands = make_hands(1, images=("rgb",), random_state=0)
+    >>> est = LatentHeatmapRegressor.from_pretrained()
+    >>> display = HeatmapDisplay.from_estimator(est, hands.data, joints=["index_tip"])
+    >>> type(display).__name__
+    'HeatmapDisplay'
     """
 
     def __init__(self, heatmaps: Any, picture: Any, *, layout: str | Layout = "canonical"):

@@ -42,6 +42,14 @@ class HistoryDisplay:
     ------
     InputError
         If a column is no column of numbers or differs in length, or a term has no column.
+
+    Examples
+    --------
+    >>> from skhand.plotting import HistoryDisplay
+    >>> history = {"train_loss": [2.0, 1.0, 0.5], "valid_epe": [40.0, 30.0, 25.0]}
+    >>> display = HistoryDisplay(history).plot()
+    >>> type(display).__name__
+    'HistoryDisplay'
     """
 
     def __init__(self, history: Mapping[str, Any], *, terms: Any = None):

@@ -52,6 +52,15 @@ class JointErrorDisplay:
     ------
     InputError
         If there is not one error a joint, an error is negative or infinite, or none is known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.plotting import JointErrorDisplay
+    >>> y = np.random.default_rng(0).normal(size=(4, 21, 3)) * 30 + [0.0, 0.0, 500.0]
+    >>> display = JointErrorDisplay.from_predictions(y, y + 5)
+    >>> type(display).__name__
+    'JointErrorDisplay'
     """
 
     def __init__(self, errors: Any, *, layout: str | Layout = "canonical", unit: str = "mm"):

@@ -58,6 +58,15 @@ class PckCurveDisplay:
     InputError
         If arrays differ in length, there are fewer than two thresholds, they do not rise, or a share is
         outside 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.plotting import PckCurveDisplay
+    >>> y = np.random.default_rng(0).normal(size=(4, 21, 3)) * 30 + [0.0, 0.0, 500.0]
+    >>> display = PckCurveDisplay.from_predictions(y, {"one": y + 5, "two": y + 9})
+    >>> len(display.ax_.lines)
+    2
     """
 
     def __init__(self, thresholds: Any, pck: Any, *, name: str | None = None, unit: str = "mm"):

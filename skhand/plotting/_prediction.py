@@ -68,6 +68,15 @@ class PredictionDisplay:
     ------
     InputError
         If an argument has the wrong shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.plotting import PredictionDisplay
+    >>> y = np.random.default_rng(0).normal(size=(4, 21, 3)) * 30 + [0.0, 0.0, 500.0]
+    >>> display = PredictionDisplay.from_predictions(y, y + 5, n_hands=2)
+    >>> len(display.axes_)
+    2
     """
 
     def __init__(

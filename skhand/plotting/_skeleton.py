@@ -23,6 +23,7 @@ from skhand.plotting._checks import (
     warn_if_relative,
 )
 from skhand.plotting._draw import TRUTH_COLOUR, draw_skeleton, frame_skeletons, import_pyplot, move_onto
+from skhand.plotting._turnable import import_plotly, make_turnable, trace_skeleton
 from skhand.skeleton import Layout, resolve_layout
 
 __all__ = ["SkeletonDisplay"]
@@ -57,6 +58,15 @@ class SkeletonDisplay:
     ------
     InputError
         If a pose does not have the joints of the layout.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.plotting import SkeletonDisplay
+    >>> y = np.random.default_rng(0).normal(size=(4, 21, 3)) * 30 + [0.0, 0.0, 500.0]
+    >>> display = SkeletonDisplay(y[0] + 5, y[0]).plot(elev=0, azim=-90)
+    >>> display.ax_.get_xlabel()
+    'x [mm]'
     """
 
     def __init__(
@@ -102,6 +112,40 @@ class SkeletonDisplay:
         frame_skeletons(ax, [*known, *samples], elev=elev, azim=azim)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+    def to_plotly(self) -> Any:
+        """Return the same drawing as a plotly figure, which can be turned in a notebook or a web page.
+
+        It needs the extra ``plotly``, and no matplotlib where the display was made without its ``from_``
+        methods. ``figure.write_html(path)`` saves it.
+
+        Returns
+        -------
+        figure : plotly.graph_objects.Figure
+            In the camera frame, mm; one trace a hand.
+
+        Examples
+        --------
+        >>> from skhand.datasets import make_hands
+        >>> from skhand.plotting import SkeletonDisplay
+        >>> hand = make_hands(1, images=(), random_state=0).target[0]
+        >>> figure = SkeletonDisplay(hand + 5, hand).to_plotly()
+        >>> [trace.name for trace in figure.data]
+        ['truth', 'prediction']
+        """
+        go = import_plotly("SkeletonDisplay.to_plotly")
+        samples = () if self.samples is None else tuple(self.samples)
+        faint = max(0.12, 1 / (len(samples) + 2))
+        traces = [
+            trace_skeleton(go, sample, layout=self.layout, name=f"sample {i}", alpha=faint)
+            for i, sample in enumerate(samples)
+        ]
+        if self.y_true is not None:
+            traces.append(
+                trace_skeleton(go, self.y_true, layout=self.layout, name="truth", colour=TRUTH_COLOUR)
+            )
+        traces.append(trace_skeleton(go, self.y_pred, layout=self.layout, name="prediction"))
+        return make_turnable(go, traces)
 
     @classmethod
     def from_predictions(

@@ -40,6 +40,14 @@ class LatentWalkDisplay:
     ------
     InputError
         If a modality is of none of these shapes, or modalities differ in the number of steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhand.plotting import LatentWalkDisplay
+    >>> poses = np.linspace(0, 1, 5)[:, None, None] * np.random.default_rng(0).normal(size=(21, 3)) * 50
+    >>> LatentWalkDisplay({"pose3d": poses}).plot().axes_.shape
+    (1, 5)
     """
 
     def __init__(self, walk: dict[str, Any], *, layout: str | Layout = "canonical"):

@@ -48,6 +48,15 @@ class Hands:
         From ``track``: the number that a hand keeps from frame to frame.
     pictures : tuple
         The pictures as pixels (height, width, 3), or files' paths, which ``draw`` reads again.
+
+    Examples
+    --------
+    >>> from skhand.datasets import make_hands
+    >>> from skhand.tracking import HandTracker
+    >>> picture = make_hands(1, rotation=0, images=("rgb",), random_state=0).data.rgb[0]
+    >>> found = HandTracker().predict(picture)
+    >>> found.joints.shape, found.keypoints.shape
+    ((1, 21, 3), (1, 21, 2))
     """
 
     joints: np.ndarray

@@ -400,6 +400,7 @@ def _plotting(w: World) -> dict[str, Callable[[], Call]]:
         ),
         "SkeletonDisplay.from_predictions": (S.from_predictions, {**pairs, "row": 0, **common, "ax": None}),
         "SkeletonDisplay.plot": (lambda **good: S(**one).plot(**good), {"ax": None, **view}),
+        "SkeletonDisplay.to_plotly": (lambda: S(**one).to_plotly(), {}),
         "draw_hand": (
             plotting.draw_hand,
             {"picture": w.rgb[0], "hand": w.pixels[0], "camera": None, "width": None, "colour": None},
