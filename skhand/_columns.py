@@ -71,6 +71,23 @@ class LazyColumn:
         """Return the rows, built from what was read of their `parts`."""
         raise NotImplementedError
 
+    def widen(self, border: int) -> tuple[LazyColumn, np.ndarray] | None:
+        """Return the pictures with more of what lies around them, where a larger picture is behind.
+
+        Parameters
+        ----------
+        border : int, px
+            How much more is wanted on each side.
+
+        Returns
+        -------
+        wide : LazyColumn of shape (n_samples, height + 2 * border, width + 2 * border, ...)
+            The same pictures with a border.
+        frames : ndarray of shape (n_samples, 3, 3), float32, px
+            Pixels of ``wide`` to those of the pictures. None of both where nothing lies around them.
+        """
+        return None
+
     def __len__(self) -> int:
         return int(self.shape[0])
 
@@ -122,6 +139,11 @@ class RowsOf(LazyColumn):
     def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
         """Return what was read."""
         return read[0]
+
+    def widen(self, border: int) -> tuple[LazyColumn, np.ndarray] | None:
+        """Return these rows of the pictures with a border; see `LazyColumn.widen`."""
+        wider = self.column.widen(border) if isinstance(self.column, LazyColumn) else None
+        return None if wider is None else (RowsOf(wider[0], self.rows), wider[1][self.rows])
 
 
 class CheckedColumn(LazyColumn):

@@ -225,6 +225,8 @@ class PoseEstimator(
                 if goes_on and saved and saved["position"] == len(saved["ahead"]):
                     saved = {}  # of a call that has ended, on which this one goes on
             augment = self._resolve_augment(augment, data)
+            if augment is not None:
+                data, augment = data.widen_pictures(augment)
             interrupts = stack.enter_context(defer_interrupts())
             key = tuple(saved.get("seed", (seed, self.n_iter_) if goes_on else (seed,)))
             n_before = self.n_iter_ if goes_on else 0

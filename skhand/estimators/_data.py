@@ -26,7 +26,7 @@ from skhand.estimators._inputs import (
 )
 from skhand.exceptions import InputError, TrainingWarning
 from skhand.skeleton import JOINTS, root_position
-from skhand.training import MODALITIES
+from skhand.training import MODALITIES, widen_pictures
 
 _ROOT_GAP = 5.0  # mm between y's root and X's column root that is worth a warning
 
@@ -107,6 +107,13 @@ class TrainingData:
     columns_of: Callable[[int], Columns]
     rows: np.ndarray
     validation: tuple[Columns, np.ndarray] | None = None
+
+    def widen_pictures(self, augment: Mapping[str, Any]) -> tuple[TrainingData, dict[str, Any]]:
+        """Return the data with pictures to train on that reach further, and the augmentation of these."""
+        wide, augment = widen_pictures(self.columns, augment)
+        if self.columns_of(0) is not self.columns or not augment["border"]:
+            return self, {**augment, "border": 0}
+        return replace(self, columns_of=lambda _: wide), augment
 
     def usable(self, pair: tuple[str, str]) -> np.ndarray:
         """Return the training rows that have both modalities of a pair."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -47,6 +48,15 @@ class ChangedColumn(LazyColumn):
     def build(self, rows: np.ndarray, read: Sequence[np.ndarray]) -> np.ndarray:
         """Change the pictures that were read."""
         return self._changed(rows, lambda part: read[0][part])
+
+    def widen(self, border: int) -> tuple[LazyColumn, np.ndarray] | None:
+        """Return the pictures with a border, where the change is a crop; see `LazyColumn.widen`."""
+        if not hasattr(self.change, "widen"):
+            return None
+        change, frames = self.change.widen(border)
+        wide = copy.copy(self)
+        wide.change, wide.shape = change, (len(self), *change.size, *self.shape[3:])
+        return wide, frames
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         return self._changed(rows, lambda part: _read_pictures(self.column, self.rows[rows[part]]))

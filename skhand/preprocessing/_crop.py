@@ -44,6 +44,32 @@ class Crop:
     ):
         self.windows, self.size, self.order = windows, size, order
 
+    def widen(self, border: int) -> tuple[Crop, np.ndarray]:
+        """Return crops that reach further on each side, and how their pixels become those of these crops.
+
+        Parameters
+        ----------
+        border : int, px
+            How many more pixels a crop gets on each side.
+
+        Returns
+        -------
+        wide : Crop
+        frames : ndarray of shape (n_samples, 3, 3), float32, px
+            Not all alike: windows begin at whole pixels of the picture behind.
+        """
+        height, width = self.size
+        size = (height + 2 * border, width + 2 * border)
+        corners, extents = self.windows[:, :2], self.windows[:, 2:]
+        more = -(-border * extents // (width, height))  # rounded up: as much as is wanted, or a little more
+        windows = np.hstack([corners - more, extents + 2 * more])
+        scale = (extents + 2 * more) / size[::-1] * ((width, height) / extents)
+        frames = np.tile(np.eye(3, dtype=np.float32), (len(windows), 1, 1))
+        frames[:, [0, 1], [0, 1]] = scale
+        # edges, half a pixel before the centres, become edges
+        frames[:, :2, 2] = 0.5 * scale - 0.5 - more * ((width, height) / extents)
+        return Crop(windows, size, self.order), frames
+
     def __call__(self, pictures: Pictures, rows: np.ndarray, out: np.ndarray) -> None:
         """Crop the pictures of the rows (k,) into ``out``."""
         windows = self.windows[rows]

@@ -1,6 +1,6 @@
 """The loop, batches, augmentation, modalities and checkpoints, none of which knows a paper."""
 
-from skhand.training._augment import augment_batch, check_augment, choose_augment
+from skhand.training._augment import augment_batch, check_augment, choose_augment, widen_pictures
 from skhand.training._averaging import Average
 from skhand.training._batches import Batches, fetch, read_ahead
 from skhand.training._best import BestWeights
@@ -86,4 +86,5 @@ __all__ = [
     "take_step",
     "to_numpy",
     "to_tensors",
+    "widen_pictures",
 ]

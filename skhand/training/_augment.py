@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from skhand._columns import LazyColumn
 from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
 from skhand.training._runtime import constant
 from skhand.training.modalities import MODALITIES, Motion
 
-__all__ = ["augment_batch", "check_augment", "choose_augment"]
+__all__ = ["augment_batch", "check_augment", "choose_augment", "frame_of", "widen_pictures"]
 
 _OFF: dict[str, Any] = {
     "rotate": 0.0,
@@ -127,16 +128,22 @@ def augment_batch(
     Returns
     -------
     batch : dict of str to Tensor
-        The moved columns; ``rgb`` becomes float in 0..1, mid-grey where the picture does not reach. With
+        The moved columns; ``rgb`` becomes float in 0..1, mid-grey where the picture does not reach. It
+        reaches further where `widen_pictures` gave it a border. With
         ``depth`` among columns and settings, also ``depth_shift`` (n,) mm.
     """
     moved = dict(batch)
     n = len(next(iter(batch.values())))
     device = next(iter(batch.values())).device
-    centre, extent = _find_frame(batch, device)
+    centre, extent = _find_frame(batch, settings.get("border", 0), device)
     motion = _draw(n, settings, centre, extent, device, generator)
     for name, record in MODALITIES.items():
-        if name in batch:
+        if name in batch and frame_of(name) in batch:
+            frame = moved.pop(frame_of(name))
+            height, width = (size - 2 * settings["border"] for size in batch[name].shape[1:3])
+            from_wide = motion._replace(affine=motion.affine @ frame, size=(height, width))
+            moved.update(record.move(batch[name], from_wide))
+        elif name in batch:
             moved.update(record.move(batch[name], motion))
     if "root" in batch:
         moved["root"] = (motion.turn.to(batch["root"].dtype) @ batch["root"][:, :, None]).squeeze(2)
@@ -148,11 +155,63 @@ def augment_batch(
     return moved
 
 
-def _find_frame(batch: Mapping[str, Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+def frame_of(name: str) -> str:
+    """Return the name of the column that says where a picture lies in a wider one; see `widen_pictures`."""
+    return f"{name}_frame"
+
+
+def widen_pictures(
+    columns: Mapping[str, Any], settings: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Let crops reach as far as the augmentation moves them, where the larger picture is there.
+
+    What moves into a picture is then what lies beside it, as if the hand's moved box had been cropped again
+    (Spurr et al. 2018, Sec. 7.1), and no grey.
+
+    Parameters
+    ----------
+    columns : mapping of str to array-like
+        Columns to train on.
+    settings : mapping
+        From `check_augment`.
+
+    Returns
+    -------
+    columns : dict
+        With wider pictures, and `frame_of` each: (n_samples, 3, 3) px, their pixels to those of the crop.
+    settings : dict
+        With ``border``, px: how much wider pictures are on each side.
+    """
+    wide, sizes = dict(columns), {}
+    for name, record in MODALITIES.items():
+        if record.is_image and isinstance(columns.get(name), LazyColumn):
+            sizes[name] = columns[name].shape[1:3]
+    border = max((_find_reach(settings, size) for size in sizes.values()), default=0)
+    for name in sizes if border else ():
+        wider = columns[name].widen(border)
+        if wider is not None:
+            wide[name], wide[frame_of(name)] = wider
+    return wide, {**settings, "border": border}
+
+
+def _find_reach(settings: Mapping[str, Any], size: Sequence[int]) -> int:
+    """Return how far outside of a picture, px, its moved frame can reach; at most the picture's size."""
+    extent = np.array(size[::-1], dtype=np.float64)
+    corner = (0.5 + settings["shift"]) * extent
+    angles = np.deg2rad(np.linspace(0, settings["rotate"], 91))
+    cos, sin = np.abs(np.cos(angles)), np.abs(np.sin(angles))
+    reach = np.array([cos * corner[0] + sin * corner[1], cos * corner[1] + sin * corner[0]]).max(axis=1)
+    reach = reach / max(1 - settings["zoom"], 1e-6) - extent / 2
+    return int(min(np.ceil(reach.max()), max(size)))
+
+
+def _find_frame(batch: Mapping[str, Tensor], border: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Centre and extent (px) that shift and rotation refer to: the picture's, or else the keypoints'."""
     for name, record in MODALITIES.items():
         if record.is_image and name in batch:
             height, width = batch[name].shape[1:3]
+            if frame_of(name) in batch:
+                height, width = height - 2 * border, width - 2 * border
             size = constant(np.array([width, height]), torch.float32, device)
             return (size - 1) / 2, size
     if "keypoints2d" in batch:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from skhand.training._augment import augment_batch
+from skhand.training._augment import augment_batch, frame_of
 from skhand.training._optimizer import AdamInTurn
 
 __all__ = [
@@ -101,7 +101,8 @@ class Objective:
     def columns(self, stream: str) -> set[str]:
         """Columns that a step reads of a stream."""
         names = {name for modality in self.modalities[stream] for name in self.codecs[modality].columns}
-        return names | ({"side"} if self.use_side else set())
+        frames = {frame_of(name) for name in names} if self.augment is not None else set()
+        return names | frames | ({"side"} if self.use_side else set())
 
     def read(self, batches: Mapping[str, Batch], generator: torch.Generator | None) -> dict[str, Coded]:
         """Augment the streams' batches and turn them into network input."""

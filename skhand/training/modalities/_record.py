@@ -44,6 +44,8 @@ class Motion(NamedTuple):
         The augmentation's settings, for what else a modality draws.
     generator : torch.Generator or None
         Source of random numbers.
+    size : tuple of int or None, px
+        Height and width of new pictures; None is those of the old ones.
     """
 
     affine: Tensor
@@ -51,6 +53,11 @@ class Motion(NamedTuple):
     flipped: Tensor
     settings: Mapping[str, Any]
     generator: torch.Generator | None
+    size: tuple[int, int] | None = None
+
+    def picture_size(self, pictures: Tensor) -> tuple[int, int]:
+        """Return height and width (px) of what pictures (n, height, width, ...) become."""
+        return self.size or (pictures.shape[1], pictures.shape[2])
 
     def uniform(self, *shape: int) -> Tensor:
         """Draw float32 numbers from -1 to 1."""

@@ -122,7 +122,7 @@ class Depth(Picture):
     def move(self, column: Tensor, motion: Motion) -> dict[str, Tensor]:
         """Warp pictures, and draw how far each row's cube moves along the optical axis, mm."""
         moved = warp_pictures(
-            column.float().unsqueeze(1), motion.affine, column.shape[1:3], "nearest"
+            column.float().unsqueeze(1), motion.affine, motion.picture_size(column), "nearest"
         ).squeeze(1)
         reach = motion.settings["depth"]
         shift = {"depth_shift": reach * motion.uniform(len(column))} if reach > 0 else {}

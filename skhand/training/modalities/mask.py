@@ -55,7 +55,7 @@ class Mask(Picture):
     def move(self, column: Tensor, motion: Motion) -> dict[str, Tensor]:
         """Warp masks; where nothing reaches there is no hand."""
         moved = warp_pictures(
-            column.to(torch.float32).unsqueeze(1), motion.affine, column.shape[1:3], "nearest"
+            column.to(torch.float32).unsqueeze(1), motion.affine, motion.picture_size(column), "nearest"
         )
         return {self.name: moved.squeeze(1) > 0.5}
 

@@ -69,7 +69,9 @@ class RGB(Picture):
 
     def move(self, column: Tensor, motion: Motion) -> dict[str, Tensor]:
         """Warp and recolour pictures; they become float in 0..1, mid-grey where nothing reaches."""
-        rgb = warp_pictures(_channels_first(column) - 0.5, motion.affine, column.shape[1:3], "bilinear")
+        rgb = warp_pictures(
+            _channels_first(column) - 0.5, motion.affine, motion.picture_size(column), "bilinear"
+        )
         return {self.name: (_recolour(rgb, motion) + 0.5).permute(0, 2, 3, 1)}
 
 
