@@ -27,7 +27,7 @@ _N_WORST = 12
 _GIVEN = {"root": "the root's place (T)", "scale": "the length of one bone (S)", "side": "the side (H)"}
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; margin: .6rem 0; } img { max-width: 100%; height: auto; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
@@ -186,7 +186,7 @@ def _tabulate_joints(report: Report) -> str:
     longest = max(float(means.max()), 1e-9)
     rows = [
         f'<tr><td>{joint}</td><td>{means[i]:.1f}</td><td style="text-align:left">'
-        f'<span class="bar" style="width:{16 * means[i] / longest:.2f}rem"></span></td></tr>'
+        f'<span class="bar" style="width:calc({means[i] / longest:.3f} * min(16rem, 40vw))"></span></td></tr>'
         for i, joint in enumerate(JOINTS)
         if counts[i]
     ]
@@ -194,10 +194,14 @@ def _tabulate_joints(report: Report) -> str:
 
 
 def _draw_worst(report: Report) -> str:
+    import matplotlib.pyplot as plt
+
     n_hands = min(_N_WORST, len(report.target))
     display = PredictionDisplay.from_predictions(
         report.target, report.predicted, X=report.crops, align="root", which="worst", n_hands=n_hands
     )
+    plt.close(display.figure_)
+    display.plot(n_columns=2)  # large enough on a page
     names = ", ".join(str(report.ids[row]) for row in display.rows)
     return _embed(display.figure_, "the worst predictions") + f"<p>In this order: {escape(names)}.</p>"
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from skhand._decoding import list_pictures
 from skhand.cli._shared import (
     make_folder,
     number,
@@ -22,7 +23,6 @@ from skhand.cli._video import VideoReader, VideoWriter, import_cv2
 from skhand.exceptions import InputError
 
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
-_PICTURES = (".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _KEPT = (".jpeg", ".jpg", ".png")  # overlays have the picture's own format
 _ENOUGH = 0.98  # of the frames that a video says it has
 
@@ -133,7 +133,8 @@ def find_inputs(words: Sequence[str], out: Path) -> list[_Input]:
         elif out.resolve() in (path.resolve(), path.resolve().parent):  # whose table may be someone's labels
             raise InputError(f"--out: expected another folder than that of the pictures, got {out}.")
         elif path.is_dir():
-            files = list_pictures(path, out)
+            files = [Path(file) for file in list_pictures(path, below=True)]
+            files = [file for file in files if out.resolve() not in file.resolve().parents]
             if not files:
                 raise InputError(f"{path}: expected pictures in the folder, found none.")
             found += [(file, file.relative_to(path).as_posix(), False) for file in files]
@@ -149,18 +150,6 @@ def find_inputs(words: Sequence[str], out: Path) -> list[_Input]:
             for source, name, _ in found
         ]
     return [_Input(source, name, video) for (source, _, video), name in zip(found, names, strict=True)]
-
-
-def list_pictures(folder: Path, out: Path) -> list[Path]:
-    """List the picture files in a folder and the folders in it, in the order of their names."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in _PICTURES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and out.resolve() not in path.resolve().parents
-    )
 
 
 def _place_overlay(folder: Path, name: str, kept: tuple[str, ...], suffix: str) -> Path:
