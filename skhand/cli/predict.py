@@ -71,11 +71,12 @@ def run(args: argparse.Namespace) -> int:
     skipped = ("group",) if any_video else ("group", "frame", "id")
     names = [name for name in COLUMNS if name not in skipped]
     pictures = [each for each in inputs if not each.is_video]
-    n_failed = n_hands = 0
+    n_failed = n_hands = n_empty = 0
     with TableWriter(names, args.out / "hands.csv", args.out / "hands.json") as table:
         for each in progress(pictures, "pictures", unit="picture") if pictures else ():
             try:
-                n_hands += _predict_picture(each, tracker, table, overlays)
+                n_found = _predict_picture(each, tracker, table, overlays)
+                n_hands, n_empty = n_hands + n_found, n_empty + (n_found == 0)
             except (InputError, OSError) as error:
                 print_error(str(error).removeprefix("pictures: "))
                 n_failed += 1
@@ -88,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
                     n_failed += 1
     there = " and overlays/" if overlays is not None else ""
     print(f"{n_hands} hands -> {args.out}{os.sep}: hands.csv, hands.json{there}")
+    if n_empty:
+        print(f"none found in {n_empty} of {len(pictures)} pictures")
     if n_failed:
         print_line(f"skhand: {n_failed} of {len(inputs)} inputs could not be done, or not to their end")
     return 1 if n_failed else 0

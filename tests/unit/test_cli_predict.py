@@ -108,6 +108,7 @@ def test_a_folder_with_broken_files(tmp_path, capsys):
     errors = [line for line in told.err.splitlines() if line.startswith("skhand: error: ")]
     assert len(errors) == 2 and "3.png" in errors[0] and "5.png" in errors[1]
     assert "2 of 11 inputs could not be done" in told.err and "8 hands" in told.out
+    assert "none found in 1 of 11 pictures" in told.out
     rows = read_rows(out)
     assert [row["picture"] for row in rows] == [*(f"{i}.png" for i in (0, 1, 2, 4, 6, 7, 8)), "more/last.bmp"]
     assert box_of(rows[0]) == [10, 5, 8, 6] and box_of(rows[-1]) == [1, 2, 9, 9]
