@@ -320,7 +320,7 @@ class ImageFiles(LazyColumn):
     ----------
     paths : sequence of str or path, or a folder
         One picture each. JPEG, PNG and what else Pillow opens is read; HEIC where the package pillow-heif is
-        installed and registered. Colour of 16 bits is scaled to 8, as is gray of 16 bits that is read as
+        installed. Colour of 16 bits is scaled to 8, as is gray of 16 bits that is read as
         colour. Of a folder, all pictures that lie in it, sorted by name: "10.png" comes before "2.png". Paths
         are made absolute at once, so that a later change of the working folder does no harm.
     gray : bool, default=False

@@ -30,9 +30,9 @@ __all__ = [
 #: Pictures with more pixels are refused by their header, before they are decoded.
 MAX_PIXELS = 100_000_000
 
-_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".heif")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".heic", ".heif")
 _HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
-_HEIC_HINT = "; for HEIC install pillow-heif and call pillow_heif.register_heif_opener()"
+_HEIC_HINT = "; for HEIC pictures: pip install pillow-heif"
 _ORIENTATION, _EXIF, _FOCAL, _FOCAL_35 = 0x0112, 0x8769, 0x920A, 0xA405
 _WIDTH, _HEIGHT, _PLANE_X, _PLANE_UNIT = 0xA002, 0xA003, 0xA20E, 0xA210
 _UNITS = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}  # unit of the focal plane's resolution -> mm
@@ -135,6 +135,7 @@ def open_picture(path: str | os.PathLike[str], name: str, *, max_pixels: int = M
     """
     from PIL import Image
 
+    needs_heic = _is_heic(path) and not _register_heic()
     try:
         check_is_file(path)
         with Image.open(path) as picture:
@@ -156,7 +157,7 @@ def open_picture(path: str | os.PathLike[str], name: str, *, max_pixels: int = M
             f"and max_pixels= ours ({error})."
         ) from error
     except Exception as error:  # a damaged picture raises nearly anything
-        hint = _HEIC_HINT if _is_heic(path) else ""
+        hint = _HEIC_HINT if needs_heic else ""
         raise InputError(
             f"{name}: {path} is missing or is not a readable picture ({error}){hint}."
         ) from error
@@ -254,6 +255,16 @@ def _is_heic(path: str | os.PathLike[str]) -> bool:
     except OSError:
         return False
     return head[4:8] == b"ftyp" and head[8:12] in _HEIC
+
+
+def _register_heic() -> bool:
+    """Let Pillow read HEIC, and tell whether it can: where the package pillow-heif is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
 
 
 def find_focal(picture: Any) -> float | None:

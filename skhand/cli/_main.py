@@ -68,12 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         by Ctrl-C.
     """
     try:
-        args = make_parser().parse_args(argv)
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            return int(args.run(args))
-    except SystemExit as stop:  # --help and --version
-        return _DONE if stop.code is None else int(stop.code)
+        code = _run(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what is wrong with it shows here, and not when Python ends
+        return code
     except KeyboardInterrupt:
         print_line("skhand: stopped")
         return _STOPPED
@@ -86,6 +84,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (InputError, ImportError, OSError) as error:
         print_error(error)
         return _WRONG
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        args = make_parser().parse_args(argv)
+    except SystemExit as stop:  # --help and --version
+        return _DONE if stop.code is None else int(stop.code)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return int(args.run(args))
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

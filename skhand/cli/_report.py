@@ -28,7 +28,8 @@ _GIVEN = {"root": "the root's place (T)", "scale": "the length of one bone (S)",
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+h1, p, li, .words td { overflow-wrap: anywhere; } .numbers { white-space: nowrap; }
+h1 { font-size: clamp(1.1rem, 5vw, 1.6rem); } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; margin: .6rem 0; } img { max-width: 100%; height: auto; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; } .base td { color: #777; }
@@ -134,7 +135,7 @@ def _describe(report: Report) -> str:
         f'<tr><td>{escape(name)}</td><td style="text-align:left">{escape(text)}</td></tr>'
         for name, text in rows.items()
     )
-    return f'<div class="wide"><table>{cells}</table></div>'
+    return f'<table class="words">{cells}</table>'
 
 
 def _list_warnings(told: tuple[str, ...]) -> str:
@@ -157,7 +158,7 @@ def _tabulate_scores(report: Report) -> str:
             css = ' class="base"' if model == "mean pose" else ""
             rows.append(f"<tr{css}><td>{name}, {model}</td>{cells}</tr>")
     return (
-        f'<div class="wide"><table><tr><th></th>{header}</tr>{"".join(rows)}</table></div>'
+        f'<div class="wide"><table class="numbers"><tr><th></th>{header}</tr>{"".join(rows)}</table></div>'
         "<p>absolute: where the joints are. root: after moving the palm onto the true one. procrustes: after "
         "the best turn, size and place. AUC: area under the curve below from 0 to 50 mm. PCK: share of "
         "joints within so many mm. The mean pose is that of these very labels, mirrored for left hands: what "
@@ -186,7 +187,7 @@ def _tabulate_joints(report: Report) -> str:
     longest = max(float(means.max()), 1e-9)
     rows = [
         f'<tr><td>{joint}</td><td>{means[i]:.1f}</td><td style="text-align:left">'
-        f'<span class="bar" style="width:{16 * means[i] / longest:.2f}rem"></span></td></tr>'
+        f'<span class="bar" style="width:calc({means[i] / longest:.3f} * min(16rem, 40vw))"></span></td></tr>'
         for i, joint in enumerate(JOINTS)
         if counts[i]
     ]
@@ -194,10 +195,14 @@ def _tabulate_joints(report: Report) -> str:
 
 
 def _draw_worst(report: Report) -> str:
+    import matplotlib.pyplot as plt
+
     n_hands = min(_N_WORST, len(report.target))
     display = PredictionDisplay.from_predictions(
         report.target, report.predicted, X=report.crops, align="root", which="worst", n_hands=n_hands
     )
+    plt.close(display.figure_)
+    display.plot(n_columns=2)  # large enough on a page
     names = ", ".join(str(report.ids[row]) for row in display.rows)
     return _embed(display.figure_, "the worst predictions") + f"<p>In this order: {escape(names)}.</p>"
 

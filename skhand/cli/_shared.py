@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,9 +61,11 @@ def number(
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder for output."""
+    """Make a folder for output, and check that files can be written there, before the work for them."""
     try:
         path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise InputError(f"--out: expected a folder that can be written, got {path} ({error}).") from error
     return path

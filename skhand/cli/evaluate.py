@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     use_matplotlib("evaluate")
     if args.out.is_dir():
         raise InputError(f"--out: expected a file's name, got the folder {args.out}.")
+    make_folder(args.out.parent)
     import numpy as np
 
     from skhand.cli._labelled import crop_hands, give_side_information
@@ -61,8 +62,6 @@ def run(args: argparse.Namespace) -> int:
     rows = np.arange(len(target))
     mean = predict_mean_pose(target, data.side, rows, rows)
     report = Report(args.model, estimator, what, crops, ids, target, predicted, mean, given, tuple(told))
-    if args.out.parent != Path():
-        make_folder(args.out.parent)
     write_report(report, args.out)
     for line in told:
         print_line(f"skhand: warning: {line}")
@@ -83,7 +82,7 @@ def _load(args: argparse.Namespace, told: list[str]) -> tuple[str, Any, Any, Any
     folder = check_folder(args.data, "DATA", "a folder")
     if (folder / args.table).is_file():
         hands = load_labelled(folder, args.table, args.fov)
-        what = f"{folder / args.table}"
+        what = f"{args.data / args.table}"
         if hands.guessed:
             told.append(
                 f"{hands.guessed} of {len(hands.target)} cameras are guessed, by EXIF data or an angle of "
@@ -99,7 +98,7 @@ def _load(args: argparse.Namespace, told: list[str]) -> tuple[str, Any, Any, Any
         if name not in _COLOUR:
             raise InputError(f"DATA: expected one of {', '.join(_COLOUR)}, got {name}, in {folder}.")
         hands = getattr(datasets, f"load_{name}")(folder, "test")
-        what = f"{name}, test split, in {folder}"
+        what = f"{name}, test split, in {args.data}"
     known = np.flatnonzero(np.isfinite(hands.target).any(axis=(1, 2)))
     if len(known) < len(hands.target):
         told.append(f"{len(hands.target) - len(known)} hands have no label and are left out")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from skhand.cli._shared import number, print_line
+from skhand.cli._shared import make_folder, number, print_line
 from skhand.exceptions import InputError
 
 _SIZE = (128, 128)  # of the crops, px
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.out if args.out.suffix == ".safetensors" else Path(f"{args.out}.safetensors")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise InputError(f"--out: expected a name in a folder that exists, got {args.out}.")
+    make_folder(path.parent)
     hands = load_labelled(args.data, args.table, args.fov)
     train, test = _split(hands.groups, args.validation, args.seed)
     if hands.data.side is None:
@@ -70,7 +71,11 @@ def run(args: argparse.Namespace) -> int:
         print(f"\nheld out: {len(test)} hands of {len(np.unique(hands.groups[test]))} groups; mm and shares")
         print(format_scores(y[test], predictions, ("absolute", "root", "procrustes")))
     save(estimator, path)
-    print(f"\nsaved {path}; skhand predict PICTURES --model {path}")
+    print(f"\nsaved {path}. What to try next:")
+    print(f"  skhand predict PICTURES --model {path}")
+    print(
+        f"  skhand evaluate {path} OTHERS     a report; of other hands: {args.data} is what it was fitted to"
+    )
     return 0
 
 

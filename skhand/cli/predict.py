@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from skhand._decoding import list_pictures
 from skhand.cli._shared import (
     make_folder,
     number,
@@ -22,7 +23,6 @@ from skhand.cli._video import VideoReader, VideoWriter, import_cv2
 from skhand.exceptions import InputError
 
 _VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
-_PICTURES = (".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _KEPT = (".jpeg", ".jpg", ".png")  # overlays have the picture's own format
 _ENOUGH = 0.98  # of the frames that a video says it has
 
@@ -71,11 +71,12 @@ def run(args: argparse.Namespace) -> int:
     skipped = ("group",) if any_video else ("group", "frame", "id")
     names = [name for name in COLUMNS if name not in skipped]
     pictures = [each for each in inputs if not each.is_video]
-    n_failed = n_hands = 0
+    n_failed = n_hands = n_empty = 0
     with TableWriter(names, args.out / "hands.csv", args.out / "hands.json") as table:
         for each in progress(pictures, "pictures", unit="picture") if pictures else ():
             try:
-                n_hands += _predict_picture(each, tracker, table, overlays)
+                n_found = _predict_picture(each, tracker, table, overlays)
+                n_hands, n_empty = n_hands + n_found, n_empty + (n_found == 0)
             except (InputError, OSError) as error:
                 print_error(str(error).removeprefix("pictures: "))
                 n_failed += 1
@@ -88,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
                     n_failed += 1
     there = " and overlays/" if overlays is not None else ""
     print(f"{n_hands} hands -> {args.out}{os.sep}: hands.csv, hands.json{there}")
+    if n_empty:
+        print(f"none found in {n_empty} of {len(pictures)} pictures")
     if n_failed:
         print_line(f"skhand: {n_failed} of {len(inputs)} inputs could not be done, or not to their end")
     return 1 if n_failed else 0
@@ -133,7 +136,8 @@ def find_inputs(words: Sequence[str], out: Path) -> list[_Input]:
         elif out.resolve() in (path.resolve(), path.resolve().parent):  # whose table may be someone's labels
             raise InputError(f"--out: expected another folder than that of the pictures, got {out}.")
         elif path.is_dir():
-            files = list_pictures(path, out)
+            files = [Path(file) for file in list_pictures(path, below=True)]
+            files = [file for file in files if out.resolve() not in file.resolve().parents]
             if not files:
                 raise InputError(f"{path}: expected pictures in the folder, found none.")
             found += [(file, file.relative_to(path).as_posix(), False) for file in files]
@@ -149,18 +153,6 @@ def find_inputs(words: Sequence[str], out: Path) -> list[_Input]:
             for source, name, _ in found
         ]
     return [_Input(source, name, video) for (source, _, video), name in zip(found, names, strict=True)]
-
-
-def list_pictures(folder: Path, out: Path) -> list[Path]:
-    """List the picture files in a folder and the folders in it, in the order of their names."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in _PICTURES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and out.resolve() not in path.resolve().parents
-    )
 
 
 def _place_overlay(folder: Path, name: str, kept: tuple[str, ...], suffix: str) -> Path:

@@ -377,7 +377,8 @@ class DataReader:
             if source == "pose3d" and not estimator.poses_:
                 columns[source] = np.asarray(columns[source]).reshape(len(columns[source]), -1)
             if tuple(columns[source].shape[1:]) != wanted:
-                hint = " (crop the hands out first, for example with HandCropper)" * (source == "rgb")
+                crop = " (crop the hands out first, with HandCropper; HandTracker takes whole pictures)"
+                hint = crop if source == "rgb" else ""
                 raise InputError(
                     f"X: expected {source} of shape {wanted} a row as fitted, got {shape}{hint}."
                 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import skhand
-from skhand.cli import _main, main, render
+from skhand.cli import _main, demo, evaluate, fit, main, predict, render
 from skhand.datasets import load_rhd
 from skhand.exceptions import DivergenceError
 
@@ -62,6 +64,59 @@ def test_errors_are_one_line_and_a_code(monkeypatch, capsys, error, code, line):
     monkeypatch.setattr(render, "run", fail)
     assert main(["render", "somewhere"]) == code
     assert capsys.readouterr().err == line + "\n"
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """A folder in which nobody may write."""
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    if os.access(folder, os.W_OK):  # root may
+        folder = Path("/proc")
+    if not folder.is_dir() or sys.platform == "win32":
+        pytest.skip("no folder that cannot be written")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "demo --out LOCKED",
+        "predict a.png --out LOCKED",
+        "predict a.png --out LOCKED/new",
+        "predict a.png --out LOCKED --no-overlays",
+        "fit DATA --out LOCKED/model",
+        "evaluate hands DATA --out LOCKED/report.html",
+        "evaluate hands DATA --out LOCKED/new/report.html",
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_any_work(locked, tmp_path, monkeypatch, capsys, words):
+    """There is nothing to work on, and no complaint about that."""
+    for module, work in (
+        (demo, "_render"),
+        (fit, "_split"),
+        (predict, "_predict_picture"),
+        (evaluate, "_load"),
+    ):
+        monkeypatch.setattr(module, work, lambda *args: pytest.fail("has begun to work"))
+    words = words.replace("LOCKED", str(locked)).replace("DATA", str(tmp_path)).split()
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"skhand: error: --out: expected a folder that can be written, got {locked}")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_enough_ends_a_command_quietly(unbuffered):
+    """As with ``| head``; Python writes when it ends, or at once."""
+    call = subprocess.Popen(
+        [sys.executable, "-c", "from skhand.cli import main; import sys; sys.exit(main(['--version']))"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    call.stdout.close()
+    assert call.stderr.read() == b""
+    assert call.wait(timeout=120) in (0, 1)
 
 
 def test_a_fault_of_ours_is_not_hidden(monkeypatch):

@@ -123,6 +123,15 @@ def test_the_report_is_one_page_without_scripts(folder, tmp_path, capsys):
     assert "10 hands are few" in page and "10 hands are few" in told.err
 
 
+def test_the_report_names_the_data_as_the_user_did(folder, tmp_path, monkeypatch):
+    """One may mail it: where the folder lies on one's machine is nobody's business."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(folder.parent)
+    assert main(["evaluate", "hands", folder.name, "--limit", "2", "--out", str(tmp_path / "r.html")]) == 0
+    page = (tmp_path / "r.html").read_text()
+    assert f"on {folder.name}/hands.csv</h1>" in page and str(folder.parent) not in page
+
+
 def test_what_a_model_is_given_comes_from_the_labels_and_is_said(folder, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     hands = load_folder(folder)

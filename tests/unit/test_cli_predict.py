@@ -8,6 +8,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import struct
+import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -32,7 +35,7 @@ class SeesRed:
 
     def predict(self, picture):
         (read,) = read_pictures(picture, "pictures")
-        red = (read.pixels.astype(int) - RED).__abs__().max(axis=2) < 60
+        red = (read.pixels[..., 0] > 190) & (read.pixels[..., 1:] < 70).all(axis=2)  # RED, to 60
         rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
         n = int(len(rows) > 0)
         box = [[columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]] if n else np.empty((0, 4))
@@ -68,6 +71,19 @@ def drawn(width=60, height=40, box=(10, 5, 8, 6)):
     return Image.fromarray(pixels)
 
 
+def write_deep_colour(path, pixels):
+    """Write a PNG of 16 bits a channel, which Pillow only reads."""
+    height, width = pixels.shape[:2]
+    lines = (pixels.astype(">u2") * 257).reshape(height, -1)
+    content = b"".join(b"\0" + line.tobytes() for line in lines)
+    with open(path, "wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+        for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(content)), (b"IEND", b"")):
+            checksum = zlib.crc32(kind + data)
+            file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum))
+
+
 def read_rows(folder):
     with open(folder / "hands.csv") as file:
         return list(csv.DictReader(file))
@@ -92,6 +108,7 @@ def test_a_folder_with_broken_files(tmp_path, capsys):
     errors = [line for line in told.err.splitlines() if line.startswith("skhand: error: ")]
     assert len(errors) == 2 and "3.png" in errors[0] and "5.png" in errors[1]
     assert "2 of 11 inputs could not be done" in told.err and "8 hands" in told.out
+    assert "none found in 1 of 11 pictures" in told.out
     rows = read_rows(out)
     assert [row["picture"] for row in rows] == [*(f"{i}.png" for i in (0, 1, 2, 4, 6, 7, 8)), "more/last.bmp"]
     assert box_of(rows[0]) == [10, 5, 8, 6] and box_of(rows[-1]) == [1, 2, 9, 9]
@@ -115,6 +132,7 @@ def test_formats_come_out_upright_and_in_colour(tmp_path):
     drawn().quantize(8).save(tmp_path / "palette.png")
     gray = np.full((40, 60), 90 * 257, np.uint16)
     Image.fromarray(gray).save(tmp_path / "deep.png")
+    write_deep_colour(tmp_path / "deep_colour.png", np.asarray(drawn()))
     drawn().convert("RGBA").save(tmp_path / "alpha.png")
     drawn().convert("CMYK").save(tmp_path / "print.jpg", quality=95)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -122,9 +140,10 @@ def test_formats_come_out_upright_and_in_colour(tmp_path):
     out = tmp_path / "out"
     assert main(["predict", str(tmp_path), "--out", str(out)]) == 0
     rows = {row["picture"]: row for row in read_rows(out)}
-    assert set(rows) == {"phone.jpg", "palette.png", "alpha.png", "print.jpg", "profile.png"}
+    names = {"phone.jpg", "palette.png", "alpha.png", "print.jpg", "profile.png", "deep_colour.png"}
+    assert set(rows) == names
     assert box_of(rows["phone.jpg"]) == pytest.approx([480 - 50 - 60, 100, 60, 80], abs=4)
-    for name in ("palette.png", "alpha.png", "profile.png"):
+    for name in ("palette.png", "alpha.png", "profile.png", "deep_colour.png"):
         assert box_of(rows[name]) == [10, 5, 8, 6]
     with Image.open(out / "overlays" / "phone.jpg") as picture:
         assert picture.size == (480, 640) and not picture.getexif().get(0x0112)
@@ -166,6 +185,32 @@ def test_wrong_inputs_are_one_line(tmp_path, capsys):
         errors = capsys.readouterr().err.splitlines()
         assert errors[0].startswith("skhand: error: ") and line in errors[0]
         assert code == 1 or len(errors) == 1
+
+
+def test_a_phones_heic_without_its_package(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 60)
+    drawn().save(tmp_path / "b.png")
+    assert main(["predict", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    line, rest = capsys.readouterr().err.splitlines()
+    assert "IMG_1.HEIC" in line and line.endswith("; for HEIC pictures: pip install pillow-heif.")
+    assert "1 of 2 inputs" in rest and [row["picture"] for row in read_rows(tmp_path / "out")] == ["b.png"]
+
+
+def test_a_phones_whole_picture_of_12_megapixels(tmp_path, tracker):
+    """4032 x 3024 px lie in the file, which is to be seen upright; its lens is in the EXIF data."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769)[0xA405] = 26  # mm, on film of 36 x 24 mm
+    drawn(4032, 3024, (1000, 500, 800, 600)).save(tmp_path / "phone.jpg", exif=exif, quality=60)
+    assert main(["predict", str(tmp_path / "phone.jpg"), "--out", str(tmp_path / "out")]) == 0
+    (row,) = read_rows(tmp_path / "out")
+    assert box_of(row) == pytest.approx([3024 - 500 - 600, 1000, 600, 800], abs=8)
+    assert row["camera_source"] == "exif"
+    focal = 26 * np.hypot(4032, 3024) / np.hypot(36, 24)
+    assert [float(row[name]) for name in ("fx", "cx", "cy")] == pytest.approx([focal, 1511.5, 2015.5])
+    with Image.open(tmp_path / "out" / "overlays" / "phone.jpg") as overlay:
+        assert overlay.size == (3024, 4032)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_a_list_of_files_trains_as_the_array_does(files, fitted):
 def test_pictures_that_do_not_fit_are_named(files, fitted, tmp_path):
     Image.new("RGB", (20, 10)).save(tmp_path / "wide.png")
     with pytest.raises(
-        InputError, match=r"X: expected rgb of shape \(16, 16, 3\).*\(10, 20, 3\).*HandCropper"
+        InputError, match=r"X: expected rgb of shape \(16, 16, 3\).*\(10, 20, 3\).*HandCropper.*HandTracker"
     ):
         fitted.predict(tmp_path / "wide.png")
     with pytest.raises(InputError, match=r"wide\.png"):

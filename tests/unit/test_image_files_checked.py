@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
+import sys
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -138,7 +141,8 @@ def test_each_byte_of_a_png_is_checked(tmp_path):
     assert refused >= len(content) - 8  # what stands behind the last pixel changes none
 
 
-def test_a_heic_file_says_what_to_install_whatever_its_name(tmp_path):
+def test_a_heic_file_says_what_to_install_whatever_its_name(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 60)
     (tmp_path / "none.jpg").write_bytes(b"\0\0\0\x18ftypmp42\0\0\0\0mif1heic" + b"\0" * 60)
     with pytest.raises(InputError, match="phone.jpg.*install pillow-heif"):
@@ -146,6 +150,35 @@ def test_a_heic_file_says_what_to_install_whatever_its_name(tmp_path):
     with pytest.raises(InputError, match="none.jpg") as error:
         ImageFiles([tmp_path / "none.jpg"])
     assert "heif" not in str(error.value)
+
+
+def test_heic_is_read_where_its_package_is_installed(tmp_path, monkeypatch):
+    """The opener that the package registers is a stand-in here: it reads a PNG behind the header."""
+    head, buffer = b"\0\0\0\x18ftypheic", io.BytesIO()
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    Image.fromarray(pixels).save(buffer, "PNG")
+    path = tmp_path / "IMG_1.HEIC"
+    path.write_bytes(head + buffer.getvalue())
+
+    def opened(file, name=None):
+        file.seek(len(head))
+        return Image.open(io.BytesIO(file.read()))
+
+    def register():
+        monkeypatch.setattr(Image, "ID", [*Image.ID, "STAND-IN"])
+        monkeypatch.setitem(Image.OPEN, "STAND-IN", (opened, lambda prefix: prefix.startswith(head)))
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
+    np.testing.assert_array_equal(ImageFiles([path])[0], pixels)
+
+
+def test_heic_as_phones_write_it(tmp_path):
+    heif = pytest.importorskip("pillow_heif")
+    pixels = np.full((64, 96, 3), (200, 30, 40), np.uint8)
+    heif.from_bytes("RGB", (96, 64), pixels.tobytes()).save(tmp_path / "a.heic", quality=90)
+    read = ImageFiles([tmp_path / "a.heic"])[0]
+    assert read.shape == (64, 96, 3)
+    np.testing.assert_allclose(read.reshape(-1, 3).mean(axis=0), (200, 30, 40), atol=4)
 
 
 def test_a_damaged_pil_picture_is_named(tmp_path):
