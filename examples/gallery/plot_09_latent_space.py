@@ -31,7 +31,7 @@ hands = make_hands(
     random_state=0,
 )
 y = hands.target
-X = hands.data.replace(pose3d=align_root(y))
+X = hands.data.replace(pose3d=y)
 train, test = next(GroupShuffleSplit(1, test_size=0.15, random_state=0).split(y, groups=hands.groups))
 
 # %%
@@ -51,7 +51,7 @@ settings = {
 }
 sources = ("depth", "keypoints2d", "pose3d")
 together = CrossModalVAERegressor(pairs=[(name, "pose3d") for name in sources], **settings)
-together.fit(X[train], y[train])
+together.fit(X[train])
 
 mean_pose = np.broadcast_to(align_root(y[train]).mean(axis=0), y[test].shape)
 print(f"mean pose            {mean_epe(y[test], mean_pose, align='root'):5.1f} mm, root given")
@@ -69,9 +69,7 @@ display.ax_.set_title("trained together")
 # %%
 # The same from three autoencoders that were trained apart: each space serves its own modality, and what is
 # near in one says nothing about the others.
-apart = {
-    name: CrossModalVAERegressor(pairs=[(name, name)], **settings).fit(X[train], y[train]) for name in sources
-}
+apart = {name: CrossModalVAERegressor(pairs=[(name, name)], **settings).fit(X[train]) for name in sources}
 latents = {name: est.transform(X[test], source=name) for name, est in apart.items()}
 display = LatentEmbeddingDisplay.from_predictions(latents, method="tsne", random_state=0)
 display.ax_.set_title("trained apart")

@@ -6,7 +6,7 @@ A latent space is also a model of hands: points between two hands, or near one, 
 too. As in Fig. 6, 9 and 11 of Spurr et al. (2018), one estimator decodes each point to a picture, to
 keypoints and to a pose.
 
-1 600 generated right hands before black, 32 px. That is small, and so are the decoded pictures' details.
+1 000 generated right hands before black, 32 px. That is small, and so are the decoded pictures' details.
 """
 
 import matplotlib.pyplot as plt
@@ -20,7 +20,7 @@ from skhand.metrics import mean_epe
 from skhand.plotting import LatentWalkDisplay, SkeletonDisplay
 
 hands = make_hands(
-    1600,
+    1000,
     image_size=32,
     n_subjects=200,
     side="right",

@@ -4,7 +4,7 @@ Few labels: what rows without a pose can teach
 
 Poses in millimetres are dear, pictures are cheap, and keypoints in pictures are in between: anyone can click
 them. Rows without a pose have NaN in ``y``, and train the pairs of modalities that they have. This page asks
-what that is worth, with poses for 60 of 1 500 hands.
+what that is worth, with poses for 60 of about 800 hands.
 
 Generated right hands, depth pictures of 32 px, tested on other people.
 """
@@ -19,7 +19,7 @@ from skhand.geometry import align_root
 from skhand.metrics import mean_epe
 
 hands = make_hands(
-    1900,
+    1000,
     image_size=32,
     n_subjects=200,
     side="right",
@@ -52,7 +52,7 @@ settings = {
 }
 to_pose = ("depth", "pose3d")
 fits = {
-    "poses only": ([to_pose], X[labelled], y[labelled], 240),
+    "poses only": ([to_pose], X[labelled], y[labelled], 125),
     "and pictures": ([to_pose, ("depth", "depth")], X[train], y[train], 10),
     "and keypoints": ([to_pose, ("depth", "keypoints2d")], X[train], y[train], 10),
     "all poses": ([to_pose], X[train], hands.target[train], 10),
