@@ -403,7 +403,9 @@ def test_the_codes_rates_fall_in_steps_and_its_mapping_is_off():
     assert [decay for _, decay in rates.seen] == [1e-3] * 8 + [1e-4] * 20
     assert not fitted.mapped_ and not {"map", "map_picture"} & set(fitted.history_)
     assert fitted.translate(X, to="real").shape == X.depth.shape  # pictures need no mapping
-    assert set(fitted.sample(2)) == {"pose3d"}
+    assert fitted.sample(2).shape == (2, 21, 3)
+    with pytest.raises(InputError, match="^target: expected"):
+        fitted.sample(2, target="real")
     for ask in (
         lambda: fitted.translate(y, to="real", source="pose3d"),
         lambda: fitted.transform(y, source="pose3d", space="depth"),
@@ -412,7 +414,7 @@ def test_the_codes_rates_fall_in_steps_and_its_mapping_is_off():
             ask()
     rates.seen.clear()
     plain = SimToRealRegressor(preset="paper", callbacks=[rates], **common).fit(X, y)
-    assert set(rates.seen) == {(1e-4, 1e-4)} and plain.mapped_
+    assert set(rates.seen) == {(1e-4, 1e-4)} and plain.mapped_  # and the paper's stay
 
 
 ALL = ("pose", "depth", "posterior")
