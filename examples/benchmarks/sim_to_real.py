@@ -120,6 +120,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--lr", type=float, nargs=3, default=[1e-3, 2e-4, 1e-3], help="pose, depth, posterior"
     )
+    parser.add_argument("--warm-up", type=float, default=0, help="share of the stage depth (default: 0)")
     parser.add_argument("--labels", type=float, nargs="*", default=[0.02, 0.1], help="shares of real labels")
     parser.add_argument("--rows", nargs="+", default=None, help="only these rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -154,6 +155,7 @@ def begin(
         "preset": args.preset,
         **{name: float(value) for name, value in (each.split("=") for each in args.weights)},
         "width": args.width,
+        "depth_warm_up": args.warm_up,
         "given": ("root",),
         "max_iter": dict(zip(stages, args.steps, strict=True)),
         "batch_size": dict(zip(stages, args.batch_sizes, strict=True)),

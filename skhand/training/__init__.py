@@ -7,7 +7,7 @@ from skhand.training._best import BestWeights
 from skhand.training._callbacks import check_callbacks
 from skhand.training._checkpoints import Checkpoint, fingerprint, flatten, restore
 from skhand.training._forecast import forecast_stage
-from skhand.training._loop import Loop, Stage
+from skhand.training._loop import Loop, Stage, fall_along_cosine
 from skhand.training._objective import (
     Coded,
     Objective,
@@ -68,6 +68,7 @@ __all__ = [
     "detached",
     "encoder_input",
     "evaluating",
+    "fall_along_cosine",
     "fetch",
     "fingerprint",
     "flatten",

@@ -25,11 +25,16 @@ from skhand.training._optimizer import AdamInTurn
 from skhand.training._replay import ReplayedStep
 from skhand.training._runtime import defer_interrupts, format_duration
 
-__all__ = ["Loop", "Stage"]
+__all__ = ["Loop", "Stage", "fall_along_cosine"]
 
 _GROWTH = 1e5  # how many times the first loss, or 1, is no longer a training
 _LONG, _TIMED = 1800.0, 10.0  # s: a training that is told to take long, and how long it is timed
 _LOOK = 100  # steps between two looks at the losses on a GPU, each of which waits for it
+
+
+def fall_along_cosine(share: float) -> float:
+    """Factor on a learning rate that falls to 0 along half a cosine."""
+    return 0.5 * (1 + math.cos(math.pi * share))
 
 
 @dataclass
@@ -55,8 +60,10 @@ class Stage:
     name : str or None
         Name in the history's column ``stage``.
     descent : (int, int) or None
-        Length of the learning rate's descent along half a cosine, and how much of it was done before: steps
-        where ``n_steps`` is given, and else epochs. None keeps the rate.
+        Length of the learning rate's descent, and how much of it was done before: steps where ``n_steps`` is
+        given, and else epochs. None keeps the rate.
+    course : callable
+        The descent's factor on the rate, as a function of the share of it that is done.
     adam : mapping
         Other options of Adam.
     smallest : int
@@ -72,6 +79,7 @@ class Stage:
     epoch_length: int | None = None
     name: str | None = None
     descent: tuple[int, int] | None = None
+    course: Callable[[float], float] = fall_along_cosine
     adam: Mapping[str, Any] = field(default_factory=dict)
     smallest: int = 2
 
@@ -264,7 +272,7 @@ class Loop:
         unit = 1 if self.stage.n_steps else self.epoch_length
         share = min(unit * done + self.step_number, unit * length) / (unit * length)
         for group in self.optimizer.param_groups:
-            group["lr"] = 0.5 * self.stage.lr * (1 + math.cos(math.pi * share))
+            group["lr"] = self.stage.lr * self.stage.course(share)
 
     def _begin_step(self, generator: torch.Generator, read: Any) -> None:
         """Seed the step's random numbers and set its rate, which callbacks see."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 from torch.nn.functional import binary_cross_entropy
 from trainings import RecordingSGD
 
@@ -14,6 +15,7 @@ from skhand.estimators import SimToRealRegressor
 from skhand.estimators.sim_to_real.network import SimToRealNet
 from skhand.estimators.sim_to_real.steps import AUGMENT, DepthObjective, PoseObjective, PosteriorObjective
 from skhand.estimators.sim_to_real.terms import SignedCodec
+from skhand.exceptions import InputError
 from skhand.training import StepContext
 from skhand.training.modalities.depth import DepthCodec
 from skhand.training.modalities.pose3d import PoseCodec
@@ -350,7 +352,7 @@ PRESETS = {
         "batch_size": {"pose": 128, "depth": 1, "posterior": 32},
     },
     "code": {
-        "map_weight": 1000, "map_picture_weight": 1000, "feature_weight": 1e-3,
+        "map_weight": 0, "map_picture_weight": 0, "feature_weight": 1e-3,  # its mapping is switched off
         "posterior_feature_weight": 10, "pose_hidden_units": 50,
         "lr": {"pose": 1e-3, "depth": 1e-4, "posterior": 1e-4},
         "batch_size": {"pose": 64, "depth": 1, "posterior": 32},
@@ -373,6 +375,46 @@ def test_presets_are_the_tabulated_ones(preset):
     assert changed._setting("map_weight") == 3.0
     assert SimToRealRegressor._paper_augment == AUGMENT
     assert AUGMENT["rotate"] == 180 and AUGMENT["shift"] == pytest.approx(10 / 300) and AUGMENT["depth"] == 10
+
+
+class Rates(Callback):
+    """Remembers rate and weight decay of each step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_batch_begin(self, net, **kwargs):
+        group = net.optimizer_.param_groups[0]
+        self.seen.append((group["lr"], group["weight_decay"]))
+
+
+def test_the_codes_rates_fall_in_steps_and_its_mapping_is_off():
+    """Of 200 000, 500 000 and 50 000 iterations, after 125 and 175, 200 ... 450, 20 ... 45 thousand."""
+    options = {"image_size": SIZE, "images": ("depth",), "random_state": 0}
+    synthetic, real = make_hands(8, **options), make_hands(8, domain="real", **options)
+    X = concat_frames([synthetic.data, real.data])
+    y = np.concatenate([synthetic.target, real.target])
+    rates, steps = Rates(), {"pose": 8, "depth": 10, "posterior": 10}
+    common = {"width": 1, "max_iter": steps, "given": ("root",), "augment": None, "random_state": 0}
+    fitted = SimToRealRegressor(preset="code", callbacks=[rates], **common).fit(X, y)
+    falls = [1.0] * 4 + [0.5] * 2 + [0.25] * 2 + [0.125] + [0.0625]
+    wanted = [*[1e-3] * 5, *[1e-4] * 2, 1e-5, *(1e-4 * np.array(2 * falls))]
+    np.testing.assert_allclose([rate for rate, _ in rates.seen], wanted)
+    assert [decay for _, decay in rates.seen] == [1e-3] * 8 + [1e-4] * 20
+    assert not fitted.mapped_ and not {"map", "map_picture"} & set(fitted.history_)
+    assert fitted.translate(X, to="real").shape == X.depth.shape  # pictures need no mapping
+    assert fitted.sample(2).shape == (2, 21, 3)
+    with pytest.raises(InputError, match="^target: expected"):
+        fitted.sample(2, target="real")
+    for ask in (
+        lambda: fitted.translate(y, to="real", source="pose3d"),
+        lambda: fitted.transform(y, source="pose3d", space="depth"),
+    ):
+        with pytest.raises(InputError, match="needs the mapping of poses, which was not trained"):
+            ask()
+    rates.seen.clear()
+    plain = SimToRealRegressor(preset="paper", callbacks=[rates], **common).fit(X, y)
+    assert set(rates.seen) == {(1e-4, 1e-4)} and plain.mapped_  # and the paper's stay
 
 
 ALL = ("pose", "depth", "posterior")

@@ -181,7 +181,7 @@ def test_any_number_of_joints(hands, n_joints, rng):
 def test_colour_in_place_of_depth():
     X, y, partly = two_domains(images=("rgb",))
     estimator = small().fit(X, partly)
-    assert estimator.source_ == "rgb" and estimator.module_.judge_end.in_channels == 64
+    assert estimator.source_ == "rgb" and estimator.module_.judge_end.in_channels == 16
     assert estimator.predict(X).shape == y.shape
     there = estimator.translate(X, to="synthetic")
     assert there.shape == (2 * N, SIZE, SIZE, 3) and there.dtype == np.uint8

@@ -9,11 +9,13 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from trainings import assert_same_weights, weights
+from skorch.callbacks import Callback
+from trainings import AtEpoch, assert_same_weights, interrupt, weights
 
 from skhand import concat_frames
 from skhand.datasets import make_hands
 from skhand.estimators import SimToRealRegressor
+from skhand.estimators.sim_to_real import regressor
 from skhand.exceptions import TrainingWarning
 from skhand.metrics import get_scorer, mean_epe
 from skhand.model_selection import LabelledKFold
@@ -151,3 +153,56 @@ def test_all_stages_run_on_a_gpu(hands):
     assert estimator.device_.type == "cuda"
     assert np.isfinite(estimator.history_["train_loss"]).all()
     assert np.isfinite(estimator.translate(hands[0], "real")).all()
+
+
+def test_discriminators_that_stay_at_chance_are_warned_of(hands, monkeypatch):
+    """A guess of 1/2 has a cross entropy of log 2, four times, and once more a domain with mapped poses."""
+    X, y = hands
+    monkeypatch.setattr(regressor, "BLIND_STEPS", 4)
+    steps = {"pose": 1, "depth": 4, "posterior": 1}
+    still = {"max_iter": steps, "lr": 1e-9, "epoch_steps": 1, "adversarial_weight": 2.0}
+    for options, n_entropies in (({}, 6), ({"map_weight": 0.0, "map_picture_weight": 0.0}, 4)):
+        with pytest.warns(TrainingWarning, match=f"guess has {2 * n_entropies * np.log(2):.3g}") as warned:
+            fitted = small(**still, **options).fit(X, y)
+        # freshly drawn discriminators of this size say next to nothing
+        assert f"never below {min(fitted.history_['discriminator'][2:5]):.3g}" in str(warned[0].message)
+    for options in (
+        {"adversarial_weight": 0.0},  # there is none to tell anything apart
+        {"max_iter": {**steps, "depth": 3}},  # too few steps to say
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", TrainingWarning)
+            small(**{**still, **options}).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        fitted.history_["discriminator"] = [np.nan, 8 * np.log(2), 3.0, 8 * np.log(2)]  # once they did
+        fitted._warn_if_blind(4)
+
+
+def test_a_warm_up_learns_to_rebuild_pictures_and_nothing_else(hands):
+    X, y = hands
+    options = {"stages": ("pose", "depth"), "warm_start": True, "epoch_steps": 2}
+    fitted = small(**options, max_iter={"pose": 2, "depth": 8}, depth_warm_up=0.5)
+    before, seen = {}, []
+
+    class Look(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            now = {name: value.clone() for name, value in net.module_.state_dict().items()}
+            seen.append({n.split(".")[0] for n, v in now.items() if before and not torch.equal(v, before[n])})
+            before.update(now)
+
+    fitted.set_params(callbacks=[Look()]).fit(X, y)
+    warm = {"encoders", "shared_encoder", "shared_generator", "generators"}
+    judged = {"fronts", "trunk", "judge_end", "mapping"}
+    assert seen[1:] == [warm, warm, warm | judged, warm | judged]  # 4 of 8 steps, in epochs of 2
+    for name in ("reconstruction", "kl"):
+        assert np.isfinite(fitted.history_[name][1:]).all()
+    for name in ("cycle", "adversarial", "map", "discriminator", "feature"):
+        np.testing.assert_array_equal(np.isfinite(fitted.history_[name]), [False] * 3 + [True] * 2)
+    again = small(
+        **options, max_iter={"pose": 2, "depth": 8}, depth_warm_up=0.5, callbacks=[AtEpoch(2, interrupt)]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        again.fit(X, y)  # and its end is that of the whole stage, however often that is interrupted
+    again.set_params(callbacks=None).fit(X, y)
+    np.testing.assert_array_equal(np.isfinite(again.history_["cycle"]), [False] * 3 + [True] * 2)

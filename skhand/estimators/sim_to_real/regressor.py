@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,8 @@ from skhand.estimators._parameters import Check, by_stage, number, one_of, optio
 from skhand.estimators.sim_to_real.data import DomainReader
 from skhand.estimators.sim_to_real.network import DOMAINS, SimToRealNet
 from skhand.estimators.sim_to_real.settings import (
+    BLIND_SHARE,
+    BLIND_STEPS,
     HALF_CUBE,
     PRESETS,
     SOURCES,
@@ -27,6 +30,7 @@ from skhand.estimators.sim_to_real.settings import (
     SUPERVISION,
     TERMS,
     WEIGHTS,
+    fall_in_steps,
 )
 from skhand.estimators.sim_to_real.steps import (
     AUGMENT,
@@ -37,11 +41,9 @@ from skhand.estimators.sim_to_real.steps import (
 )
 from skhand.estimators.sim_to_real.terms import SignedCodec, code_pose, other_domain
 from skhand.exceptions import InputError, TrainingWarning
-from skhand.training import Stage, check_augment, fetch
+from skhand.training import Stage, check_augment, fall_along_cosine, fetch
 
 __all__ = ["SimToRealRegressor"]
-
-_ADAM = {"betas": (0.5, 0.999), "weight_decay": 1e-4}
 
 
 class SimToRealRegressor(PairedPoseEstimator):
@@ -87,6 +89,9 @@ class SimToRealRegressor(PairedPoseEstimator):
         lambda_7: latent vectors found in pictures against those of their poses.
     feature_weight, posterior_feature_weight : float or None, default=None, None
         lambda_8 in the stages "depth" and "posterior": the feature matching.
+    depth_warm_up : float, default=0.0
+        Share of the stage "depth", at its start, in which encoders and generators only learn to rebuild
+        pictures, and discriminators and the mapping nothing. The paper has none.
     posterior_start : {"own", "synthetic"}, default="own"
         Where the real domain's front layers start from in the stage "posterior", in which they learn from
         generated pictures only where no real ones have labels. "own" is what the stage "depth" made of them,
@@ -95,7 +100,7 @@ class SimToRealRegressor(PairedPoseEstimator):
     max_iter : int, dict of str to int or None, default=None
         Training steps, for each stage or by stage; a stage that a dict leaves out has the preset's.
     lr : float, dict of str to float or None, default=None
-        Learning rate of Adam, in the same way. Its betas are 0.5 and 0.999, its weight decay 1e-4.
+        Learning rate of Adam, in the same way. Its betas are 0.5 and 0.999, its weight decay the preset's.
     batch_size : int, dict of str to int or None, default=None
         Rows of each domain in a training step, in the same way.
     epoch_steps : int, default=1000
@@ -117,9 +122,10 @@ class SimToRealRegressor(PairedPoseEstimator):
         Augmentation, in batches on the device; see `skhand.training.check_augment` for the names of a dict.
         "auto" is the paper's for y made of poses (rotation within 180 degrees, 10 mm of translation of a cube
         of 300 mm), and none otherwise.
-    lr_schedule : {"constant", "cosine"}, default="constant"
+    lr_schedule : {"constant", "cosine"} or None, default=None
         Course of the learning rate within each stage; "cosine" falls from step to step, to 0 at the stage's
-        last. What ``partial_fit`` trains beyond it has the whole rate.
+        last. None is the preset's: constant, or in "code" a few falls. What ``partial_fit`` trains beyond the
+        stage's last step has the whole rate.
     early_stopping : bool, default=False
         Whether the stage "posterior" ends when its validation error no longer improves, and to bring its best
         weights back. The other stages have no validation error.
@@ -193,6 +199,9 @@ class SimToRealRegressor(PairedPoseEstimator):
         Domains that the training rows came from.
     front_ : dict of str to str
         For each domain of a row the domain whose front layers predict it: its own where they were trained.
+    mapped_ : bool
+        Whether the stage "depth" has trained the mapping from poses to pictures, which `sample` and
+        `translate` need for pictures of poses: not where ``map_weight`` and ``map_picture_weight`` are 0.
     posterior_variance_ : ndarray of shape (latent_dim,)
         Mean squared distance of the latent vectors found in training pictures from those of their poses; 1
         before the stage "posterior" has trained. It is the same for all pictures and, measured on training
@@ -239,24 +248,30 @@ class SimToRealRegressor(PairedPoseEstimator):
     pose_kl_weight, pose_weight              0.1, 100               0.1, 100
     kl_weight, reconstruction_weight         0.1, 100               0.1, 100
     adversarial_weight                       10                     10
-    map_weight, map_picture_weight           100, 10 000            1 000, 1 000
+    map_weight, map_picture_weight           100, 10 000            0, 0
     posterior_weight                         10                     10
     feature_weight                           1e-4                   1e-3
     posterior_feature_weight                 1                      10
     max_iter (pose, depth, posterior)        2e5, 5e5, 5e4          2e5, 5e5, 5e4
     lr                                       1e-4                   1e-3, 1e-4, 1e-4
     batch_size                               128, 1, 32             64, 1, 32
+    weight decay                             1e-4                   1e-3, 1e-4, 1e-4
+    lr_schedule                              constant               falls in steps
     KL term of poses                         standard               without 1/2
     latent noise of poses                    standard               0.05 of the deviation
     KL term of pictures                      1/2 ||mean||^2         mean of mean^2
     rows of a batch with matched features    all                    the first four
     =======================================  =====================  =====================
 
-    "code" has the released code's weights and sizes, not all of it: that also has weight decay, rates that
-    fall in steps, one augmentation a sample, plain residual blocks, a 7 x 7 first layer and patches in
-    its discriminators, and it switches the mapping off in both of its configurations, so that its two weights
-    of 1 000 are never used there. In short trainings the poses' autoencoder of "paper" has the higher floor:
-    its latent noise is twenty times that of "code".
+    "code" has the released code's weights, sizes and rates: a pose rate that falls to a tenth after 62.5% and
+    after 87.5% of the stage's steps, and others that are halved after 40, 60, 80 and 90%; and no mapping,
+    which both of its configurations switch off, so that their two weights of 1 000 are never used. With 0 and
+    0 `sample` draws poses alone. Not all of the code is there: it also has one augmentation a sample (none, a
+    rotation or a normal shift), plain residual blocks, a 7 x 7 first layer and patches in its discriminators.
+    The paper names no weight decay; that of "paper" is a choice.
+
+    In short trainings the poses' autoencoder of "paper" has the higher floor, because its latent noise is
+    twenty times that of "code": 8.2 mm against 3.5 mm on generated poses, below which no posterior gets.
 
     Choices, where the paper is silent or its print is wrong: poses are centred on the mean training pose, in
     units of 150 mm, half of the cube; with the root given, a depth picture is centred on the median of its
@@ -325,6 +340,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         posterior_weight: float | None = None,
         feature_weight: float | None = None,
         posterior_feature_weight: float | None = None,
+        depth_warm_up: float = 0.0,
         posterior_start: str = "own",
         max_iter: int | Mapping[str, int] | None = None,
         lr: float | Mapping[str, float] | None = None,
@@ -335,7 +351,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         root: str | int = "palm",
         flat_poses: bool = False,
         augment: Any = "auto",
-        lr_schedule: str = "constant",
+        lr_schedule: str | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
@@ -369,6 +385,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         self.posterior_weight = posterior_weight
         self.feature_weight = feature_weight
         self.posterior_feature_weight = posterior_feature_weight
+        self.depth_warm_up = depth_warm_up
         self.posterior_start = posterior_start
         self.max_iter = max_iter
         self.lr = lr
@@ -424,8 +441,8 @@ class SimToRealRegressor(PairedPoseEstimator):
         if space == "pose":
             return super().transform(X, source)
         self._require_plain_output(space)
-        self._require_depth("space: 'depth'")
         source, _, columns = self._read(X, source, None)
+        self._require_depth("space: 'depth'", source)
 
         def maps(x: Any, modality: str, batch: dict[str, Any]) -> Any:
             flat = self._maps(x, modality, batch).flatten(1)
@@ -462,8 +479,8 @@ class SimToRealRegressor(PairedPoseEstimator):
         check_option(to, "to", (*DOMAINS, "pose"))
         if to == "pose":
             return self.predict(X, source=source)
-        self._require_depth(f"to: {to!r}")
         source, _, columns = self._read(X, source, None)
+        self._require_depth(f"to: {to!r}", source)
         if source == "pose3d":
             return self.predict(X, source=source, target=to)
         codec = self.codecs_[source]
@@ -478,17 +495,23 @@ class SimToRealRegressor(PairedPoseEstimator):
 
         return self._in_chunks(np.arange(len(columns[source])), read, translate, True)[0]
 
-    def _require_depth(self, what: str) -> None:
+    def _require_depth(self, what: str, source: str) -> None:
         if not self.n_steps_["depth"]:
             raise InputError(f"{what} needs the stage 'depth', which was not trained.")
+        if source == "pose3d" and not self.mapped_:
+            raise InputError(
+                f"{what} needs the mapping of poses, which was not trained: map_weight and "
+                "map_picture_weight were 0."
+            )
 
     # ------------------------------------------------------------------ parameters
 
-    _progress = (*PairedPoseEstimator._progress, "stage_", "n_steps_", "front_", "_n_before")
+    _progress = (*PairedPoseEstimator._progress, "stage_", "n_steps_", "front_", "mapped_", "_n_before")
     _paper_augment = AUGMENT
     _reader_type = DomainReader
     _main_term = "the main term"
     _memory_format = torch.contiguous_format  # instance normalisation would copy every map there and back
+    mapped_: bool
     stages_: tuple[str, ...]
     front_: dict[str, str]
 
@@ -496,9 +519,11 @@ class SimToRealRegressor(PairedPoseEstimator):
         **PoseEstimator._checks,
         **dict.fromkeys(WEIGHTS, optional(number(low=0))),
         "batch_size": optional(by_stage(STAGES, integer=True, low=1)),
+        "depth_warm_up": number(low=0, high=1),
         "domain": one_of(*DOMAINS),
         "epoch_steps": number(integer=True, low=1),
         "latent_dim": width(),
+        "lr_schedule": optional(one_of("constant", "cosine")),
         "lr": optional(by_stage(STAGES, low=0, include_low=False)),
         "max_iter": optional(by_stage(STAGES, integer=True, low=1)),
         "pose_hidden_units": optional(width()),
@@ -596,7 +621,7 @@ class SimToRealRegressor(PairedPoseEstimator):
             codec = self.codecs_["pose3d"]
             codec.std = np.full_like(codec.std, HALF_CUBE / self.scale_mean_)
         self.stage_, self.n_steps_ = self.stages_[0], dict.fromkeys(STAGES.names, 0)
-        self.front_ = {domain: domain for domain in DOMAINS}
+        self.front_, self.mapped_ = {domain: domain for domain in DOMAINS}, False
         self.posterior_variance_ = np.ones(self.latent_dim)
 
     def _build_module(self, pretrained: str | bool) -> SimToRealNet:
@@ -613,7 +638,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         return [self.source_, "pose3d"]
 
     def _targets(self) -> list[str]:
-        return ["pose3d", *(DOMAINS if self.n_steps_["depth"] else ())]
+        return ["pose3d", *(DOMAINS if self.n_steps_["depth"] and self.mapped_ else ())]
 
     def _output(self, latent: Any, target: str) -> Any:
         if target == "pose3d":
@@ -650,6 +675,9 @@ class SimToRealRegressor(PairedPoseEstimator):
 
     def _conclude(self, data: TrainingData) -> None:
         """Measure how far the posterior is from (some of) the training rows' poses; the prior stays."""
+        if self.n_steps_["depth"] - self._n_before["depth"] >= BLIND_STEPS:
+            labelled = data.columns["domain"][data.require(self.pairs_[0])]
+            self._warn_if_blind(2 * len(DOMAINS) + self.mapped_ * len(np.unique(labelled)))
         if not self.n_steps_["posterior"]:
             return
         some = choose_rows(data.usable(self.pairs_[0]))
@@ -657,6 +685,21 @@ class SimToRealRegressor(PairedPoseEstimator):
         true, _ = self._encode(data.columns, some, "pose3d")
         off = np.square(guess - true, dtype=np.float64).mean(axis=0)
         self.posterior_variance_ = np.maximum(off, np.finfo(np.float32).tiny)
+
+    def _warn_if_blind(self, n_entropies: int) -> None:
+        """Warn of discriminators whose loss, so many cross entropies, stayed near that of a guess."""
+        chance = self._setting("adversarial_weight") * n_entropies * np.log(2)
+        losses = np.array(self.history_["discriminator"])
+        losses = losses[np.isfinite(losses)]
+        lowest = losses[losses.size > 1 :].min(initial=np.inf)  # after the first epoch, in which they begin
+        if 0 < BLIND_SHARE * chance < lowest < np.inf:
+            warn_user(
+                f"adversarial_weight={self._setting('adversarial_weight'):g}: in the stage 'depth' the "
+                f"discriminators stayed at chance (history_['discriminator'] was never below {lowest:.3g}; a "
+                f"guess has {chance:.3g}), so that nothing but the cycle holds translated pictures to their "
+                "domain. Look at translations, and try more steps or a smaller adversarial_weight.",
+                TrainingWarning,
+            )
 
     def _count_operations(self, columns: dict[str, Any]) -> float:
         """Return the floating-point operations of a row's training, but for the factor of its gradients.
@@ -690,10 +733,14 @@ class SimToRealRegressor(PairedPoseEstimator):
         if isinstance(objective, PosteriorObjective) and self.posterior_start == "synthetic":
             objective.apart_from = whole // 2 - n_done
             objective.replayable = False  # its steps are not all the same
+        if isinstance(objective, DepthObjective) and self.depth_warm_up > 0:
+            objective.warm_until = round(self.depth_warm_up * whole) - n_done
+            objective.replayable = False
         if run.one_epoch:  # no more than one pass
             one_pass = max(-(-len(rows) // size) for rows in objective.streams.values())
             left = min(self.epoch_steps, one_pass, left if left > 0 else one_pass)
-        falls = self.lr_schedule == "cosine" and n_done < whole
+        falls = PRESETS[self.preset]["falls"] if self.lr_schedule is None else None
+        descends = (falls or self.lr_schedule == "cosine") and n_done < whole
         return Stage(
             objective,
             objective.streams,
@@ -702,8 +749,9 @@ class SimToRealRegressor(PairedPoseEstimator):
             n_steps=left,
             epoch_length=self.epoch_steps,
             name=name,
-            descent=(whole, n_done) if falls else None,
-            adam=_ADAM,
+            descent=(whole, n_done) if descends else None,
+            course=partial(fall_in_steps, falls[name]) if falls else fall_along_cosine,
+            adam={"betas": (0.5, 0.999), "weight_decay": PRESETS[self.preset]["weight_decay"][name]},
             smallest=1,
         )
 
@@ -713,6 +761,8 @@ class SimToRealRegressor(PairedPoseEstimator):
     def _objective(self, name: str, run: Run) -> SimToRealObjective:
         """Return what a stage minimises."""
         data, labelled_rows = run.data, run.data.require(self.pairs_[0])
+        if name == "depth":
+            self.mapped_ = self._setting("map_weight") > 0 or self._setting("map_picture_weight") > 0
         weights = {weight.removesuffix("_weight"): self._setting(weight) for weight in WEIGHTS}
         arguments = (self.source_, weights, self.preset)
         settings = {**self._objective_settings(run), "use_side": False}
@@ -723,6 +773,8 @@ class SimToRealRegressor(PairedPoseEstimator):
             for some in (data.rows, labelled_rows)
         )
         labelled = {domain: some for domain, some in labelled.items() if len(some)}
+        if name == "depth" and not self.mapped_:
+            labelled = {}
         if name == "posterior" and not self._settle_fronts(tuple(labelled)):
             rows = {}
         kind = DepthObjective if name == "depth" else PosteriorObjective

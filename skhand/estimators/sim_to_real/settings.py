@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from skhand.estimators._stages import Stages
@@ -10,6 +11,7 @@ SOURCES = ("depth", "rgb")
 STAGES = Stages(("pose",), ("depth", "posterior"))
 STARTS = ("own", "synthetic")
 SUPERVISION = ("all", "synthetic", "real")
+BLIND_STEPS, BLIND_SHARE = 1000, 0.9  # steps after which discriminators near a guess's loss are warned of
 HALF_CUBE = 150.0  # mm: a unit of poses in the network, half of the hand's cube
 
 #: the weights lambda_0 to lambda_8, of which the last has a value a stage
@@ -54,18 +56,30 @@ PAPER: dict[str, Any] = {
     "max_iter": {"pose": 200_000, "depth": 500_000, "posterior": 50_000},
     "lr": {"pose": 1e-4, "depth": 1e-4, "posterior": 1e-4},
     "batch_size": {"pose": 128, "depth": 1, "posterior": 32},
+    "weight_decay": {"pose": 1e-4, "depth": 1e-4, "posterior": 1e-4},
+    "falls": None,
 }
+
+_HALVED = ((0.4, 0.5), (0.6, 0.5), (0.8, 0.5), (0.9, 0.5))
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": PAPER,
     "code": {
         **PAPER,
         "pose_hidden_units": 50,
-        "map_weight": 1000.0,
-        "map_picture_weight": 1000.0,
+        "map_weight": 0.0,  # the code's configurations have 1 000, and switch the mapping off
+        "map_picture_weight": 0.0,
         "feature_weight": 1e-3,
         "posterior_feature_weight": 10.0,
         "lr": {"pose": 1e-3, "depth": 1e-4, "posterior": 1e-4},
         "batch_size": {"pose": 64, "depth": 1, "posterior": 32},
+        "weight_decay": {"pose": 1e-3, "depth": 1e-4, "posterior": 1e-4},
+        # by stage: the share of its steps after which the rate is multiplied, and by what
+        "falls": {"pose": ((0.625, 0.1), (0.875, 0.1)), "depth": _HALVED, "posterior": _HALVED},
     },
 }
+
+
+def fall_in_steps(falls: tuple[tuple[float, float], ...], share: float) -> float:
+    """Factor on a learning rate after this share of a stage: the product of those of the falls until then."""
+    return math.prod(factor for after, factor in falls if share >= after)

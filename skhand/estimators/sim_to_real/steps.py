@@ -168,12 +168,22 @@ class DepthObjective(SimToRealObjective):
     ----------
     source, weights, preset, pictures, labelled, **settings
         As in `SimToRealObjective`; ``pictures`` are both domains.
+
+    Attributes
+    ----------
+    warm_until : int
+        Step of the run until which encoders and generators learn to rebuild pictures, and nothing else is
+        learned.
     """
+
+    warm_until = 0
 
     def step(self, module: SimToRealNet, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; see `Objective.step`."""
         coded, labelled = self.read_domains(batches, context)
         x = {domain: batch.inputs[self.source] for domain, batch in coded.items()}
+        if context.number < self.warm_until:
+            return self._warm_up(module, x, context)
         with autocast(x[DOMAINS[0]].device, self.dtype):
             mapped = {domain: self._map(module, batch, context) for domain, batch in labelled.items()}
             made = make_pictures(module, x, mapped, context.generator)
@@ -182,16 +192,35 @@ class DepthObjective(SimToRealObjective):
             wins = self._fool(module, made)
             cycles = self._cycle(module, x, made, context)
             maps = self._relate(module, coded, labelled, made, context)
-        n_values = x[DOMAINS[0]][0].numel()
-        kl = [depth_divergence(mean, n_values, self.preset) for mean in made.means.values()]
-        rebuilt = [l1_loss(made.pictures[domain, domain], x[domain]) for domain in DOMAINS]
-        mine = self.weighted(
-            {"reconstruction": sum_terms(rebuilt), "kl": sum_terms(kl), "adversarial": wins, **cycles, **maps}
-        )
+        rebuilt = {domain: made.pictures[domain, domain] for domain in DOMAINS}
+        mine = self.weighted({**self._rebuild(rebuilt, made.means, x), "adversarial": wins, **cycles, **maps})
         if context.measure:
             ratios.update(self._ratios(module, mine, made))
         take_step(context, sum_terms(mine), module.generator_parts())
         return detached(mine, terms, ratios)
+
+    def _warm_up(
+        self, module: SimToRealNet, x: Mapping[str, Tensor], context: StepContext
+    ) -> dict[str, Tensor]:
+        """Train once to rebuild the pictures of each domain (Eq. 3)."""
+        with autocast(x[DOMAINS[0]].device, self.dtype):
+            means = {domain: module.encode(x[domain], domain) for domain in DOMAINS}
+            rebuilt = {
+                domain: module.generate(mean + draw_noise(mean, context.generator), domain).float()
+                for domain, mean in means.items()
+            }
+        terms = self.weighted(self._rebuild(rebuilt, means, x))
+        take_step(context, sum_terms(terms), module.generator_parts())
+        return detached(terms)
+
+    def _rebuild(
+        self, rebuilt: Mapping[str, Tensor], means: Mapping[str, Tensor], x: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Compare rebuilt pictures with what they were, and latent maps with the prior (Eq. 3)."""
+        n_values = x[DOMAINS[0]][0].numel()
+        kl = [depth_divergence(mean, n_values, self.preset) for mean in means.values()]
+        errors = [l1_loss(rebuilt[domain], x[domain]) for domain in DOMAINS]
+        return {"reconstruction": sum_terms(errors), "kl": sum_terms(kl)}
 
     def _map(self, module: SimToRealNet, coded: Coded, context: StepContext) -> Tensor:
         """Latent maps that the mapping makes of a sample of each pose."""
