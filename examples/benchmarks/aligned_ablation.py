@@ -3,9 +3,12 @@
 Generated hands, seen by a camera turned onto the hand and cropped; all hands of some subjects are held out,
 others for each seed. Given: T, S, H. Every row takes the same number of steps: the epochs of its stages at a
 constant learning rate, and then ``--epochs``' last number with a cosine to zero, in which D1 to D3 are
-refined and the other rows go on with their last stage. "refine, no losses" is refined like them, with both
-kinematic losses off: what the losses do is the difference from it. Stages that rows have in common are
-trained once a seed. Nothing is chosen on the held-out subjects.
+refined and the other rows go on with their last stage. Each component has rows without it: "B, weight 0" (no
+adversary), "D0, w = 0" (no poses in the alignment), "refine, no losses" (as D1 to D3, losses off), and
+"Baseline, refined" and "B, refined" (so too, after these). With ``--until-still`` a step goes on until
+the error on other training subjects stands still, and keeps its best weights, those that it began with among
+them; the last stage is then trained again at a fifth of the rate. Stages that rows have in common are trained
+once a seed. Nothing is chosen on the held-out subjects.
 
 Checkpoints and results are kept in ``--out``; a second call goes on, and only reads what is there.
 """
@@ -28,14 +31,25 @@ from skhand.estimators import AlignedLatentRegressor
 from skhand.metrics import angle_violations, bone_length_error, mean_epe
 from skhand.preprocessing import HandCropper, ViewAligner
 
+N_VALIDATION = 300  # hands of other training subjects on which a step's error may stand still
+PATIENCE = 25  # epochs without improvement that end a step
 ALIGNED = ("disentangle", "align", "finetune")
 REFINED = (*ALIGNED, "refine")
 ROWS = {
     "Baseline": {"decoder": "plain", "stages": ("vae",)},
     "A": {"stages": ("vae",)},
+    "Baseline, refined": {
+        "decoder": "plain",
+        "stages": ("vae", "refine"),
+        "kcs_weight": 0.0,
+        "geo_weight": 0.0,
+    },
     "B": {"stages": ("disentangle",)},
+    "B, weight 0": {"stages": ("disentangle",), "adversarial_weight": 0.0},
+    "B, refined": {"stages": ("disentangle", "refine"), "kcs_weight": 0.0, "geo_weight": 0.0},
     "C": {"stages": ("vae", "align", "finetune")},
     "D0": {"stages": ALIGNED},
+    "D0, w = 0": {"stages": ALIGNED, "pose_weight": 0.0},
     "refine, no losses": {"stages": REFINED, "kcs_weight": 0.0, "geo_weight": 0.0},
     "D1": {"stages": REFINED, "geo_weight": 0.0},
     "D2": {"stages": REFINED, "kcs_weight": 0.0},
@@ -49,7 +63,8 @@ PAPER = {
     "linear, concat": 15.12, "linear, pose": 15.13, "injection, concat": 14.87,
 }  # fmt: skip
 BEFORE = {"A": "Baseline", "B": "A", "C": "A", "D0": "B", "D1": "D0", "D2": "D0", "D3": "D0"}
-BEFORE["refine, no losses"] = "D0"
+BEFORE |= {"refine, no losses": "B, refined", "Baseline, refined": "Baseline", "B, refined": "B"}
+BEFORE |= {"B": "B, weight 0", "B, weight 0": "A", "D0, w = 0": "B", "D0": "D0, w = 0"}
 BEFORE.update({"linear, pose": "linear, concat", "injection, concat": "linear, concat"})
 
 
@@ -68,7 +83,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--epochs", type=int, nargs=4, default=[16, 4, 10, 10], help="first stage, align, finetune, the last"
     )
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:9])
+    parser.add_argument("--until-still", action="store_true", help="--epochs are then the most")
+    parser.add_argument("--n-train", type=int, help="training hands (default: all)")
+    parser.add_argument("--hidden-units", type=int, default=512)
+    parser.add_argument("--latent-dim", type=int, default=64, help="the context has as many")
+    parser.add_argument("--augment", choices=("paper", "none"), default="paper")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:13])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--device", default="auto")
     return parser.parse_args()
@@ -93,51 +113,108 @@ def read(args: argparse.Namespace) -> tuple[HandFrames, np.ndarray, np.ndarray]:
     return joblib.load(path)
 
 
-def steps_of(row: str, epochs: list[int]) -> list[tuple[str, int, str]]:
-    """Stage, epochs and schedule of each step of a row; every row has as many epochs."""
+def steps_of(row: str, epochs: list[int], until_still: bool) -> list[tuple[str, int, str, float]]:
+    """Stage, epochs, schedule and share of the rate of each step of a row; all rows have as many epochs.
+
+    Those that end where they stand still have the stages, and the last one again at a fifth of the rate.
+    """
     stages = ROWS[row]["stages"]
     first, align, finetune, last = epochs
-    if len(stages) == 1:
-        steps = [(stages[0], first, "constant"), (stages[0], align + finetune, "constant")]
+    length = {"vae": first, "disentangle": first, "align": align, "finetune": finetune, "refine": last}
+    if until_still:
+        steps = [(stage, length[stage], "constant", 1.0) for stage in stages]
+        return [*steps, (stages[-1], length[stages[-1]], "constant", 0.2)]
+    if "align" in stages:
+        steps = [(stage, length[stage], "constant", 1.0) for stage in stages[:3]]
     else:
-        steps = list(zip(stages[:3], (first, align, finetune), ["constant"] * 3, strict=True))
-    return [*steps, (stages[-1], last, "cosine")]
+        steps = [(stages[0], n, "constant", 1.0) for n in (first, align + finetune)]
+    return [*steps, (stages[-1], last, "cosine", 1.0)]
 
 
 def fit_row(
-    args: argparse.Namespace, seed: int, row: str, X: HandFrames, y: np.ndarray
+    args: argparse.Namespace, seed: int, row: str, rows: list[np.ndarray], X: HandFrames, y: np.ndarray
 ) -> AlignedLatentRegressor:
-    """Fit one row, from the longest chain of steps that is there already."""
-    own = {"kcs_weight": 1e-2, "geo_weight": 1e-6, **ROWS[row]}  # set anew: checkpoints are shared
+    """Fit one row of the table on training rows, from the longest chain of steps that is there already.
+
+    ``rows`` are those to train on, and those to validate on where steps end by themselves.
+    """
+    own = {"kcs_weight": 1e-2, "geo_weight": 1e-6, "pose_weight": 1e-2, **ROWS[row]}  # checkpoints are shared
     own.pop("stages")
     estimator = AlignedLatentRegressor(
         source=args.source,
         backbone=args.backbone,
+        hidden_units=args.hidden_units,
+        latent_dim=args.latent_dim,
+        context_dim=args.latent_dim,
         given=("root", "scale", "side"),
         batch_size=args.batch_size,
-        lr=args.lr,
-        augment="paper",
+        augment="paper" if args.augment == "paper" else None,
+        early_stopping=args.until_still,
+        n_iter_no_change=PATIENCE,
         warm_start=True,
         device=args.device,
         random_state=seed,
         **own,
     )
-    steps = steps_of(row, args.epochs)
+    steps = steps_of(row, args.epochs, args.until_still)
+    train, *held_out = rows
+    validation = {"X_val": X[held_out[0]], "y_val": y[held_out[0]]} if held_out else {}
     name = f"seed{seed}-{own.get('decoder', 'injection')}-{own.get('decoded', 'pose')}"
-    for i, (stage, epochs, schedule) in enumerate(steps):
+    for i, (stage, epochs, schedule, share) in enumerate(steps):
         name = f"{name}-{stage}{epochs}"
+        name += "-alone" * (stage == "disentangle" and own.get("adversarial_weight") == 0 and i == 0)
+        name += "-w0" * (stage == "align" and own["pose_weight"] == 0)
         path = args.out / f"{name}.joblib"
         if path.exists() and i < len(steps) - 1:
             estimator = joblib.load(path)
             continue
-        stages = tuple(dict.fromkeys(each for each, _, _ in steps[: i + 1]))
         estimator.set_params(
-            stages=stages, max_epochs=epochs, lr_schedule=schedule, device=args.device, **own
+            stages=tuple(dict.fromkeys(each for each, *_ in steps[: i + 1])),
+            max_epochs=epochs,
+            lr=share * args.lr,
+            lr_schedule=schedule,
+            device=args.device,
+            **own,
         )
-        estimator.fit(X, y)
+        estimator.fit(X[train], y[train], **validation)
         if i < len(steps) - 1:
             save(estimator, path)
     return estimator
+
+
+def split(args: argparse.Namespace, seed: int, subjects: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Rows to train on, rows to validate on where steps end by themselves, and held-out rows: by subject."""
+    train, test = next(
+        GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(subjects, groups=subjects)
+    )
+    rows = [train]
+    if args.until_still:
+        other = next(
+            GroupShuffleSplit(1, test_size=0.2, random_state=seed).split(train, groups=subjects[train])
+        )
+        rows = [train[other[0]], train[other[1]][:N_VALIDATION]]
+    if args.n_train is not None:
+        rows[0] = np.random.default_rng(seed).permutation(rows[0])[: args.n_train]
+    return rows, test
+
+
+def latent_spaces(estimator: AlignedLatentRegressor, X: HandFrames, y: np.ndarray) -> dict[str, float]:
+    """Whether the discriminator still tells latent vectors apart, and how near those of one hand are.
+
+    The distance is between the latent vectors of X and of its pose, over that between hands taken at random;
+    each number of the latent vector is divided by its standard deviation.
+    """
+    shown: dict[str, float] = {}
+    if estimator.stages_ == ("disentangle",):
+        shown["discriminator_accuracy"] = estimator.discriminator_accuracy(X, y)
+    if estimator.space_ == "aligned":
+        poses = y if X.rotation is None else np.einsum("nij,nkj->nki", X.rotation, y)
+        both = [estimator.transform(X), estimator.transform(X.replace(pose3d=poses), source="pose3d")]
+        z, z_pose = (part / (np.concatenate(both).std(axis=0) + 1e-9) for part in both)
+        other = np.random.default_rng(0).permutation(len(z))
+        paired, random = (np.linalg.norm(z - z_pose[rows], axis=1).mean() for rows in (slice(None), other))
+        shown["paired_over_random_distance"] = float(paired / random)
+    return shown
 
 
 def measure(
@@ -145,9 +222,9 @@ def measure(
 ) -> dict[str, object]:
     """Errors of one row on held-out subjects."""
     X, y, subjects = data
-    split = GroupShuffleSplit(1, test_size=0.2, random_state=seed)
-    train, test = next(split.split(y, groups=subjects))
-    estimator = fit_row(args, seed, row, X[train], y[train])
+    rows, test = split(args, seed, subjects)
+    train = rows[0]
+    estimator = fit_row(args, seed, row, rows, X, y)
     predicted = estimator.predict(X[test])
     ratios = {
         name: float(f"{np.nanmean(values):.3g}")
@@ -164,6 +241,7 @@ def measure(
         "epochs": estimator.n_iter_,
         "steps": estimator.n_iter_ * -(-len(train) // args.batch_size),
         "n_parameters": estimator.n_parameters_,
+        **latent_spaces(estimator, X[test], y[test]),
         "seconds": sum(estimator.history_["seconds"]),
         "gradient_ratios": ratios,
     }
@@ -195,7 +273,7 @@ def report(args: argparse.Namespace, fits: dict[str, dict]) -> None:
             if other in errors and other != row:
                 gain = 1 - error / errors[other]
                 gains.append(f"{gain.mean():7.1%} +- {interval(gain):5.1%}")
-                papers.append(f"{1 - PAPER[row] / PAPER[other]:.1%}" if row in PAPER else "")
+                papers.append(f"{1 - PAPER[row] / PAPER[other]:.1%}" if {row, other} <= set(PAPER) else "")
             else:
                 gains.append("")
         bones, angles = (

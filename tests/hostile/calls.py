@@ -201,6 +201,8 @@ def _estimator(w: World, kind: str) -> dict[str, Callable[[], Call]]:
         ("sample", {"n_samples": 2, "target": None, **seed}, {}),
         ("sample_posterior", {"X": X[:2], "n_samples": 2, **modality, **seed}, {"mixes": True}),
     ]
+    if kind == "aligned":
+        methods += [("discriminator_accuracy", data, {"mixes": True})]
     if kind == "sim-to-real":
         methods += [("translate", {"X": X, "to": "real", "source": None}, {})]
     return {**out, **dict(method(what, good, **options) for what, good, options in methods)}

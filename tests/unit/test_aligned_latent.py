@@ -23,7 +23,7 @@ def hands():
 def small(**options):
     settings = {
         "source": "keypoints2d", "backbone": "small", "hidden_units": 64, "n_hidden_layers": 2,
-        "latent_dim": 8, "context_dim": 4, "adversarial_weight": 1e-2, "lr": 2e-3, "max_epochs": 1,
+        "latent_dim": 8, "context_dim": 4, "adversarial_weight": 1e-5, "lr": 2e-3, "max_epochs": 1,
         "batch_size": 32, "given": ("root",), "augment": None, "random_state": 0,
     }  # fmt: skip
     return AlignedLatentRegressor(**{**settings, **options})
@@ -36,7 +36,7 @@ def bare(hands):
 @pytest.fixture(scope="module")
 def estimator(hands):
     """Its posterior is wide enough to see, and its poses are well aligned."""
-    est = small(beta=1e-2, pose_weight=1.0, max_epochs={"disentangle": 10, "align": 5, "finetune": 15})
+    est = small(beta=1e-5, pose_weight=1.0, max_epochs={"disentangle": 10, "align": 5, "finetune": 15})
     return est.set_params(stages=ALIGNED).fit(bare(hands), hands.target)
 
 

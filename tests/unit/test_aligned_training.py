@@ -42,7 +42,7 @@ def test_every_stage_lowers_the_error_of_new_hands():
     many = make_hands(700, image_size=16, rotation=60.0, images=(), random_state=1)
     X, y = many.data.replace(root=None), many.target
     estimator = lifting(
-        hidden_units=128, latent_dim=16, given=("root", "scale", "side"), augment=None, beta=1e-4,
+        hidden_units=128, latent_dim=16, given=("root", "scale", "side"), augment=None, beta=1e-7,
         max_epochs={"disentangle": 30, "align": 5, "finetune": 10, "refine": 10},
         lr={"disentangle": 2e-3, "align": 1e-3, "finetune": 1e-3, "refine": 5e-4},
     )  # fmt: skip

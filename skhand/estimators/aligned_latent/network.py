@@ -15,8 +15,9 @@ __all__ = ["AlignedVAE", "LatentDiscriminator", "LatentMapper"]
 class LatentMapper(nn.Module):
     """One normal distribution in a latent space to one in another (T of Eq. 6-7, Fig. 2b).
 
-    (Linear, ReLU) layers read mean and standard deviation. They correct a linear image of the mean, which
-    starts as the identity where the two spaces have one size: training starts where the encoder ended.
+    (Linear, ReLU) layers read mean and standard deviation. They correct a linear image of the mean and, where
+    the two spaces have one size, the log-variance as it came. There the mapper starts as the identity:
+    training starts where the encoder ended.
 
     Parameters
     ----------
@@ -31,10 +32,13 @@ class LatentMapper(nn.Module):
         self.layers = hidden_layers(2 * n_inputs, hidden_units, n_layers)
         self.head = LatentHead(hidden_units, latent_dim, side=False)
         self.skip = nn.Linear(n_inputs, latent_dim)
+        self.same_size = n_inputs == latent_dim
         with torch.no_grad():
             self.head.linear.weight[:latent_dim] *= 0.1
             self.head.linear.bias[:latent_dim] = 0.0
-            if n_inputs == latent_dim:
+            if self.same_size:
+                self.head.linear.weight.zero_()
+                self.head.linear.bias.zero_()
                 self.skip.weight.copy_(torch.eye(latent_dim))
                 self.skip.bias.zero_()
 
@@ -42,6 +46,8 @@ class LatentMapper(nn.Module):
         """Mean and log-variance (n, n_inputs) to mean and log-variance (n, latent_dim)."""
         features = self.layers(torch.cat([mean, torch.exp(0.5 * log_var)], dim=1))
         correction, mapped_log_var = self.head(features, None)
+        if self.same_size:
+            mapped_log_var = (log_var + mapped_log_var).clamp(-20.0, 10.0)
         return self.skip(mean).float() + correction, mapped_log_var
 
 
@@ -87,6 +93,8 @@ class AlignedVAE(nn.Module):
         Between the two pose latents; None without disentanglement.
     n_skipped : int
         Leading numbers of the source's latent vector that are not decoded.
+    source_decoder : Module or None, default=None
+        From all of the source's latent vector to the source.
     """
 
     def __init__(
@@ -97,6 +105,7 @@ class AlignedVAE(nn.Module):
         pose_decoder: nn.Module,
         discriminator: nn.Module | None,
         n_skipped: int,
+        source_decoder: nn.Module | None = None,
     ):
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
@@ -104,6 +113,7 @@ class AlignedVAE(nn.Module):
         self.decoders = nn.ModuleDict({"pose3d": decoder})
         self.pose_decoder = pose_decoder
         self.discriminator = discriminator
+        self.source_decoder = source_decoder
         self.n_skipped = n_skipped
         self.frozen: tuple[str, ...] = ()
 

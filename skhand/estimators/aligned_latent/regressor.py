@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 
 from skhand._validation import check_option
 from skhand.estimators._base import Run
 from skhand.estimators._data import TrainingData
 from skhand.estimators._paired import PairedPoseEstimator
-from skhand.estimators._parameters import Check, by_stage, number, one_of, width
+from skhand.estimators._parameters import Check, by_stage, number, one_of, optional, width
 from skhand.estimators._stages import Stages
 from skhand.estimators.aligned_latent.network import AlignedVAE, LatentDiscriminator, LatentMapper
 from skhand.estimators.aligned_latent.steps import (
@@ -23,13 +24,16 @@ from skhand.estimators.aligned_latent.steps import (
     RefineObjective,
 )
 from skhand.exceptions import InputError
+from skhand.nn import draw_latent
 from skhand.skeleton import JOINTS
 from skhand.training import MODALITIES, Stage, encoder_input, one_hot_side
 
 __all__ = ["AlignedLatentRegressor"]
 
 _STAGES = Stages(("vae", "disentangle"), ("align", "finetune", "refine"), needs={"finetune": "align"})
-_WEIGHTS = ("adversarial_weight", "pose_weight", "kcs_weight", "geo_weight")
+_PRESETS = {"tuned": 3e-5, "paper": 1.0}  # the adversarial weight
+_WEIGHTS = ("context_weight", "pose_weight", "kcs_weight", "geo_weight")
+_HAND = 0.03  # m: about the standard deviation of a hand's coordinates, where y is no poses
 _SPACES = ("source", "pose", "context", "aligned")
 
 
@@ -43,8 +47,14 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     between joints and lines make the predictions hand-like ("refine"). The decoders inject the latent vector
     into every layer (Stergioulas et al. 2021).
 
+    All weights stand next to a squared error of the pose in square metres, the mean over its coordinates; for
+    y that are no poses, one standard deviation counts as 30 mm.
+
     Parameters
     ----------
+    preset : {"tuned", "paper"}, default="tuned"
+        Whose ``adversarial_weight`` stands in for None: 3e-5, with which the discriminator is near chance
+        and poses are no worse, or Eq. 4's 1. All other weights are the paper's in both.
     latent_dim : int, default=64
         Size of the pose-specific part of X's latent vector and of the pose encoder's; and of the aligned
         one, unless all of X's latent vector is decoded (see ``decoded``), which is then as long as that.
@@ -61,12 +71,14 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         What is decoded of X's latent vector after "disentangle": the pose-specific part, or all of it. After
         "vae" it is all of it.
     beta : float, default=1e-5
-        Weight of every KL term: nats, summed over the latent dimensions and averaged over the batch, against
-        an MSE that is the mean over batch and coordinates of the standardised target.
-    adversarial_weight : float, default=1e-4
-        Weight of the adversarial term of X's encoder in "disentangle". Eq. 4 adds the term as it is, with
-        the weight 1. From 1e-3 on, next to an MSE of the standardised target, the latent vectors of pictures
-        moved on faster than batch normalisation's running statistics followed.
+        Weight of every KL term, nats: summed over the latent dimensions and averaged over the batch.
+    adversarial_weight : float or None, default=None
+        Weight of the adversarial term of X's encoder in "disentangle", nats. None is the preset's.
+    context_weight : float, default=0.0
+        Weight of the squared error of X, rebuilt from all of its latent vector in "disentangle": mean over
+        the numbers that the network reads (pictures from -0.5 to 0.5, keypoints and tables standardised).
+        Not in the paper, but as in Yang & Yao 2019: nothing else reads the context, which with 0 says
+        nothing. 1e-3 is about as heavy as the pose's error.
     pose_weight : float, default=0.01
         Weight w of the poses' own loss in "align" and "finetune" (Eq. 5).
     kcs_weight, geo_weight : float, default=0.01, 1e-06
@@ -167,13 +179,14 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     history_ : dict of str to list
         One column a loss term and one entry an epoch, NaN where the stage has no such term: ``stage``,
         ``train_loss`` (the sum of the terms), ``mse``, ``kl``, ``mse_pose``, ``kl_pose``, ``adversarial``,
-        ``discriminator``, ``kcs``, ``geo`` (all weighted, and averaged over all batches of the epoch, also
-        those in which it was not their turn), ``seconds``, and ``valid_epe`` (mm) or ``valid_rmse`` with
-        validation data. ``<term>_gradient`` is the norm of a weighted term's gradient over that of the
-        MSE's, in the epoch's first batch: for ``kl`` and ``adversarial`` that of ``mse``, at X's latent
-        distribution (the aligned one from "align" on); for ``kl_pose`` that of ``mse_pose``, at the pose's;
-        for ``mse_pose`` that of ``mse``, at the last layer of the decoder that both share from "align" on;
-        for ``kcs`` and ``geo`` that of ``mse``, at the predicted pose.
+        ``context``, ``discriminator``, ``kcs``, ``geo`` (all in units of the standardised target, weighted,
+        and averaged over all batches of the epoch, also those in which it was not their turn), ``seconds``,
+        and ``valid_epe`` (mm) or ``valid_rmse`` with validation data. ``<term>_gradient`` is the norm of a
+        weighted term's gradient over that of the MSE's, in the epoch's first batch: for ``kl``,
+        ``adversarial`` and ``context`` that of ``mse``, at X's latent distribution (the aligned one from
+        "align" on); for ``kl_pose`` that of ``mse_pose``, at the pose's; for ``mse_pose`` that of ``mse``, at
+        the last layer of the decoder that both share from "align" on; for ``kcs`` and ``geo`` that of
+        ``mse``, at the predicted pose.
     source_, target_ : str
         Modality of X, and "pose3d".
     latent_mean_, latent_cov_ : ndarray
@@ -217,21 +230,21 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     ==================  ==============================================================================
 
     With ``given=("root", "scale", "side")``, ``pretrained=True`` and 256 x 256 pictures from `ViewAligner`
-    and `HandCropper` the defaults are the paper's, but for ``adversarial_weight``. Without "disentangle" the
+    and `HandCropper`, ``preset="paper"`` is the paper. Without "disentangle" the
     latent vector of X is one, of ``context_dim + latent_dim`` numbers, and so are aligned ones; the poses'
     mapper leads there.
 
-    Choices, where the paper is silent or its print is wrong: y centred and divided by one standard deviation,
-    for the MSE; poses in metres for the kinematic losses, which are divided by the square of that deviation
-    in metres, so that their weights mean what they mean next to an MSE in metres; all KL terms added; the
-    encoder of X minimises the cross entropy of its pose part being taken for a pose's, the discriminator
-    Eq. 1, and the pose encoder neither; the decoder ends linear; a mapper reads mean and standard deviation
-    and corrects a linear image of the mean; the shared decoder's batch normalisation takes its statistics
-    from X alone, and decodes the poses' latent vectors with the running ones; widths and numbers of layers
-    and ``adversarial_weight`` (chosen on held-out subjects of generated hands); He's initialisation, and
-    distributions that start narrow; unknown coordinates (NaN) of a partly labelled pose enter the pose
-    encoder as the mean pose's, and no loss. "refine" has no KL term, as printed, so that ``return_std`` and
-    posterior samples grow narrower there.
+    Choices, where the paper is silent or its print is wrong: all losses next to an MSE in square metres, and
+    then divided by the square of y's one standard deviation, in metres (the paper names no unit); all KL
+    terms added; the encoder of X minimises the cross entropy of its pose part being taken for a pose's, the
+    discriminator Eq. 1, and the pose encoder neither; the decoder ends linear; a mapper reads mean and
+    standard deviation and corrects a linear image of the mean, which starts as the identity; the shared
+    decoder's batch normalisation takes its statistics from X alone, and decodes the poses' latent vectors
+    with the running ones; widths and numbers of layers and ``preset="tuned"``'s ``adversarial_weight``
+    (chosen on generated hands of training subjects); He's initialisation, and distributions that start
+    narrow; unknown coordinates (NaN) of a partly labelled pose enter the pose encoder as the mean pose's, and
+    no loss. "refine" has no KL term, as printed, so that ``return_std`` and posterior samples grow narrower
+    there.
 
     References
     ----------
@@ -253,13 +266,15 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     def __init__(
         self,
         *,
+        preset: str = "tuned",
         latent_dim: int = 64,
         context_dim: int = 64,
         stages: Sequence[str] | str = "auto",
         decoder: str = "injection",
         decoded: str = "pose",
         beta: float = 1e-5,
-        adversarial_weight: float = 1e-4,
+        adversarial_weight: float | None = None,
+        context_weight: float = 0.0,
         pose_weight: float = 1e-2,
         kcs_weight: float = 1e-2,
         geo_weight: float = 1e-6,
@@ -292,6 +307,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         random_state: Any = None,
         verbose: bool = False,
     ):
+        self.preset = preset
         self.latent_dim = latent_dim
         self.context_dim = context_dim
         self.stages = stages
@@ -299,6 +315,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         self.decoded = decoded
         self.beta = beta
         self.adversarial_weight = adversarial_weight
+        self.context_weight = context_weight
         self.pose_weight = pose_weight
         self.kcs_weight = kcs_weight
         self.geo_weight = geo_weight
@@ -383,6 +400,51 @@ class AlignedLatentRegressor(PairedPoseEstimator):
 
         return self._encode(columns, np.arange(len(columns[modality])), modality, posterior)[0]
 
+    def discriminator_accuracy(self, X: Any, y: Any = None) -> float:
+        """Return how often the discriminator tells latent vectors of X and of poses apart.
+
+        On hands that ``fit`` has not seen, 0.5 says that the pose part of X's latent vector looks like the
+        latent vector of a pose, and 1 that "disentangle" has disentangled nothing. The discriminator knows
+        the encoders as they were at the end of "disentangle": ask before "finetune" and "refine".
+
+        Parameters
+        ----------
+        X : HandFrames or array-like
+            Rows as in ``fit``.
+        y : array-like or None, default=None
+            Their poses as in ``fit``, mm; None takes those of X's column ``pose3d``.
+
+        Returns
+        -------
+        accuracy : float
+            Mean over both kinds of latent vectors, one drawn for each row.
+
+        Raises
+        ------
+        InputError
+            If there is no discriminator, or X or y does not fit what was fitted.
+        """
+        check_is_fitted(self)
+        discriminator = self.module_.discriminator
+        if discriminator is None:
+            raise InputError("stages: expected 'disentangle', which trains the discriminator, got none.")
+        data = self._reader(True).read(X, y)
+        rows = data.require(self.pairs_[0])
+        generator, n_pose = torch.Generator().manual_seed(0), self.architecture_["latent_dim"]
+
+        def posterior(x: Any, modality: str, batch: dict[str, Any]) -> Any:
+            parts = self.module_.encoders[modality](encoder_input(x, modality), one_hot_side(batch))
+            return [part[:, -n_pose:] for part in parts]
+
+        shares = []
+        for modality in (self.source_, "pose3d"):
+            mean, log_var = self._encode(data.columns, rows, modality, posterior)
+            latent = draw_latent(torch.from_numpy(mean), torch.from_numpy(log_var), generator)
+            with torch.no_grad():
+                is_pose = discriminator(latent.to(self.device_)).cpu() > 0
+            shares.append(float((is_pose == (modality == "pose3d")).float().mean()))
+        return sum(shares) / 2
+
     # ------------------------------------------------------------------ parameters
 
     _progress = (*PairedPoseEstimator._progress, "stage_", "space_")
@@ -392,10 +454,12 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     _checks: ClassVar[Mapping[str, Check]] = {
         **PairedPoseEstimator._checks,
         **dict.fromkeys(_WEIGHTS, number(low=0)),
+        "adversarial_weight": optional(number(low=0)),
         "context_dim": width(),
         "decoded": one_of("pose", "concat"),
         "lr": by_stage(_STAGES, low=0, include_low=False),
         "max_epochs": by_stage(_STAGES, integer=True, low=1),
+        "preset": one_of(*_PRESETS),
         "stages": _STAGES.check_or_auto,
     }
 
@@ -428,7 +492,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
 
     def _architecture(self) -> dict[str, Any]:
         sizes = {name: getattr(self, name) for name in ("latent_dim", "context_dim", "decoded")}
-        return {**sizes, **vars(self._layers())}
+        rebuilds = "above 0" if self.context_weight > 0 else "0"  # as an error shows it
+        return {**sizes, "context_weight": rebuilds, **vars(self._layers())}
 
     def _start(self, run: Run) -> None:
         super()._start(run)
@@ -456,7 +521,10 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         if self.stages_[0] == "disentangle":
             discriminator = LatentDiscriminator(n_pose, hidden_units=made["hidden_units"])
         n_skipped = n_context + n_pose - n_decoded
-        return AlignedVAE(encoders, mappers, decoder, pose_decoder, discriminator, n_skipped)
+        source_decoder = None
+        if made["context_weight"] == "above 0":
+            source_decoder = source.decoder(self.shapes_[self.source_], n_context + n_pose, layers)
+        return AlignedVAE(encoders, mappers, decoder, pose_decoder, discriminator, n_skipped, source_decoder)
 
     def _n_latent(self) -> int:
         made = self.architecture_
@@ -508,22 +576,35 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         rows = data.require(self.pairs_[0])
         poses = self._rooted(data.columns["pose3d"][data.rows]).reshape(len(data.rows), -1)
         pose_rows = data.rows[np.isfinite(poses).any(axis=1)]  # those that are partly known train too
-        aligned = self.space_ == "aligned"
+        aligned, metres = self.space_ == "aligned", self._metres()
         if name == "refine":
-            metres = float(self.codecs_["pose3d"].std.mean()) * self.scale_mean_ / 1000.0
             turn = n_done * -(-len(rows) // self.batch_size)  # where the stage goes on, so do the turns
             weights = self.kcs_weight, self.geo_weight
             return RefineObjective(self.source_, rows, *weights, metres, aligned, turn, **settings)
-        arguments = (self.source_, rows, pose_rows, self.beta)
+        arguments = (self.source_, rows, pose_rows, self.beta / metres**2)
         if name in ("align", "finetune"):
             return AlignObjective(*arguments, self.pose_weight, name == "finetune", **settings)
-        return AutoencoderObjective(*arguments, self.adversarial_weight, **settings)
+        weights = self._adversarial_weight(), self.context_weight
+        return AutoencoderObjective(*arguments, *(weight / metres**2 for weight in weights), **settings)
+
+    def _adversarial_weight(self) -> float:
+        """Return the parameter, or the preset's value where it is None."""
+        return _PRESETS[self.preset] if self.adversarial_weight is None else self.adversarial_weight
+
+    def _metres(self) -> float:
+        """Return the length of one unit of the standardised target, m: weights are next to square metres."""
+        if not self.poses_:
+            return _HAND
+        return float(self.codecs_["pose3d"].std.mean()) * self.scale_mean_ / 1000.0
 
     def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:
-        terms = [("kl", "beta", "the KL term"), ("kl_pose", "beta", "the pose encoder's KL term")]
-        terms += [("mse_pose", "pose_weight", "the poses' own MSE")]
-        terms += [(name, f"{name}_weight", f"the term {name!r}") for name in ("adversarial", "kcs", "geo")]
+        beta, adversarial = self.beta, self._adversarial_weight()
         return [
-            (f"{column}_gradient", parameter, getattr(self, parameter), term)
-            for column, parameter, term in terms
+            ("kl_gradient", "beta", beta, "the KL term"),
+            ("kl_pose_gradient", "beta", beta, "the pose encoder's KL term"),
+            ("mse_pose_gradient", "pose_weight", self.pose_weight, "the poses' own MSE"),
+            ("adversarial_gradient", "adversarial_weight", adversarial, "the term 'adversarial'"),
+            ("context_gradient", "context_weight", self.context_weight, "the term 'context'"),
+            ("kcs_gradient", "kcs_weight", self.kcs_weight, "the term 'kcs'"),
+            ("geo_gradient", "geo_weight", self.geo_weight, "the term 'geo'"),
         ]

@@ -96,7 +96,8 @@ class AutoencoderObjective(AlignedObjective):
     The autoencoders minimise ``MSE + beta KL`` each. With the discriminator the source's encoder also
     minimises ``adversarial_weight * BCE(Dis(z_pose), 1)``, z_pose being the end of its latent vector; then
     the discriminator takes a step on Eq. 1, on latent vectors without their gradient. The pose encoder gets
-    no adversarial gradient.
+    no adversarial gradient. With a decoder of the source its encoder also minimises ``context_weight`` times
+    the MSE of the source, decoded from all of the latent vector.
 
     Parameters
     ----------
@@ -104,6 +105,8 @@ class AutoencoderObjective(AlignedObjective):
         As in `AlignedObjective`.
     adversarial_weight : float
         Weight of the source encoder's adversarial term.
+    context_weight : float, default=0.0
+        Weight of the source's own MSE.
     **settings : dict
         Those of `Objective`.
     """
@@ -115,10 +118,11 @@ class AutoencoderObjective(AlignedObjective):
         pose_rows: np.ndarray,
         beta: float,
         adversarial_weight: float,
+        context_weight: float = 0.0,
         **settings: Any,
     ):
         super().__init__(source, rows, pose_rows, beta, **settings)
-        self.adversarial_weight = adversarial_weight
+        self.adversarial_weight, self.context_weight = adversarial_weight, context_weight
 
     def step(self, module: AlignedVAE, batches: Streams, context: StepContext) -> dict[str, Tensor]:
         """Train once; see `Objective.step`."""
@@ -133,6 +137,7 @@ class AutoencoderObjective(AlignedObjective):
             pose_posterior: tuple[Tensor, Tensor] = module.encoders["pose3d"](poses, own.side)
             z_true = draw_latent(*pose_posterior, context.generator)
             pose_output = module.pose_decoder(z_true)
+            rebuilt = None if module.source_decoder is None else module.source_decoder(z)
         terms, ratios = self.vae_terms(output, cross.inputs["pose3d"], posterior, "", context.measure)
         more, more_ratios = self.vae_terms(
             pose_output, own.inputs["pose3d"], pose_posterior, "_pose", context.measure
@@ -146,6 +151,12 @@ class AutoencoderObjective(AlignedObjective):
             if context.measure:
                 ratios["adversarial_gradient"] = gradient_ratio(terms["adversarial"], terms["mse"], posterior)
         parts = [module.encoders, module.decoders, module.pose_decoder]
+        if module.source_decoder is not None and rebuilt is not None:
+            wanted = cross.inputs[self.source].flatten(1)
+            terms["context"] = self.context_weight * masked_mse(rebuilt.flatten(1), wanted)
+            if context.measure:
+                ratios["context_gradient"] = gradient_ratio(terms["context"], terms["mse"], posterior)
+            parts.append(module.source_decoder)
         take_step(context, sum_terms(terms), parts)
         if module.discriminator is not None:
             terms["discriminator"] = 0.5 * (
