@@ -119,7 +119,7 @@ _ARGUMENTS = (
     ("*.make_hands", "rotation", "number from 0"),
     ("*.make_hands", "occluders sleeves strange noise blur motion shape", "number from 0"),
     ("*.HandDetector *.HeatmapDisplay*", "threshold overlap opacity", "share"),
-    ("*", "lost_below", "share"),
+    ("*", "lost_below depth_warm_up", "share"),
     ("*.HandTracker", "fov", "angle of view"),
     ("*.HandTracker", "min_cutoff", "number above 0"),
     ("*.HandTracker *.estimators.*", "beta alpha *_weight", "number from 0"),

@@ -40,7 +40,7 @@ RESULTS = (
     "skhand.tracking.Hands",
 )
 # what HandFrames calls of its columns
-INNER_METHODS = ("skhand.ImageFiles.build", "skhand.ImageFiles.parts")
+INNER_METHODS = ("skhand.ImageFiles.build", "skhand.ImageFiles.parts", "skhand.ImageFiles.widen")
 
 
 @dataclass
