@@ -37,6 +37,7 @@ templates_path = ["_templates"]
 default_role = "py:obj"
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"sklearn\..*")]
@@ -54,7 +55,12 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "install": [], "command_line": [], "saving": [], "changelog": []}
+# pages without pages below them use the whole width
+html_sidebars = {
+    str(path.relative_to(Path(__file__).parent).with_suffix("")): []
+    for path in Path(__file__).parent.glob("**/*.rst")
+    if path.name != "api.rst" and not {"gallery", "generated"} & set(path.parts)
+}
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples/gallery",
@@ -63,6 +69,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skhand",),
     "reference_url": {"skhand": None},
+    "capture_repr": ("_repr_html_",),
     "default_thumb_file": str(Path(__file__).parent / "_static" / "predictions.png"),
     "download_all_examples": False,
     "min_reported_time": 1,

@@ -53,7 +53,7 @@ for name, answer in {"mean pose": mean_pose, "fitted": predicted}.items():
 
 # %%
 # The error on the people who were not trained on falls from epoch to epoch:
-HistoryDisplay.from_estimator(est)
+HistoryDisplay.from_estimator(est, terms=["valid_epe"])
 
 # %%
 # The share of joints that are nearer to the truth than a threshold:
@@ -63,11 +63,11 @@ PckCurveDisplay.from_predictions(y[test], {"mean pose": mean_pose, "fitted": pre
 # Some test hands: the prediction in colour over the truth, which is white on the pictures and grey in 3D.
 # Half are the worst ones, which tell more than the best.
 PredictionDisplay.from_predictions(
-    y[test], predicted, X=X[test], align="root", which="worst", n_hands=4
-).figure_.suptitle("the four worst", fontsize=9)
+    y[test], predicted, X=X[test], align="root", which="worst", n_hands=3
+).figure_.suptitle("the three worst", fontsize=9)
 PredictionDisplay.from_predictions(
-    y[test], predicted, X=X[test], align="root", which="random", n_hands=4, random_state=0
-).figure_.suptitle("four drawn at random", fontsize=9)
+    y[test], predicted, X=X[test], align="root", which="random", n_hands=3, random_state=0
+).figure_.suptitle("three drawn at random", fontsize=9)
 
 # %%
 # And one to turn with the mouse or a finger; hold it over a joint for its name.

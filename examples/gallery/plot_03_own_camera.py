@@ -69,5 +69,5 @@ PckCurveDisplay.from_predictions(y[test], answers, align="root")
 # %%
 # The worst pictures that are left:
 PredictionDisplay.from_predictions(
-    y[test], answers["with 100 labels"], X=X[test], align="root", which="worst", n_hands=4
+    y[test], answers["with 100 labels"], X=X[test], align="root", which="worst", n_hands=3
 )

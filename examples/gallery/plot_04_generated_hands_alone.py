@@ -57,15 +57,18 @@ for name, answer in answers.items():
 PckCurveDisplay.from_predictions(y, answers, align="root")
 
 # %%
-# One of these manners at a time costs little; a thing before the hand costs most, because what is hidden has
-# to be guessed. Three hands in four of the manners, with the truth in white and the prediction in colour:
-rows = np.array([0, 1, 2])
-shown = ["plain", "drawn otherwise", "something before it", "a bad camera"]
-for name in shown:
+# Hands that are drawn otherwise cost next to nothing, a thing before the hand some, and a bad camera most.
+# Three hands in four of the manners, with the truth in white and the prediction in colour:
+for name in ("plain", "drawn otherwise", "something before it", "a bad camera"):
     display = PredictionDisplay.from_predictions(
-        y[rows], predicted[name][rows], X=sets[name].data[rows], align="root", which="first"
+        y[:3],
+        predicted[name][:3],
+        X=sets[name].data[:3],
+        align="root",
+        which="first",
+        kind="picture",
     )
-    display.plot(kind="picture", n_columns=3).figure_.suptitle(name, fontsize=9)
+    display.figure_.suptitle(name, fontsize=9)
 
 # %%
 # A number of millimetres is a mean of good and bad ones. Of all 400 answers:
