@@ -71,7 +71,7 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def open_model(name: str) -> Any:
+def open_model(name: str, argument: str) -> Any:
     """Return the shipped weights, for "hands", or what `skhand.persistence.save` wrote."""
     if name == "hands":
         from skhand.estimators import LatentHeatmapRegressor
@@ -79,7 +79,11 @@ def open_model(name: str) -> Any:
         return LatentHeatmapRegressor.from_pretrained()
     from skhand.persistence import load
 
-    return load(name)
+    try:
+        return load(name)
+    except InputError as error:
+        text = str(error).removeprefix("path: ").removesuffix(".")
+        raise InputError(f"{argument}: {text}; hands are the weights that ship.") from error
 
 
 def batches(n_rows: int, size: int) -> list[np.ndarray]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from skhand.exceptions import InputError
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -25,4 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the report; 1 where something is missing."""
     from skhand.datasets import verify
 
-    return 0 if verify(args.folder, args.dataset).complete else 1
+    try:
+        return 0 if verify(args.folder, args.dataset).complete else 1
+    except InputError as error:
+        text = str(error).replace("data_dir: ", "DIR: ").replace("dataset=", "--dataset")
+        raise InputError(text) from error

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from skhand.cli._report import Report, write_report
     from skhand.cli._scores import format_scores, predict_mean_pose
 
-    estimator = open_model(args.model)
+    estimator = open_model(args.model, "MODEL")
     shape = getattr(estimator, "input_shape_", None)
     if shape is None or len(shape) != 3 or shape[2] != 3:
         raise InputError(f"MODEL: expected a fitted model of colour pictures, got {estimator!r}.")
@@ -93,10 +93,11 @@ def _load(args: argparse.Namespace, told: list[str]) -> tuple[str, Any, Any, Any
             name = recognise(folder)
         except InputError as error:
             raise InputError(
-                f"DATA: expected {args.table} or a published data set in {folder}. {error}"
+                f"DATA: expected {args.table} or a published data set ({', '.join(_COLOUR)}) in {args.data}, "
+                "which looks like neither."
             ) from error
         if name not in _COLOUR:
-            raise InputError(f"DATA: expected one of {', '.join(_COLOUR)}, got {name}, in {folder}.")
+            raise InputError(f"DATA: expected one of {', '.join(_COLOUR)}, got {name}, in {args.data}.")
         hands = getattr(datasets, f"load_{name}")(folder, "test")
         what = f"{name}, test split, in {args.data}"
     known = np.flatnonzero(np.isfinite(hands.target).any(axis=(1, 2)))

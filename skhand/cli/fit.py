@@ -46,12 +46,15 @@ def run(args: argparse.Namespace) -> int:
 
     from skhand.cli._labelled import crop_hands, load_labelled
     from skhand.cli._scores import format_scores, predict_mean_pose
+    from skhand.datasets._files import check_folder
     from skhand.persistence import save
 
     path = args.out if args.out.suffix == ".safetensors" else Path(f"{args.out}.safetensors")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise InputError(f"--out: expected a name in a folder that exists, got {args.out}.")
     make_folder(path.parent)
+    if not (check_folder(args.data, "DATA", "a folder") / args.table).is_file():
+        raise InputError(f"DATA: expected the table {args.table} in {args.data}; --table names another.")
     hands = load_labelled(args.data, args.table, args.fov)
     train, test = _split(hands.groups, args.validation, args.seed)
     if hands.data.side is None:

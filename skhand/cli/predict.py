@@ -100,7 +100,7 @@ def _make_tracker(args: argparse.Namespace) -> Any:
     from skhand.tracking import HandTracker
     from skhand.tracking._crops import check_pose
 
-    pose = open_model(args.model)
+    pose = open_model(args.model, "--model")
     check_pose(pose)  # once, and not for every picture
     smoothing = None if args.smoothing == "none" else args.smoothing
     return HandTracker(pose=pose, fov=args.fov, max_hands=args.max_hands, smoothing=smoothing)

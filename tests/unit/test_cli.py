@@ -142,3 +142,6 @@ def test_render_and_verify(tmp_path, capsys):
     assert "published 41258" in capsys.readouterr().out
     assert main(["data", "verify", str(tmp_path), "--dataset", "rdh"]) == 2
     assert "dataset: expected one of" in capsys.readouterr().err
+    assert main(["data", "verify", str(tmp_path / "rhd" / "training")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("skhand: error: DIR: expected the folder of one of ") and "by --dataset." in told

@@ -92,6 +92,9 @@ def test_fit_refuses_before_any_work(folder, tmp_path, capsys, small):
             "--out: expected a name in a folder",
         ),
         (["fit", str(folder), "--lr", "0", *out], "argument --lr: expected a number above 0, got '0'"),
+        (["fit", "nowhere", *out], "DATA: expected a folder, got 'nowhere'"),
+        (["fit", str(tmp_path), *out], "DATA: expected the table hands.csv in"),
+        (["predict", str(folder), "--model", "a.pt", *out], "--model: expected a path that ends"),
     ):
         assert main(words) == 2
         (told,) = capsys.readouterr().err.splitlines()
@@ -166,6 +169,10 @@ def test_evaluate_knows_published_data_sets(tmp_path, capsys):
             "DATA: expected hands.csv or a published data set",
         ),
         (["evaluate", str(tmp_path / "none.safetensors"), str(tmp_path / "rhd"), *out], "none.safetensors"),
+        (
+            ["evaluate", "a.pt", str(tmp_path / "rhd"), *out],
+            "MODEL: expected a path that ends in .safetensors",
+        ),
         (["evaluate", "model.pkl", str(tmp_path / "rhd"), *out], "expected a path that ends in .safetensors"),
     ):
         assert main(words) == 2
