@@ -37,8 +37,8 @@ def check_augment(
     Parameters
     ----------
     augment : dict, "paper" or None
-        Settings by name; what is left out is off. What "auto" is says `choose_augment`. ``rotate``: largest
-        angle, degrees. ``shift``: largest shift, as a fraction of the picture's size. ``zoom``: sizes are
+        Settings by name; what is left out is off. `skhand.training.choose_augment` says what "auto" is.
+        ``rotate``: largest angle, degrees. ``shift``: largest shift, as a fraction of the picture's size. ``zoom``: sizes are
         drawn from 1 - zoom to 1 + zoom. ``flip``: "horizontal", "vertical" or None, each row with probability
         0.5. ``colour``: strength of random brightness, contrast and colour balance, 0 to 1. ``depth``:
         largest shift of the hand's cube along the optical axis, mm; it moves depth pictures that are taken
