@@ -38,11 +38,11 @@ def check_augment(
     ----------
     augment : dict, "paper" or None
         Settings by name; what is left out is off. `skhand.training.choose_augment` says what "auto" is.
-        ``rotate``: largest angle, degrees. ``shift``: largest shift, as a fraction of the picture's size. ``zoom``: sizes are
-        drawn from 1 - zoom to 1 + zoom. ``flip``: "horizontal", "vertical" or None, each row with probability
-        0.5. ``colour``: strength of random brightness, contrast and colour balance, 0 to 1. ``depth``:
-        largest shift of the hand's cube along the optical axis, mm; it moves depth pictures that are taken
-        relative to their own middle.
+        ``rotate``: largest angle, degrees. ``shift``: largest shift, as a fraction of the picture's size.
+        ``zoom``: sizes are drawn from 1 - zoom to 1 + zoom. ``flip``: "horizontal", "vertical" or None, each
+        row with probability 0.5. ``colour``: strength of random brightness, contrast and colour balance, 0 to
+        1. ``depth``: largest shift of the hand's cube along the optical axis, mm; it moves depth pictures
+        that are taken relative to their own middle.
     paper : dict or None, default=None
         The settings that "paper" names, those of an estimator's paper.
 
