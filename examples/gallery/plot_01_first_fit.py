@@ -68,6 +68,7 @@ PredictionDisplay.from_predictions(
 PredictionDisplay.from_predictions(
     y[test], predicted, X=X[test], align="root", which="random", n_hands=3, random_state=0
 ).figure_.suptitle("three drawn at random", fontsize=9)
+# sphinx_gallery_thumbnail_number = 4
 
 # %%
 # And one to turn with the mouse or a finger; hold it over a joint for its name.
