@@ -71,6 +71,6 @@ PredictionDisplay.from_predictions(
 # sphinx_gallery_thumbnail_number = 4
 
 # %%
-# And one to turn with the mouse or a finger; hold it over a joint for its name. The truth is grey. Predictions
-# are absolute, because X has the column ``root``.
+# And one to turn with the mouse or a finger; hold it over a joint for its name. The truth is grey.
+# Predictions are absolute, because X has the column ``root``.
 SkeletonDisplay(predicted[0], y[test][0]).to_plotly()
