@@ -42,6 +42,9 @@ numpydoc_show_class_members = False
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"sklearn\..*")]
 
+# these are all code: it gets the room beside it
+PAGES = sorted(path.stem for path in (Path(__file__).parents[1] / "examples" / "gallery").glob("plot_*.py"))
+
 html_theme = "pydata_sphinx_theme"
 html_title = "skhand"
 html_static_path = ["_static"]
@@ -50,7 +53,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "header_links_before_dropdown": 7,
     "navbar_align": "left",
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"]} | {f"gallery/{page}": [] for page in PAGES},
     "show_prev_next": False,
     "footer_start": ["copyright"],
     "footer_end": [],

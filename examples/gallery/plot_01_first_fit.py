@@ -53,7 +53,7 @@ for name, answer in {"mean pose": mean_pose, "fitted": predicted}.items():
 
 # %%
 # The error on the people who were not trained on falls from epoch to epoch:
-HistoryDisplay.from_estimator(est, terms=["valid_epe"])
+HistoryDisplay.from_estimator(est, terms=["valid_epe"], scale="linear")
 
 # %%
 # The share of joints that are nearer to the truth than a threshold:
@@ -68,9 +68,9 @@ PredictionDisplay.from_predictions(
 PredictionDisplay.from_predictions(
     y[test], predicted, X=X[test], align="root", which="random", n_hands=3, random_state=0
 ).figure_.suptitle("three drawn at random", fontsize=9)
+# sphinx_gallery_thumbnail_number = 4
 
 # %%
-# And one to turn with the mouse or a finger; hold it over a joint for its name.
-# The truth is grey.
-palm = y[test][0, [0, 9]].mean(axis=0)
-SkeletonDisplay(predicted[0] + palm, y[test][0]).to_plotly()
+# And one to turn with the mouse or a finger; hold it over a joint for its name. The truth is grey.
+# Predictions are absolute, because X has the column ``root``.
+SkeletonDisplay(predicted[0], y[test][0]).to_plotly()

@@ -1,6 +1,6 @@
 """
-An own camera with 100 labels
-=============================
+Your own camera, with 100 labels
+================================
 
 The weights that ship know generated hands. A camera, a person and a room of your own look different. A
 hundred labelled pictures are enough to go on from the weights, and most of what they bring is the person's

@@ -69,6 +69,7 @@ for name in ("plain", "drawn otherwise", "something before it", "a bad camera"):
         kind="picture",
     )
     display.figure_.suptitle(name, fontsize=9)
+# sphinx_gallery_thumbnail_number = 3
 
 # %%
 # A number of millimetres is a mean of good and bad ones. Of all 400 answers:

@@ -95,5 +95,4 @@ for ax, pose in zip(axes, made["pose3d"], strict=True):
 # The encoder answers with a mean and a spread. Poses decoded from draws around the mean of one picture,
 # faint, with the prediction in colour and the truth in grey; turn it to see where they differ.
 samples = est.sample_posterior(X[a], 12, random_state=0)[:, 0]
-palm = y[a][0, [0, 9]].mean(axis=0)
-SkeletonDisplay(est.predict(X[a].replace(root=None))[0] + palm, y[a][0], samples=samples).to_plotly()
+SkeletonDisplay(est.predict(X[a])[0], y[a][0], samples=samples).to_plotly()

@@ -10,7 +10,7 @@ from skhand._drawing import joint_colours
 from skhand.skeleton import Layout, layout_bones
 
 # the camera's own view, from a little above and from the side
-_VIEW = {"eye": {"x": 0.7, "y": -0.45, "z": -1.5}, "up": {"x": 0, "y": -1, "z": 0}}
+_VIEW = {"eye": {"x": 0.9, "y": -0.5, "z": -2.0}, "up": {"x": 0, "y": -1, "z": 0}}
 
 
 def import_plotly(who: str) -> Any:
@@ -35,7 +35,13 @@ def make_turnable(go: Any, traces: list[Any]) -> Any:
 
 
 def trace_skeleton(
-    go: Any, joints: np.ndarray, *, layout: Layout, name: str, colour: str | None = None, alpha: float = 1.0
+    go: Any,
+    joints: np.ndarray,
+    *,
+    layout: Layout,
+    name: str,
+    colour: str | None = None,
+    alpha: float = 1.0,
 ) -> Any:
     """Return one hand as a trace that names its joints; each finger in its own colour, or all in ``colour``.
 
@@ -47,7 +53,7 @@ def trace_skeleton(
     chains = [*ends, *((joint,) for joint in lone)]
     points = np.array([point for chain in chains for point in [*joints[list(chain)], *gap]])
     labels = [label for chain in chains for label in [*(layout.joints[i] for i in chain), ""]]
-    shades = [colour or shade for chain in chains for shade in [colours[chain[-1]]] * (len(chain) + 1)]
+    shades = colour or [colours[chain[-1]] for chain in chains for _ in (*chain, None)]
     return go.Scatter3d(
         x=points[:, 0],
         y=points[:, 1],
@@ -60,4 +66,5 @@ def trace_skeleton(
         hovertemplate="%{text}<br>%{x:.1f}, %{y:.1f}, %{z:.1f} mm",
         opacity=alpha,
         name=name,
+        showlegend=alpha == 1.0,
     )

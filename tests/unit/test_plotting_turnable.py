@@ -45,8 +45,9 @@ def test_truth_is_grey_and_samples_are_faint(pose):
     samples = np.stack([pose + 3, pose - 3])
     figure = SkeletonDisplay(pose + 1, pose, samples=samples).to_plotly()
     assert [trace.name for trace in figure.data] == ["sample 0", "sample 1", "truth", "prediction"]
-    assert set(figure.data[2].line.color) == {"#8C8C8C"}
+    assert figure.data[2].line.color == figure.data[2].marker.color == "#8C8C8C"
     assert figure.data[0].opacity < figure.data[3].opacity == 1
+    assert [trace.showlegend for trace in figure.data] == [False, False, True, True]
     np.testing.assert_allclose(bones_of(figure.data[0])[0], samples[0][np.array(BONES)])
 
 
