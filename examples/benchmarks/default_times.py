@@ -1,7 +1,8 @@
 """How long the default fit of each estimator takes on a processor, from a few steps of each stage.
 
 A fit of 1 000 pictures of 128 px is not run to its end: its steps are timed, the first of each stage left
-out, and counted. CPU seconds are those of all threads, so that they mean something on a busy machine too. ::
+out, and counted. CPU seconds are those of all threads, so that they mean something on a busy machine too.
+What is on file is not measured again. ::
 
     OMP_NUM_THREADS=1 python examples/benchmarks/default_times.py --out default_times.json
 """
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recording import machine, save_results
+from recording import begin_or_go_on, machine, save_results
 from skorch.callbacks import Callback
 
 from skhand import concat_frames
@@ -29,6 +30,7 @@ from skhand.estimators.sim_to_real.settings import PRESETS
 from skhand.training import format_duration
 
 N_ROWS = 1000
+NAMES = ["CrossModalVAERegressor", "AlignedLatentRegressor", "LatentHeatmapRegressor", "SimToRealRegressor"]
 
 
 class Clock(Callback):
@@ -57,40 +59,42 @@ def time_fit(estimator: Any, X: Any, y: Any, n_steps: dict[str, int] | int) -> d
     return {"stages": stages, "cpu_h": sum(stage["cpu_h"] for stage in stages.values())}
 
 
+def plan_fit(name: str, options: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
+    """An estimator of few steps, data for it, and how many steps a default fit has."""
+    if name == "SimToRealRegressor":
+        parts = [make_hands(64, images=("depth",), domain=each, **options) for each in ("synthetic", "real")]
+        X, y = concat_frames([part.data for part in parts]), np.concatenate([part.target for part in parts])
+        few = {"pose": 20, "depth": 3, "posterior": 6}
+        return SimToRealRegressor(given=("root",), max_iter=few), X, y, PRESETS["paper"]["max_iter"]
+    hands = make_hands(192, images=("rgb",), **options)
+    if name == "LatentHeatmapRegressor":
+        return LatentHeatmapRegressor(max_epochs=1), hands.data, hands.target, -(-N_ROWS // 32) * 100
+    estimator = {each.__name__: each for each in (CrossModalVAERegressor, AlignedLatentRegressor)}[name](
+        given=("root",), max_epochs=2
+    )
+    return estimator, hands.data, hands.target, -(-N_ROWS // 64) * 100
+
+
 def main() -> None:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", default=NAMES, help="estimators")
     parser.add_argument("--image-size", type=int, default=128)
     parser.add_argument("--out", type=Path, default=Path("default_times.json"))
     args = parser.parse_args()
     options = {"image_size": args.image_size, "random_state": 0}
-    hands = make_hands(192, images=("rgb",), **options)
-    depth = [make_hands(64, images=("depth",), domain=name, **options) for name in ("synthetic", "real")]
-    few = {"pose": 20, "depth": 3, "posterior": 6}
-    root = {"given": ("root",)}
-    plan: list[tuple[Any, Any, Any, Any]] = [
-        (kind(**root, max_epochs=2), hands.data, hands.target, -(-N_ROWS // 64) * 100)
-        for kind in (CrossModalVAERegressor, AlignedLatentRegressor)
-    ]
-    plan += [
-        (LatentHeatmapRegressor(max_epochs=1), hands.data, hands.target, -(-N_ROWS // 32) * 100),
-        (
-            SimToRealRegressor(**root, max_iter=few),
-            concat_frames([part.data for part in depth]),
-            np.concatenate([part.target for part in depth]),
-            PRESETS["paper"]["max_iter"],
-        ),
-    ]
-    results: dict[str, Any] = {"machine": machine(), "rows": N_ROWS, **options, "fits": {}}
-    for estimator, X, y, n_steps in plan:
-        name = type(estimator).__name__
-        results["fits"][name] = found = time_fit(estimator, X, y, n_steps)
+    settings = {"rows": N_ROWS, **options}
+    results: Any = begin_or_go_on({"settings": settings, "machine": machine(), "fits": {}}, args.out)
+    for name in args.names:
+        if name not in results["fits"]:
+            results["fits"][name] = time_fit(*plan_fit(name, options))
+            save_results(results, args.out)
+        found = results["fits"][name]
         parts = [
             f"{stage} {each['steps']} steps of {format_duration(each['cpu_s_a_step'])}"
             for stage, each in found["stages"].items()
         ]
         print(f"{name}: {format_duration(3600 * found['cpu_h'])} of one core: {', '.join(parts)}", flush=True)
-        save_results(results, args.out)
 
 
 if __name__ == "__main__":
