@@ -200,7 +200,7 @@ def relief_kept(pictures: np.ndarray, translated: np.ndarray) -> float:
 
 
 def judged_last(fitted: SimToRealRegressor) -> float:
-    """Return the discriminators' last loss over that of a guess: the closer to 1, the less they tell apart."""
+    """Return the discriminators' last loss over that of a guess: near 1 they tell nothing apart."""
     losses = [loss for loss in fitted.history_["discriminator"] if np.isfinite(loss)]
     n_entropies = (
         4 + fitted.mapped_
