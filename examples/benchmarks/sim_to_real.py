@@ -199,6 +199,15 @@ def relief_kept(pictures: np.ndarray, translated: np.ndarray) -> float:
     return float(np.mean(each)) if each else 0.0
 
 
+def judged_last(fitted: SimToRealRegressor) -> float:
+    """Return the discriminators' last loss over that of a guess: near 1 they tell nothing apart."""
+    losses = [loss for loss in fitted.history_["discriminator"] if np.isfinite(loss)]
+    n_entropies = (
+        4 + fitted.mapped_
+    )  # real and translated pictures of two domains, and mapped synthetic poses
+    return float(losses[-1] / (fitted._setting("adversarial_weight") * n_entropies * np.log(2)))
+
+
 def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict[str, object]:
     """Errors of one row on held-out people of the real domain."""
     train, test = split(seed, hands.people, args.validate)
@@ -221,6 +230,7 @@ def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict
         "frames_within_40mm": pcf(wanted, predicted, 40.0, align="root"),
         "mean_pose_mm": mean_epe(wanted, mean_pose, align="root"),
         "relief_kept": kept,
+        "judged": judged_last(fitted) if row.after == "depth" else None,
         "real_labels": len(known),
         "train_rows": len(X),
         "test_rows": len(test),

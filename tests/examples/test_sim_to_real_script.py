@@ -64,6 +64,7 @@ def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path, script):
     assert len({fit["mean_pose_mm"] for fit in fits.values()}) == 1
     assert fits["seed 0, synthetic only"]["relief_kept"] is None
     assert -1 <= fits["seed 0, LSPS-synthetic"]["relief_kept"] <= 1
+    assert fits["seed 0, LSPS-synthetic"]["judged"] == pytest.approx(1.0, abs=0.02)  # a guess, after 3 steps
     ours, alone = (fits[f"seed 0, {name}"]["epe_mm"] for name in list(script.rows_of([0.5]))[-2:])
     assert fits["seed 0, LSPS-synthetic, posterior_start"]["steps"]["posterior"] == 2
     assert f": {(alone - ours) / alone:.0%} +- 0% (paper, Fig. 5" in printed[-1]
