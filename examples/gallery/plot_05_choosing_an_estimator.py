@@ -6,18 +6,15 @@ Which estimator? Measure it, on people who were not trained on, with the same he
 seconds that it takes. This page makes such a table at a small size; the tables of the :doc:`benchmarks
 </benchmarks/index>` are larger.
 
-=======================================  ==================================================================
-if you have                              start with
-=======================================  ==================================================================
-photographs and no labels                `HandTracker`, or `LatentHeatmapRegressor.from_pretrained`
-pictures with cameras, and 25 to 1 000   ``LatentHeatmapRegressor.from_pretrained().fit(X, y)``
-labels
-keypoints, tables, depth; several        `CrossModalVAERegressor`
-modalities; a latent space
-photographs and T, S, H, and time        `AlignedLatentRegressor`
-many synthetic depth pictures, and real  `SimToRealRegressor`
-ones with few labels
-=======================================  ==================================================================
+============================================  ==========================================================
+if you have                                   start with
+============================================  ==========================================================
+photographs and no labels                     `HandTracker`, or `LatentHeatmapRegressor.from_pretrained`
+pictures with cameras, 25 to 1 000 labels     ``LatentHeatmapRegressor.from_pretrained().fit(X, y)``
+keypoints, tables, depth; several modalities  `CrossModalVAERegressor`
+photographs, T, S and H, and time             `AlignedLatentRegressor`
+many synthetic pictures, few real labels      `SimToRealRegressor`
+============================================  ==========================================================
 """
 
 import time
