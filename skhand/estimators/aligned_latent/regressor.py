@@ -45,7 +45,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     ("disentangle"). Two mappers then bring both latent spaces to one that a shared decoder reads, first with
     frozen encoders ("align") and then with all weights ("finetune"). Last, losses on bones and on distances
     between joints and lines make the predictions hand-like ("refine"). The decoders inject the latent vector
-    into every layer (Stergioulas et al. 2021).
+    into every layer (Stergioulas et al. 2021). Trained until nothing improves, the alignment brought the latent
+    spaces nearer and gave nothing to predictions from X: they were 16.5 mm off with it and without it.
 
     All weights stand next to a squared error of the pose in square metres, the mean over its coordinates; for
     y that are no poses, one standard deviation counts as 30 mm.
@@ -53,8 +54,9 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     Parameters
     ----------
     preset : {"tuned", "paper"}, default="tuned"
-        Whose ``adversarial_weight`` stands in for None: 3e-5, with which the discriminator is near chance
-        and poses are no worse, or Eq. 4's 1. All other weights are the paper's in both.
+        Whose ``adversarial_weight`` stands in for None: 3e-5, with which the discriminator was right on two
+        thirds of held-out hands and poses were as good as without it, within 0.3 mm; or Eq. 4's 1, with which
+        "disentangle" learned next to nothing of the pose. All other weights are the paper's in both.
     latent_dim : int, default=64
         Size of the pose-specific part of X's latent vector and of the pose encoder's; and of the aligned
         one, unless all of X's latent vector is decoded (see ``decoded``), which is then as long as that.
