@@ -45,8 +45,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     ("disentangle"). Two mappers then bring both latent spaces to one that a shared decoder reads, first with
     frozen encoders ("align") and then with all weights ("finetune"). Last, losses on bones and on distances
     between joints and lines make the predictions hand-like ("refine"). The decoders inject the latent vector
-    into every layer (Stergioulas et al. 2021). Trained until nothing improves, the alignment brought the latent
-    spaces nearer and gave nothing to predictions from X: they were 16.5 mm off with it and without it.
+    into every layer (Stergioulas et al. 2021). Trained until nothing improved, the alignment
+    brought the latent spaces nearer and gave nothing to predictions from X: 16.5 mm with it and without it.
 
     All weights stand next to a squared error of the pose in square metres, the mean over its coordinates; for
     y that are no poses, one standard deviation counts as 30 mm.
