@@ -126,8 +126,8 @@ class PoseEstimator(
     #: parameters that predictions depend on, and that may have been set since ``fit``
     _checked_to_predict: ClassVar[tuple[str, ...]] = ("image_shape", "predict_precision")
     _paper_augment: ClassVar[dict[str, Any]]
-    #: whether a pose is read with the picture's camera, so that its place in the picture may change
-    _knows_camera: ClassVar[bool] = False
+    #: whether ``augment="auto"`` is what ``_paper_augment`` has
+    _augments_as_paper: ClassVar[bool] = False
     _reader_type: ClassVar[type[DataReader]] = DataReader
     _memory_format = torch.channels_last
     _save_every = 120.0  # s between two checkpoints within an epoch
@@ -556,9 +556,11 @@ class PoseEstimator(
 
     def _auto_augment(self, data: TrainingData) -> dict[str, Any] | None:
         """Return the augmentation that "auto" stands for."""
+        if self._augments_as_paper:
+            return check_augment("paper", self._paper_augment)
         side = data.columns.get("side")
         side = None if side is None else np.asarray(side)[data.rows]
-        return choose_augment(side, places=self._knows_camera or "root" in data.described.given_)
+        return choose_augment(side, places="root" in data.described.given_)
 
     def _set_aside(self, data: TrainingData) -> TrainingData:
         """Return the data with some labelled rows to validate on."""

@@ -88,7 +88,7 @@ def choose_augment(side: Any = None, *, places: bool = True) -> dict[str, Any]:
         The training rows' sides, 0 for left and 1 for right; None where they are not known.
     places : bool, default=True
         Whether a hand's place and size in the picture may change without its pose: so it is with the root
-        given, or with an estimator that knows the camera. Otherwise shift and zoom are left out.
+        given. Otherwise shift and zoom are left out.
 
     Returns
     -------

@@ -115,9 +115,8 @@ class LatentHeatmapRegressor(PoseEstimator):
         Rows a training step.
     augment : {"auto", "paper", None} or dict, default="auto"
         Augmentation, in batches on the device; see `skhand.training.check_augment` for the names of a dict.
-        "auto" is rotation within 20 degrees, shift within 0.05, zoom within 0.1 and colour of 0.3 (see
-        `skhand.training.choose_augment`). "paper" is more, and no paper's: rotation within 45 degrees, shift
-        within 0.1, zoom within 0.2 and colour of 0.3.
+        "auto" and "paper" are rotation within 45 degrees, shift within 0.1, zoom within 0.2 and colour of
+        0.3, which is no paper's.
     lr_schedule : {"constant", "cosine"}, default="constant"
         Course of the learning rate within one fit.
     early_stopping : bool, default=False
@@ -523,7 +522,7 @@ class LatentHeatmapRegressor(PoseEstimator):
     # ------------------------------------------------------------------ training
 
     _paper_augment = AUGMENT
-    _knows_camera = True
+    _augments_as_paper = True
     _reader_type = HeatmapReader
     _main_term = "the places"
 

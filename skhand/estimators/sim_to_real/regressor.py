@@ -41,7 +41,7 @@ from skhand.estimators.sim_to_real.steps import (
 )
 from skhand.estimators.sim_to_real.terms import SignedCodec, code_pose, other_domain
 from skhand.exceptions import InputError, TrainingWarning
-from skhand.training import Stage, check_augment, fall_along_cosine, fetch
+from skhand.training import Stage, fall_along_cosine, fetch
 
 __all__ = ["SimToRealRegressor"]
 
@@ -513,6 +513,7 @@ class SimToRealRegressor(PairedPoseEstimator):
 
     _progress = (*PairedPoseEstimator._progress, "stage_", "n_steps_", "front_", "mapped_", "_n_before")
     _paper_augment = AUGMENT
+    _augments_as_paper = True
     _reader_type = DomainReader
     _main_term = "the main term"
     _memory_format = torch.contiguous_format  # instance normalisation would copy every map there and back
@@ -548,9 +549,6 @@ class SimToRealRegressor(PairedPoseEstimator):
                 "skhand.preprocessing.HandMirror brings all hands to one."
             )
         return super()._validate_parameters()
-
-    def _auto_augment(self, data: TrainingData) -> dict[str, Any] | None:
-        return check_augment("paper", AUGMENT)
 
     def _has_auto_stages(self) -> bool:
         return isinstance(self.stages, str) and self.stages == "auto"
