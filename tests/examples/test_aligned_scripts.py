@@ -59,6 +59,25 @@ def test_a_rows_weights_are_its_own_whichever_row_made_the_shared_stages(tmp_pat
         assert float(text.rstrip("%")) == pytest.approx(change, abs=0.006)
 
 
+def test_rows_without_a_component_say_what_it_does_to_the_latent_spaces(tmp_path, run):
+    small = ("--source", "keypoints2d", "--n-train", 30, "--hidden-units", 8, "--latent-dim", 4)
+    rows = ("B, weight 0", "D0, w = 0")
+    arguments = ("--out", tmp_path, *SMALL, *small, "--augment", "none", "--until-still", "--rows", *rows)
+    run("benchmarks/aligned_ablation.py", *arguments)
+    fits = json.loads((tmp_path / "results.json").read_text())["fits"]
+    alone, aligned = (fits[f"seed 0, {row}"] for row in rows)
+    assert 0 <= alone["discriminator_accuracy"] <= 1 and "discriminator_accuracy" not in aligned
+    assert aligned["paired_over_random_distance"] > 0 and alone["train_rows"] == 30
+    chain = [
+        "disentangle1-alone",
+        "disentangle1",
+        "disentangle1-align1-w0",
+        "disentangle1-align1-w0-finetune1",
+    ]
+    kept = {path.name for path in tmp_path.glob("seed*.joblib")}
+    assert kept == {f"seed0-injection-pose-{steps}.joblib" for steps in chain}
+
+
 @pytest.mark.parametrize("script", ["aligned_ablation.py", "aligned_photographs.py"])
 def test_settings_are_written_first_and_others_are_refused(tmp_path, monkeypatch, script):
     """What is kept under one setting is never used under another, even if nothing was measured yet."""
