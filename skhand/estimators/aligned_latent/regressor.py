@@ -243,7 +243,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     standard deviation and corrects a linear image of the mean, which starts as the identity; the shared
     decoder's batch normalisation takes its statistics from X alone, and decodes the poses' latent vectors
     with the running ones; widths and numbers of layers and ``preset="tuned"``'s ``adversarial_weight``
-    (chosen on generated hands of training subjects); He's initialisation, and distributions that start
+    (chosen on generated hands, one seed); He's initialisation, and distributions that start
     narrow; unknown coordinates (NaN) of a partly labelled pose enter the pose encoder as the mean pose's, and
     no loss. "refine" has no KL term, as printed, so that ``return_std`` and posterior samples grow narrower
     there.
