@@ -12,7 +12,7 @@ __all__ = ["HandFrames", "ImageFiles", "__version__", "concat_frames"]
 # imported when they are first asked for, as scikit-learn does: ``skhand.metrics`` needs no import of its own
 _MODULES = (
     *("datasets", "detection", "estimators", "exceptions", "geometry", "metrics", "model_selection"),
-    *("persistence", "plotting", "preprocessing", "skeleton", "tracking"),
+    *("persistence", "plotting", "preprocessing", "skeleton", "tracking", "training"),
 )
 
 
@@ -23,4 +23,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_MODULES]
+    return sorted({*globals(), *_MODULES})

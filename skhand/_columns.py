@@ -171,6 +171,11 @@ class CheckedColumn(LazyColumn):
             self.check(read[0])
         return read[0]
 
+    def widen(self, border: int) -> tuple[LazyColumn, np.ndarray] | None:
+        """Return the pictures with a border, checked as well; see `LazyColumn.widen`."""
+        wider = self.column.widen(border) if isinstance(self.column, LazyColumn) else None
+        return None if wider is None else (CheckedColumn(wider[0], self.check), wider[1])
+
 
 class Maker(Protocol):
     """Makes rows of several columns, all of them in one pass."""
@@ -409,7 +414,7 @@ class ImageFiles(LazyColumn):
         if self.reader is not None:
             try:
                 picture = self.reader(path)
-            except InputError:
+            except (InputError, MemoryError):
                 raise
             except (OSError, SyntaxError) as error:  # Pillow raises either for a damaged PNG
                 raise InputError(

@@ -49,6 +49,14 @@ class JoinedColumn(LazyColumn):
             built[which == i] = some
         return built
 
+    def widen(self, border: int) -> tuple[LazyColumn, np.ndarray] | None:
+        """Return the pictures with a border, where all columns have one; see `LazyColumn.widen`."""
+        wider = [column.widen(border) if isinstance(column, LazyColumn) else None for column in self.columns]
+        found = [each for each in wider if each is not None]
+        if len(found) < len(wider):
+            return None
+        return JoinedColumn([column for column, _ in found]), np.concatenate([frames for _, frames in found])
+
     def _which(self, rows: np.ndarray) -> np.ndarray:
         """Return the number of the column that has each row."""
         return np.searchsorted(self.ends, rows, side="right")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -35,6 +36,8 @@ def progress(items: Iterable[T], what: str, *, total: float | None = None, unit:
     unit : str, default="it"
         What an item is.
     """
+    if sys.stderr is None:  # a program without a console
+        return items
     elsewhere = multiprocessing.current_process().name != "MainProcess"
     if _quiet.get() or elsewhere or threading.current_thread() is not threading.main_thread():
         return items

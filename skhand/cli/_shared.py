@@ -83,7 +83,7 @@ def open_model(name: str, argument: str) -> Any:
         return load(name)
     except InputError as error:
         text = str(error).removeprefix("path: ").removesuffix(".")
-        raise InputError(f"{argument}: {text}; hands are the weights that ship.") from error
+        raise InputError(f"{argument}: {text}; 'hands' names the weights that ship.") from error
 
 
 def batches(n_rows: int, size: int) -> list[np.ndarray]:

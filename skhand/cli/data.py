@@ -31,4 +31,5 @@ def run(args: argparse.Namespace) -> int:
         return 0 if verify(args.folder, args.dataset).complete else 1
     except InputError as error:
         text = str(error).replace("data_dir: ", "DIR: ").replace("dataset=", "--dataset")
+        text = text.replace("dataset: ", "--dataset: ")
         raise InputError(text) from error

@@ -51,7 +51,7 @@ def trace_skeleton(
     ends = [(i, j) for i, j in layout_bones(layout) if np.isfinite(joints[[i, j]]).all()]
     lone = sorted(set(np.flatnonzero(np.isfinite(joints).all(axis=1)).tolist()).difference(*ends))
     chains = [*ends, *((joint,) for joint in lone)]
-    points = np.array([point for chain in chains for point in [*joints[list(chain)], *gap]])
+    points = np.array([point for chain in chains for point in [*joints[list(chain)], *gap]]).reshape(-1, 3)
     labels = [label for chain in chains for label in [*(layout.joints[i] for i in chain), ""]]
     shades = colour or [colours[chain[-1]] for chain in chains for _ in (*chain, None)]
     return go.Scatter3d(

@@ -64,7 +64,8 @@ class HandCropper(FramesTransformer):
         pixels only, as OpenCV's INTER_LINEAR does, and is faster.
     lazy : {"auto", True, False}, default="auto"
         Whether pictures are cropped when rows are asked for, and no copy of them all is made. "auto" crops
-        what is in memory at once, and memory maps, files and other lazy columns when they are read.
+        what is in memory at once, and memory maps, files and other lazy columns when they are read. Of lazy
+        crops, augmentation in ``fit`` sees what lies beside them.
 
     See Also
     --------

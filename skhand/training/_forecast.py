@@ -71,4 +71,6 @@ def forecast_stage(
     n_steps, loop.n_steps = loop.n_steps, min(2, loop.n_steps)
     with contextlib.suppress(DivergenceError):  # of networks that are not trained that far yet
         loop.run()
+    if loop.interrupted:
+        raise KeyboardInterrupt
     return n_steps * (clock.ends[1] - clock.ends[0]) if len(clock.ends) == 2 else 0.0

@@ -151,5 +151,5 @@ def test_a_context_that_rebuilds_the_source_knows_what_no_pose_depends_on(rng):
         assert ("context" in estimator.history_) == (weight > 0)
     assert share[1e-2] > 0.5 and share[0.0] < 0.05
     estimator.set_params(context_weight=0.0, warm_start=True)
-    with pytest.raises(InputError, match=r"^context_weight: expected 'above 0' as first fitted"):
+    with pytest.raises(InputError, match=r"^context_weight: expected 1.0 as first fitted"):
         estimator.fit(X, poses)

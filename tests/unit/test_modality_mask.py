@@ -81,7 +81,7 @@ def test_poses_are_aligned_with_masks(hands, parts):
     train = parts[0]
     estimator = AlignedLatentRegressor(
         backbone="small", hidden_units=128, n_hidden_layers=2, given=("root",), augment=None, lr=2e-3,
-        source="mask", lr_schedule="cosine", random_state=0,
+        source="mask", beta=1e-6, lr_schedule="cosine", random_state=0,
         max_epochs={"disentangle": 8, "align": 2, "finetune": 4, "refine": 1},
     ).fit(hands.data[train], hands.target[train])  # fmt: skip
     assert estimator.source_ == "mask"

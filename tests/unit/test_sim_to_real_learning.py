@@ -179,6 +179,12 @@ def test_discriminators_that_stay_at_chance_are_warned_of(hands, monkeypatch):
         fitted._warn_if_blind(4)
 
 
+def test_a_stage_that_is_all_warm_up_has_no_discriminators_to_warn_of(hands, monkeypatch):
+    monkeypatch.setattr(regressor, "BLIND_STEPS", 4)
+    fitted = small(max_iter={"pose": 1, "depth": 4, "posterior": 1}, depth_warm_up=1.0).fit(*hands)
+    assert fitted.n_steps_["depth"] == 4 and np.isfinite(fitted.predict(hands[0])).all()
+
+
 def test_a_warm_up_learns_to_rebuild_pictures_and_nothing_else(hands):
     X, y = hands
     options = {"stages": ("pose", "depth"), "warm_start": True, "epoch_steps": 2}

@@ -224,6 +224,13 @@ def test_posterior_start_shares_the_front_layers_for_half_of_the_stage(hands, n_
     assert [half.same for half in halves] == [[True] * 3, [False] * 3]
 
 
+def test_posterior_start_leaves_the_real_front_alone_where_no_synthetic_one_learns(hands):
+    watch = Fronts()
+    first = small(stages=STAGES[:2], warm_start=True, supervision="real").fit(*hands)
+    first.set_params(stages=STAGES, posterior_start="synthetic", callbacks=[watch]).fit(*hands)
+    assert watch.same == [False] * 6
+
+
 def test_posterior_start_goes_on_from_a_checkpoint_to_the_same_weights(hands, tmp_path):
     options = {"posterior_start": "synthetic", "checkpoint": tmp_path / "fit"}
     with pytest.raises(KeyboardInterrupt):

@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 import skhand.training._objective as objective
-from skhand import HandFrames, ImageFiles
+from skhand import HandFrames, ImageFiles, concat_frames
+from skhand._columns import CheckedColumn
 from skhand.estimators import CrossModalVAERegressor
 from skhand.geometry import apply_affine
 from skhand.preprocessing import HandCropper
@@ -106,3 +107,17 @@ def test_colour_alone_needs_no_more_of_the_picture(frames):
         {"rgb": crops.rgb}, check_augment({"colour": 0.3, "flip": "horizontal"})
     )
     assert settings["border"] == 0 and columns["rgb"] is crops.rgb
+
+
+def test_joined_and_checked_crops_reach_further_too(frames):
+    crops = HandCropper(16).transform(frames)
+    border = check_augment({"shift": 0.25})
+    plain, _ = widen_pictures({"rgb": crops.rgb}, border)
+    halves = concat_frames([crops[:5], crops[5:]])
+    joined, _ = widen_pictures({"rgb": halves.rgb}, border)
+    checked, _ = widen_pictures({"rgb": CheckedColumn(crops.rgb, lambda rows: None)}, border)
+    for columns in (joined, checked):
+        for name in ("rgb", "rgb_frame"):
+            assert np.array_equal(columns[name][:], plain[name][:])
+    mixed = concat_frames([crops[:5], crops[5:].replace(rgb=crops.rgb[5:])])  # the second part is in memory
+    assert widen_pictures({"rgb": mixed.rgb}, border)[0]["rgb"] is mixed.rgb

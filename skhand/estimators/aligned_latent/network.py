@@ -34,13 +34,14 @@ class LatentMapper(nn.Module):
         self.skip = nn.Linear(n_inputs, latent_dim)
         self.same_size = n_inputs == latent_dim
         with torch.no_grad():
-            self.head.linear.weight[:latent_dim] *= 0.1
-            self.head.linear.bias[:latent_dim] = 0.0
             if self.same_size:
                 self.head.linear.weight.zero_()
                 self.head.linear.bias.zero_()
                 self.skip.weight.copy_(torch.eye(latent_dim))
                 self.skip.bias.zero_()
+            else:
+                self.head.linear.weight[:latent_dim] *= 0.1
+                self.head.linear.bias[:latent_dim] = 0.0
 
     def forward(self, mean: Tensor, log_var: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (n, n_inputs) to mean and log-variance (n, latent_dim)."""

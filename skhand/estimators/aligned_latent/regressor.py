@@ -73,7 +73,9 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         What is decoded of X's latent vector after "disentangle": the pose-specific part, or all of it. After
         "vae" it is all of it.
     beta : float, default=1e-5
-        Weight of every KL term, nats: summed over the latent dimensions and averaged over the batch.
+        Weight of every KL term, nats: summed over the latent dimensions and averaged over the batch. The
+        paper's helps long trainings and slows short ones: of masks of 16 px, 15 epochs left 82% of the mean
+        pose's error, and with 1e-6 or less 67%.
     adversarial_weight : float or None, default=None
         Weight of the adversarial term of X's encoder in "disentangle", nats. None is the preset's.
     context_weight : float, default=0.0
@@ -117,8 +119,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         "auto" is small for pictures with poses, and none otherwise: rotation within 20 degrees and colour of
         0.3, with the root given also shift within 0.05 and zoom within 0.1, and horizontal flips where X's
         column ``side`` has both sides (see `skhand.training.choose_augment`). "paper" is the paper's:
-        rotation
-        within 45 degrees, vertical flips.
+        rotation within 45 degrees, vertical flips.
     lr_schedule : {"constant", "cosine"}, default="constant"
         Course of the learning rate within each stage. Where ``partial_fit`` goes on with a stage whose
         epochs are all done, the rate is constant.
@@ -494,7 +495,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
 
     def _architecture(self) -> dict[str, Any]:
         sizes = {name: getattr(self, name) for name in ("latent_dim", "context_dim", "decoded")}
-        rebuilds = "above 0" if self.context_weight > 0 else "0"  # as an error shows it
+        rebuilds = float(self.context_weight > 0)  # it matters only whether there is such a decoder
         return {**sizes, "context_weight": rebuilds, **vars(self._layers())}
 
     def _start(self, run: Run) -> None:
@@ -524,7 +525,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
             discriminator = LatentDiscriminator(n_pose, hidden_units=made["hidden_units"])
         n_skipped = n_context + n_pose - n_decoded
         source_decoder = None
-        if made["context_weight"] == "above 0":
+        if made.get("context_weight", 0.0) > 0:
             source_decoder = source.decoder(self.shapes_[self.source_], n_context + n_pose, layers)
         return AlignedVAE(encoders, mappers, decoder, pose_decoder, discriminator, n_skipped, source_decoder)
 

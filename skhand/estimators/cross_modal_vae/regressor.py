@@ -90,8 +90,7 @@ class CrossModalVAERegressor(PairedPoseEstimator):
         "auto" is small for pictures with poses, and none otherwise: rotation within 20 degrees and colour of
         0.3, with the root given also shift within 0.05 and zoom within 0.1, and horizontal flips where X's
         column ``side`` has both sides (see `skhand.training.choose_augment`). "paper" is the paper's:
-        rotation
-        within 45 degrees, shift within 0.1, horizontal flips.
+        rotation within 45 degrees, shift within 0.1, horizontal flips.
     lr_schedule : {"constant", "cosine"}, default="constant"
         Course of the learning rate within one fit.
     early_stopping : bool, default=False

@@ -96,7 +96,8 @@ class SimToRealRegressor(PairedPoseEstimator):
         Where the real domain's front layers start from in the stage "posterior", in which they learn from
         generated pictures only where no real ones have labels. "own" is what the stage "depth" made of them,
         as in the paper. With "synthetic", which is not in the paper, they are those of the synthetic domain
-        for the first half of the stage, and features are matched in the second half only.
+        for the first half of the stage, and features are matched in the second half only; it is "own" where
+        no synthetic picture has a label.
     max_iter : int, dict of str to int or None, default=None
         Training steps, for each stage or by stage; a stage that a dict leaves out has the preset's.
     lr : float, dict of str to float or None, default=None
@@ -517,7 +518,7 @@ class SimToRealRegressor(PairedPoseEstimator):
     _reader_type = DomainReader
     _main_term = "the main term"
     _memory_format = torch.contiguous_format  # instance normalisation would copy every map there and back
-    mapped_: bool
+    mapped_: bool = True  # of files from before there was a choice
     stages_: tuple[str, ...]
     front_: dict[str, str]
 
@@ -692,7 +693,7 @@ class SimToRealRegressor(PairedPoseEstimator):
     def _warn_if_blind(self, n_entropies: int) -> None:
         """Warn of discriminators whose loss, so many cross entropies, stayed near that of a guess."""
         chance = self._setting("adversarial_weight") * n_entropies * np.log(2)
-        losses = np.array(self.history_["discriminator"])
+        losses = np.array(self.history_.get("discriminator", []), dtype=float)  # none in a warm-up
         losses = losses[np.isfinite(losses)]
         lowest = losses[losses.size > 1 :].min(initial=np.inf)  # after the first epoch, in which they begin
         if 0 < BLIND_SHARE * chance < lowest < np.inf:
@@ -733,7 +734,8 @@ class SimToRealRegressor(PairedPoseEstimator):
         objective = self._objective(name, run)
         whole, rate, size = (self._spread(setting)[name] for setting in ("max_iter", "lr", "batch_size"))
         left = whole - n_done
-        if isinstance(objective, PosteriorObjective) and self.posterior_start == "synthetic":
+        borrows = isinstance(objective, PosteriorObjective) and self.posterior_start == "synthetic"
+        if borrows and "synthetic" in objective.labelled:  # else nothing trains the synthetic front layers
             objective.apart_from = whole // 2 - n_done
             objective.replayable = False  # its steps are not all the same
         if isinstance(objective, DepthObjective) and self.depth_warm_up > 0:
@@ -764,8 +766,9 @@ class SimToRealRegressor(PairedPoseEstimator):
     def _objective(self, name: str, run: Run) -> SimToRealObjective:
         """Return what a stage minimises."""
         data, labelled_rows = run.data, run.data.require(self.pairs_[0])
+        maps = self._setting("map_weight") > 0 or self._setting("map_picture_weight") > 0
         if name == "depth":
-            self.mapped_ = self._setting("map_weight") > 0 or self._setting("map_picture_weight") > 0
+            self.mapped_ |= maps
         weights = {weight.removesuffix("_weight"): self._setting(weight) for weight in WEIGHTS}
         arguments = (self.source_, weights, self.preset)
         settings = {**self._objective_settings(run), "use_side": False}
@@ -776,7 +779,7 @@ class SimToRealRegressor(PairedPoseEstimator):
             for some in (data.rows, labelled_rows)
         )
         labelled = {domain: some for domain, some in labelled.items() if len(some)}
-        if name == "depth" and not self.mapped_:
+        if name == "depth" and not maps:
             labelled = {}
         if name == "posterior" and not self._settle_fronts(tuple(labelled)):
             rows = {}
