@@ -734,8 +734,8 @@ class SimToRealRegressor(PairedPoseEstimator):
         objective = self._objective(name, run)
         whole, rate, size = (self._spread(setting)[name] for setting in ("max_iter", "lr", "batch_size"))
         left = whole - n_done
-        borrows = isinstance(objective, PosteriorObjective) and self.posterior_start == "synthetic"
-        if borrows and "synthetic" in objective.labelled:  # else nothing trains the synthetic front layers
+        learns = name == "posterior" and "synthetic" in objective.labelled  # the synthetic front layers
+        if isinstance(objective, PosteriorObjective) and self.posterior_start == "synthetic" and learns:
             objective.apart_from = whole // 2 - n_done
             objective.replayable = False  # its steps are not all the same
         if isinstance(objective, DepthObjective) and self.depth_warm_up > 0:
