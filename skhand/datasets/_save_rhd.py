@@ -64,7 +64,8 @@ def save_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train")
     ...     load_rhd(folder).target.shape
     (2, 21, 3)
     """
-    for _ in progress(write_rhd(data, target, data_dir, split), "writing", total=len(data), unit="picture"):
+    n_pictures = len(data) if isinstance(data, HandFrames) else None  # write_rhd refuses what is none
+    for _ in progress(write_rhd(data, target, data_dir, split), "writing", total=n_pictures, unit="picture"):
         pass
 
 

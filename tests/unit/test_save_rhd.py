@@ -45,6 +45,12 @@ def test_the_files_are_those_of_the_published_format(tmp_path):
     assert len(load_rhd(tmp_path, hand="both", bad_rows="drop").target) == 1
 
 
+@pytest.mark.parametrize("data", [None, 3, np.array("a"), "folder"])
+def test_what_is_no_table_is_refused_by_name(data, tmp_path):
+    with pytest.raises(InputError, match="^data: expected a HandFrames"):
+        save_rhd(data, np.zeros((2, 21, 3)), tmp_path / "new")
+
+
 def test_refused(tmp_path):
     hands = make_hands(2, image_size=32, random_state=0)
     with pytest.raises(InputError, match="data: expected a HandFrames with rgb, depth, mask"):
