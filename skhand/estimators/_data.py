@@ -110,9 +110,9 @@ class TrainingData:
 
     def widen_pictures(self, augment: Mapping[str, Any]) -> tuple[TrainingData, dict[str, Any]]:
         """Return the data with pictures to train on that reach further, and the augmentation of these."""
+        if isinstance(self.columns_of, EndlessColumns):  # made for each pass, and never crops
+            return self, dict(augment)
         wide, augment = widen_pictures(self.columns, augment)
-        if self.columns_of(0) is not self.columns or not augment["border"]:
-            return self, {**augment, "border": 0}
         return replace(self, columns_of=lambda _: wide), augment
 
     def usable(self, pair: tuple[str, str]) -> np.ndarray:

@@ -10,6 +10,7 @@ from PIL import Image
 import skhand.training._objective as objective
 from skhand import HandFrames, ImageFiles, concat_frames
 from skhand._columns import CheckedColumn
+from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor
 from skhand.geometry import apply_affine
 from skhand.preprocessing import HandCropper
@@ -67,7 +68,7 @@ def test_a_moved_picture_shows_what_lies_beside_the_crop(frames, size, rows):
 
 
 def _motions(batch, settings):
-    """How the same random numbers move keypoints: three points give each row's affine map."""
+    """Affine map of each row for the same random numbers, from where three keypoints move."""
     corners = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])
     points = torch.from_numpy(np.broadcast_to(corners, (len(batch["rgb"]), 3, 2)).copy())
     moved = augment_batch({**batch, "keypoints2d": points}, settings, torch.Generator().manual_seed(3))[
@@ -121,3 +122,19 @@ def test_joined_and_checked_crops_reach_further_too(frames):
             assert np.array_equal(columns[name][:], plain[name][:])
     mixed = concat_frames([crops[:5], crops[5:].replace(rgb=crops.rgb[5:])])  # the second part is in memory
     assert widen_pictures({"rgb": mixed.rgb}, border)[0]["rgb"] is mixed.rgb
+
+
+def test_endless_hands_stay_endless_when_they_are_moved(monkeypatch):
+    seen = []
+
+    def spy(batch, settings, generator):
+        seen.append(batch["pose3d"].numpy())
+        return augment_batch(batch, settings, generator)
+
+    monkeypatch.setattr(objective, "augment_batch", spy)
+    hands = make_hands(8, image_size=16, lazy=True, endless=True, random_state=0).data
+    est = CrossModalVAERegressor(
+        backbone="small", augment={"shift": 0.25}, max_epochs=3, batch_size=8, random_state=0
+    )
+    est.fit(hands)
+    assert len(np.unique(np.concatenate(seen).reshape(-1, 63), axis=0)) == 3 * 8  # new ones in each pass
