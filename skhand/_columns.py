@@ -27,6 +27,7 @@ __all__ = [
     "read_pictures",
     "stack_rows",
     "unroll",
+    "widen_column",
 ]
 
 
@@ -142,7 +143,7 @@ class RowsOf(LazyColumn):
 
     def widen(self, border: int) -> tuple[LazyColumn, np.ndarray] | None:
         """Return these rows of the pictures with a border; see `LazyColumn.widen`."""
-        wider = self.column.widen(border) if isinstance(self.column, LazyColumn) else None
+        wider = widen_column(self.column, border)
         return None if wider is None else (RowsOf(wider[0], self.rows), wider[1][self.rows])
 
 
@@ -173,7 +174,7 @@ class CheckedColumn(LazyColumn):
 
     def widen(self, border: int) -> tuple[LazyColumn, np.ndarray] | None:
         """Return the pictures with a border, checked as well; see `LazyColumn.widen`."""
-        wider = self.column.widen(border) if isinstance(self.column, LazyColumn) else None
+        wider = widen_column(self.column, border)
         return None if wider is None else (CheckedColumn(wider[0], self.check), wider[1])
 
 
@@ -310,6 +311,11 @@ def unroll(column: Any) -> tuple[Any, np.ndarray]:
     while isinstance(column, RowsOf):
         column, rows = column.column, column.rows[rows]
     return column, rows
+
+
+def widen_column(column: Any, border: int) -> tuple[LazyColumn, np.ndarray] | None:
+    """Return what `LazyColumn.widen` does of any column; None of an array."""
+    return column.widen(border) if isinstance(column, LazyColumn) else None
 
 
 def in_memory(column: Any) -> bool:

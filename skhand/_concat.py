@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skhand._columns import PICTURES, LazyColumn, stack_rows
+from skhand._columns import PICTURES, LazyColumn, stack_rows, widen_column
 from skhand._validation import describe
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -51,7 +51,7 @@ class JoinedColumn(LazyColumn):
 
     def widen(self, border: int) -> tuple[LazyColumn, np.ndarray] | None:
         """Return the pictures with a border, where all columns have one; see `LazyColumn.widen`."""
-        wider = [column.widen(border) if isinstance(column, LazyColumn) else None for column in self.columns]
+        wider = [widen_column(column, border) for column in self.columns]
         found = [each for each in wider if each is not None]
         if len(found) < len(wider):
             return None

@@ -1,4 +1,4 @@
-"""What tests of trainings share: weights, and callbacks and optimisers that look on."""
+"""Shared by tests of trainings: weights, a small estimator, callbacks and optimisers that look on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from skorch.callbacks import Callback
+
+from skhand.estimators import AlignedLatentRegressor
 
 
 def weights(estimator: Any) -> dict[str, torch.Tensor]:
@@ -20,6 +22,15 @@ def assert_same_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Ten
     assert list(one) == list(other)
     for name in one:
         assert torch.equal(one[name], other[name]), name
+
+
+def lifting(**options: Any) -> AlignedLatentRegressor:
+    """A small estimator of poses from keypoints."""
+    settings = {
+        "source": "keypoints2d", "hidden_units": 32, "n_hidden_layers": 2, "latent_dim": 8, "context_dim": 4,
+        "lr": 2e-3, "max_epochs": 2, "batch_size": 32, "given": ("root",), "random_state": 0,
+    }  # fmt: skip
+    return AlignedLatentRegressor(**{**settings, **options})
 
 
 class AtEpoch(Callback):

@@ -199,7 +199,7 @@ def split(args: argparse.Namespace, seed: int, subjects: np.ndarray) -> tuple[li
 
 
 def latent_spaces(estimator: AlignedLatentRegressor, X: HandFrames, y: np.ndarray) -> dict[str, float]:
-    """Whether the discriminator still tells latent vectors apart, and how near those of one hand are.
+    """Return the accuracy of discriminators, and the distance of one hand's two latent vectors.
 
     The distance is between the latent vectors of X and of its pose, over that between hands taken at random;
     each number of the latent vector is divided by its standard deviation.

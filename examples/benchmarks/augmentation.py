@@ -1,4 +1,4 @@
-"""What augmentation costs and brings: one-sided and two-sided hands, few and many, at equal steps.
+"""Compare augmentations at equal steps: on one-sided and two-sided hands, few and many.
 
 Generated hands of 32 px within 60 degrees of the frontal view, of 100 people; errors are those of 400 hands
 of 100 other people, relative to the palm, mm (of `LatentHeatmapRegressor` the median over hands). All

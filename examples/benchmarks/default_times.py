@@ -1,4 +1,4 @@
-"""How long the default fit of each estimator takes on a processor, from a few steps of each stage.
+"""Measure the default fit of each estimator on a processor by a few steps of each stage.
 
 A fit of 1 000 pictures of 128 px is not run to its end: its steps are timed, the first of each stage left
 out, and counted. CPU seconds are those of all threads, so that they mean something on a busy machine too.

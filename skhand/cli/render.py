@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from skhand.cli._shared import number, progress
+from skhand.cli._shared import number
 from skhand.exceptions import InputError
 
 
@@ -35,9 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Render both parts, and write picture by picture."""
     import numpy as np
 
-    from skhand.datasets import HAND_PRESETS, make_hands
+    from skhand.datasets import HAND_PRESETS, make_hands, save_rhd
     from skhand.datasets._rhd import FOLDERS
-    from skhand.datasets._save_rhd import write_rhd
 
     counts = {"train": args.number, "test": args.evaluation}
     if counts["test"] is None:
@@ -66,9 +65,7 @@ def run(args: argparse.Namespace) -> int:
             lazy=True,
             random_state=seed,
         )
-        written = write_rhd(hands.data, hands.target, args.out, split)
-        for _ in progress(written, FOLDERS[split], total=n_samples, unit="picture"):
-            pass
+        save_rhd(hands.data, hands.target, args.out, split)
         print(f"{n_samples} pictures -> {args.out / FOLDERS[split]}")
     print("Read them with skhand.datasets.load_rhd.")
     return 0

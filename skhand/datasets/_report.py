@@ -48,17 +48,11 @@ class DatasetReport:
 
     Examples
     --------
-    >>> import tempfile
-    >>> from skhand.datasets import make_hands, save_rhd, verify
-    >>> folder = tempfile.mkdtemp()
-    >>> hands = make_hands(2, image_size=64, random_state=0)
-    >>> save_rhd(hands.data, hands.target, folder)
-    >>> report = verify(folder, "rhd")  # doctest: +ELLIPSIS
-    rhd in ...
-      training                        2 frames, published 41258
-      evaluation                      0 frames, published 2728
-        missing: evaluation/anno_evaluation.pickle
-    >>> report.complete
+    Of what `verify` returns:
+
+    >>> from pathlib import Path
+    >>> from skhand.datasets import DatasetReport
+    >>> DatasetReport("rhd", Path("RHD"), parts=[]).complete
     False
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.skeleton import JOINTS, convert
 
-__all__ = ["save_rhd", "write_rhd"]
+__all__ = ["save_rhd"]
 
 _NEEDED = (*PICTURES.values(), "camera", "side", "keypoints2d")
 _BATCH = 16
@@ -64,13 +63,6 @@ def save_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train")
     ...     load_rhd(folder).target.shape
     (2, 21, 3)
     """
-    n_pictures = len(data) if isinstance(data, HandFrames) else None  # write_rhd refuses what is none
-    for _ in progress(write_rhd(data, target, data_dir, split), "writing", total=n_pictures, unit="picture"):
-        pass
-
-
-def write_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train") -> Iterator[int]:
-    """Do what `save_rhd` does, and yield the number of each picture when it is written."""
     check_option(split, "split", tuple(FOLDERS))
     missing = [name for name in _NEEDED if name not in getattr(data, "columns", ())]
     if missing:
@@ -89,14 +81,12 @@ def write_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train"
     for kind in PICTURES:
         (folder / kind).mkdir(parents=True)
     columns = {name: getattr(data, name) for name in PICTURES.values()}
-    for first in range(0, len(data), _BATCH):
-        rows = np.arange(first, min(first + _BATCH, len(data)))
-        pictures = read_columns(columns, list(columns), rows)
-        for i, row in enumerate(rows.tolist()):
-            for kind, name in PICTURES.items():
-                coded = _encode(name, pictures[name][i], data.side[row])
-                Image.fromarray(coded).save(folder / kind / f"{row:05d}.png")
-            yield row
+    for row in progress(range(len(data)), "writing", unit="picture"):
+        if row % _BATCH == 0:
+            pictures = read_columns(columns, list(columns), np.arange(row, min(row + _BATCH, len(data))))
+        for kind, name in PICTURES.items():
+            coded = _encode(name, pictures[name][row % _BATCH], data.side[row])
+            Image.fromarray(coded).save(folder / kind / f"{row:05d}.png")
     labels = {row: _describe_row(data, joints, row) for row in range(len(data))}
     with open(folder / f"anno_{FOLDERS[split]}.pickle", "wb") as file:
         pickle.dump(labels, file, protocol=2)

@@ -80,12 +80,7 @@ def optional(check: Check) -> Check:
 
 def by_stage(stages: Stages, **limits: Any) -> Check:
     """Return the check of a number, or of a dict with one for stages."""
-
-    def check(value: Any, name: str) -> None:
-        for stage in stages.spread(value, name, **limits).values():
-            number(**limits)(stage, name)
-
-    return check
+    return lambda value, name: stages.spread(value, name, check=number(**limits))
 
 
 def check_bone(value: Any, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,7 +75,11 @@ class Stages:
             raise InputError(f"stages: expected {begun}, as begun, to go on; got {stages}.")
 
     def spread(
-        self, value: Any, name: str, stages: tuple[str, ...] | None = None, **limits: Any
+        self,
+        value: Any,
+        name: str,
+        stages: tuple[str, ...] | None = None,
+        check: Callable[[Any, str], Any] = check_number,
     ) -> dict[str, Any]:
         """Return a parameter's value at each stage: one number for all, or a dict by stage.
 
@@ -87,8 +91,8 @@ class Stages:
             The parameter's name, for the error.
         stages : tuple of str or None
             Stages that need a value; None only validates the values there are.
-        **limits : dict
-            As in `skhand._validation.check_number`.
+        check : callable
+            ``check(value, name)`` raises an `InputError` where one of the values is not as it should be.
 
         Returns
         -------
@@ -107,7 +111,9 @@ class Stages:
                 f"{name}: expected a number, or a dict with one for each stage of {stages or self.names}; "
                 f"got {value!r}."
             )
-        return {stage: check_number(each, name, **limits) for stage, each in values.items()}
+        for each in values.values():
+            check(each, name)
+        return values
 
     def ahead(
         self,

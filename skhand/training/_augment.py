@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skhand._columns import LazyColumn
+from skhand._columns import widen_column
 from skhand._validation import check_number, check_option
 from skhand.exceptions import InputError
 from skhand.training._runtime import constant
@@ -182,13 +182,11 @@ def widen_pictures(
     settings : dict
         With ``border``, px: how much wider pictures are on each side.
     """
-    wide, sizes = dict(columns), {}
-    for name, record in MODALITIES.items():
-        if record.is_image and isinstance(columns.get(name), LazyColumn):
-            sizes[name] = columns[name].shape[1:3]
-    border = max((_find_reach(settings, size) for size in sizes.values()), default=0)
-    for name in sizes if border else ():
-        wider = columns[name].widen(border)
+    pictures = [name for name, record in MODALITIES.items() if record.is_image and name in columns]
+    border = max((_find_reach(settings, columns[name].shape[1:3]) for name in pictures), default=0)
+    wide = dict(columns)
+    for name in pictures if border else ():
+        wider = widen_column(columns[name], border)
         if wider is not None:
             wide[name], wide[frame_of(name)] = wider
     return wide, {**settings, "border": border}

@@ -1,4 +1,4 @@
-"""How long a stage that has not begun will take."""
+"""Forecast of the time that a stage which has not begun will take."""
 
 from __future__ import annotations
 

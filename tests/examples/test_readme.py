@@ -21,7 +21,7 @@ def example(title: str) -> str:
 
 
 def errors_of(code: str, capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
-    """What the first example prints."""
+    """Lines that the first example prints."""
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     return {name: float(error) for name, error in re.findall(r"^(.+): ([\d.]+) mm$", printed, re.M)}

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
+from trainings import lifting
 
 from skhand.datasets import make_hands
-from skhand.estimators import AlignedLatentRegressor, CrossModalVAERegressor
+from skhand.estimators import CrossModalVAERegressor
 from skhand.exceptions import DivergenceError, InputError, TrainingWarning
 from skhand.nn import ImageDecoder, InjectionDecoder, VectorDecoder
 
@@ -19,15 +20,6 @@ from skhand.nn import ImageDecoder, InjectionDecoder, VectorDecoder
 @pytest.fixture(scope="module")
 def hands():
     return make_hands(96, image_size=16, rotation=60.0, images=(), random_state=0)
-
-
-def lifting(**options):
-    """A small estimator of poses from keypoints."""
-    settings = {
-        "source": "keypoints2d", "hidden_units": 32, "n_hidden_layers": 2, "latent_dim": 8, "context_dim": 4,
-        "lr": 2e-3, "max_epochs": 2, "batch_size": 32, "given": ("root",), "random_state": 0,
-    }  # fmt: skip
-    return AlignedLatentRegressor(**{**settings, **options})
 
 
 def test_unlabelled_rows_and_unknown_joints_train_what_they_can(hands):

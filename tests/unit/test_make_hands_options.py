@@ -136,7 +136,7 @@ def test_real_domain_differs_in_shape_and_depth():
 
 
 def run_across(hands, row, joints):
-    """How far the mask reaches across a bone, at its middle, px."""
+    """Width of the mask across a bone, at its middle, px."""
     start, end = hands.data.keypoints2d[row][list(joints)]
     along = (end - start) / np.linalg.norm(end - start)
     reach = np.arange(0, 30, 0.05)[:, None]

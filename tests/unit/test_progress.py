@@ -22,14 +22,14 @@ HANDS = make_hands(4, image_size=64, random_state=0)
 
 
 class Terminal(io.StringIO):
-    """What is written to a terminal."""
+    """Text that is written to a terminal."""
 
     def isatty(self):
         return True
 
 
 def shown_on_a_terminal(function, *arguments, delay=0.0):
-    """What a call writes to a terminal."""
+    """Text that a call writes to a terminal."""
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(Terminal()) as terminal:
         patch.setattr(_progress, "_DELAY", delay)
         function(*arguments)
