@@ -74,6 +74,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("aligned_ablation"))
     parser.add_argument("--n-samples", type=int, default=12000)
     parser.add_argument("--n-subjects", type=int, default=400)
+    parser.add_argument(
+        "--hands-seed", type=int, default=0, help="other people: choose on one, measure on another"
+    )
     parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
     parser.add_argument("--source", choices=("rgb", "keypoints2d"), default="rgb", help="(default: rgb)")
     parser.add_argument("--image-size", type=int, default=64, help="px (default: 64)")
@@ -104,7 +107,7 @@ def read(args: argparse.Namespace) -> tuple[HandFrames, np.ndarray, np.ndarray]:
             n_subjects=args.n_subjects,
             rotation=args.rotation,
             images=("rgb",) if args.source == "rgb" else (),
-            random_state=0,
+            random_state=args.hands_seed,
         )
         views = make_pipeline(
             ViewAligner(), *([HandCropper(args.image_size)] if args.source == "rgb" else [])

@@ -98,6 +98,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pair", choices=list(PAIRS), default="thin", help="of domains (default: thin)")
     parser.add_argument("--n-samples", type=int, default=8000, help="hands of each domain (default: 8000)")
     parser.add_argument("--n-subjects", type=int, default=200, help="people of each domain")
+    parser.add_argument(
+        "--hands-seed", type=int, default=0, help="other people: choose on one, measure on another"
+    )
     parser.add_argument("--rotation", type=float, default=60, help="largest angle of the view, degrees")
     parser.add_argument(
         "--distance",
@@ -140,8 +143,12 @@ def read(args: argparse.Namespace) -> Hands:
             "rotation": args.rotation,
             "side": "right",
         }
-        synthetic = make_hands(args.n_samples, **common, **{**framed, "domain": "synthetic"}, random_state=0)
-        real = make_hands(args.n_samples, **common, **framed, **PAIRS[args.pair], random_state=1)
+        states = (2 * args.hands_seed, 2 * args.hands_seed + 1)
+        drawn = ({**framed, "domain": "synthetic"}, {**framed, **PAIRS[args.pair]})
+        synthetic, real = (
+            make_hands(args.n_samples, **common, **each, random_state=state)
+            for each, state in zip(drawn, states, strict=True)
+        )
         save(Hands(synthetic.data, synthetic.target, real.data, real.target, real.groups), path)
     return joblib.load(path)
 

@@ -284,10 +284,10 @@ class Loop:
         self.inside_step = True
 
     def _end_step(self, terms: Mapping[str, Tensor]) -> None:
-        """Add up the loss terms, on the device, and look whether they still are numbers."""
+        """Add up the loss terms, on the device and in float32, and look whether they still are numbers."""
         for name, value in terms.items():
-            known = self.totals.get(name)
-            self.totals[name] = value.clone() if known is None else known + value
+            known = self.totals.get(name, 0.0)
+            self.totals[name] = value.float() + known
         if self.device.type == "cpu" or self.step_number % _LOOK == _LOOK - 1 or self.step_number == 0:
             self._check(terms, self.step_number)
         if self.average is not None:

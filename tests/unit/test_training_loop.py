@@ -336,6 +336,18 @@ def test_a_state_is_saved_after_each_epoch_and_when_it_is_due_within_one():
     assert often == list(range(1, 13))
 
 
+def test_terms_in_half_precision_are_added_up_in_float32():
+    class Half(Counting):
+        def step(self, module, batches, context):
+            return {"mse_a": torch.ones((), dtype=torch.bfloat16)}
+
+    states = []
+    loop = make_loop(objective=Half(), steps=600, n_epochs=1, save=states.append, save_every=0.0).run()
+    assert loop.net.history[-1]["mse_a"] == 1.0  # a sum in bfloat16 stands still at 256
+    totals = [state["totals"]["mse_a"] for state in states if state["totals"]]
+    assert {total.dtype for total in totals} == {torch.float32}  # what a checkpoint can keep
+
+
 def test_a_stop_is_kept_in_the_state():
     states = []
     make_loop([AtEpoch(2, lambda net: setattr(net, "stop_", True))], save=states.append).run()
