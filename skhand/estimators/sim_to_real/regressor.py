@@ -510,6 +510,11 @@ class SimToRealRegressor(PairedPoseEstimator):
                 "map_picture_weight were 0."
             )
 
+    def _check_modality(self, name: str | None, argument: str, known: Any, default: str) -> str:
+        if argument == "target" and name in DOMAINS:
+            self._require_depth(f"target: {name!r}", "pose3d")
+        return super()._check_modality(name, argument, known, default)
+
     # ------------------------------------------------------------------ parameters
 
     _progress = (*PairedPoseEstimator._progress, "stage_", "n_steps_", "front_", "mapped_", "_n_before")
