@@ -32,7 +32,6 @@ from skhand.metrics import angle_violations, bone_length_error, mean_epe
 from skhand.preprocessing import HandCropper, ViewAligner
 
 N_VALIDATION = 300  # hands of other training subjects on which a step's error may stand still
-PATIENCE = 25  # epochs without improvement that end a step
 ALIGNED = ("disentangle", "align", "finetune")
 REFINED = (*ALIGNED, "refine")
 ROWS = {
@@ -87,6 +86,9 @@ def parse() -> argparse.Namespace:
         "--epochs", type=int, nargs=4, default=[16, 4, 10, 10], help="first stage, align, finetune, the last"
     )
     parser.add_argument("--until-still", action="store_true", help="--epochs are then the most")
+    parser.add_argument(
+        "--patience", type=int, default=100, help="epochs without improvement that end a step"
+    )
     parser.add_argument("--n-train", type=int, help="training hands (default: all)")
     parser.add_argument("--hidden-units", type=int, default=512)
     parser.add_argument("--latent-dim", type=int, default=64, help="the context has as many")
@@ -153,7 +155,7 @@ def fit_row(
         batch_size=args.batch_size,
         augment="paper" if args.augment == "paper" else None,
         early_stopping=args.until_still,
-        n_iter_no_change=PATIENCE,
+        n_iter_no_change=args.patience,
         warm_start=True,
         device=args.device,
         random_state=seed,
