@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from skhand.cli._shared import make_folder, number, open_model, print_line, use_matplotlib
+from skhand.cli._shared import check_place, make_folder, number, open_model, print_line, use_matplotlib
 from skhand.exceptions import InputError
 
 _COLOUR = ("freihand", "rhd", "stb")  # the data sets whose test split has colour and 21 joints
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     use_matplotlib("evaluate")
     if args.out.is_dir():
         raise InputError(f"--out: expected a file's name, got the folder {args.out}.")
-    make_folder(args.out.parent)
+    check_place(args.out.parent)
     import numpy as np
 
     from skhand.cli._labelled import crop_hands, give_side_information
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     rows = np.arange(len(target))
     mean = predict_mean_pose(target, data.side, rows, rows)
     report = Report(args.model, estimator, what, crops, ids, target, predicted, mean, given, tuple(told))
+    make_folder(args.out.parent)
     write_report(report, args.out)
     for line in told:
         print_line(f"skhand: warning: {line}")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from skhand.cli._shared import make_folder, number, print_line
+from skhand.cli._shared import EpochBar, check_place, number, print_line
 from skhand.exceptions import InputError
 
 _SIZE = (128, 128)  # of the crops, px
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.2,
         help="share of the groups (the column group, else pictures) that is held out; 0 is none",
     )
+    parser.add_argument("--verbose", action="store_true", help="a line an epoch with the losses, for a bar")
     parser.add_argument(
         "--seed", type=number(int, 0, 2**31 - 1), default=0, help="seed of split and training"
     )
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.out if args.out.suffix == ".safetensors" else Path(f"{args.out}.safetensors")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise InputError(f"--out: expected a name in a folder that exists, got {args.out}.")
-    make_folder(path.parent)
+    check_place(path.parent)
     if not (check_folder(args.data, "DATA", "a folder") / args.table).is_file():
         raise InputError(f"DATA: expected the table {args.table} in {args.data}; --table names another.")
     hands = load_labelled(args.data, args.table, args.fov)
@@ -68,7 +69,10 @@ def run(args: argparse.Namespace) -> int:
         if not args.from_scratch:
             predictions["before"] = estimator.predict(crops[test])
     print(f"fitting {len(train)} hands; {len(test)} are held out")
+    if not args.verbose:
+        estimator.set_callbacks(EpochBar(args.epochs))
     estimator.fit(crops[train], y[train])
+    estimator.set_callbacks()
     if len(test):
         predictions["after"] = estimator.predict(crops[test])
         print(f"\nheld out: {len(test)} hands of {len(np.unique(hands.groups[test]))} groups; mm and shares")
@@ -108,7 +112,7 @@ def _make_estimator(args: argparse.Namespace) -> Any:
         "max_epochs": args.epochs,
         "batch_size": args.batch_size,
         "random_state": args.seed,
-        "verbose": True,
+        "verbose": args.verbose,
     }
     if args.from_scratch:
         return LatentHeatmapRegressor(mirror_left=True, **settings)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from skhand._decoding import list_pictures
 from skhand.cli._shared import (
+    check_place,
     make_folder,
     number,
     open_model,
@@ -62,7 +63,12 @@ def run(args: argparse.Namespace) -> int:
     inputs = find_inputs(args.inputs, args.out)
     if any(each.is_video for each in inputs):
         import_cv2()  # before any work
+    check_place(args.out)
     tracker = _make_tracker(args)
+    if not any(isinstance(each.source, int) or each.source.exists() for each in inputs):
+        for each in inputs:  # a name mistyped must not replace the tables of an earlier call
+            print_error(f"{each.source} is missing or is not a readable picture or video")
+        return 1
     overlays = None if args.no_overlays else make_folder(args.out / "overlays")
     make_folder(args.out)
     from skhand.datasets._hand_table import COLUMNS, TableWriter

@@ -36,7 +36,11 @@ def small(monkeypatch):
         fit,
         "_make_estimator",
         lambda args: LatentHeatmapRegressor(
-            width=8, backbone="mobilenet_v3_small", max_epochs=args.epochs, random_state=args.seed
+            width=8,
+            backbone="mobilenet_v3_small",
+            max_epochs=args.epochs,
+            random_state=args.seed,
+            verbose=args.verbose,
         ),
     )
 
@@ -50,6 +54,7 @@ def test_fit_saves_what_predict_loads(folder, tmp_path, small, capsys):
     words = ["fit", str(folder), "--out", str(tmp_path / "model"), "--epochs", "1", "--from-scratch"]
     assert main(words) == 0
     told = capsys.readouterr().out
+    assert "epoch 1" not in told
     hands = load_folder(folder)
     train, test = fit._split(hands.groups, 0.2, 0)
     assert not set(hands.groups[train]) & set(hands.groups[test])
@@ -63,7 +68,9 @@ def test_fit_saves_what_predict_loads(folder, tmp_path, small, capsys):
 
 def test_from_the_weights_that_ship_or_from_scratch():
     def settings(**own):
-        return type("Args", (), {"lr": None, "epochs": 3, "batch_size": 7, "seed": 1, **own})
+        return type(
+            "Args", (), {"lr": None, "epochs": 3, "batch_size": 7, "seed": 1, "verbose": False, **own}
+        )
 
     shipped = fit._make_estimator(settings(from_scratch=False))
     assert shipped.warm_start and shipped.mirror_left and (shipped.lr, shipped.max_epochs) == (2e-4, 3)
@@ -102,6 +109,8 @@ def test_fit_refuses_before_any_work(folder, tmp_path, capsys, small):
     words = ["fit", str(folder), "--table", "no_camera.csv", "--fov", "60", "--epochs", "1", *out]
     assert main([*words, "--validation", "0"]) == 0
     assert "fitting 10 hands; 0 are held out" in capsys.readouterr().out
+    assert main([*words, "--validation", "0", "--verbose"]) == 0
+    assert re.search("^epoch 1/1: train_loss ", capsys.readouterr().out, re.M)
 
 
 def test_the_report_is_one_page_without_scripts(folder, tmp_path, capsys):

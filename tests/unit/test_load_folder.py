@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skhand import HandFrames
+from skhand import HandFrames, ImageFiles
 from skhand.datasets import load_folder, make_hands, save_folder
 from skhand.exceptions import DataFileError, InputError
 from skhand.preprocessing import HandCropper
@@ -93,6 +93,37 @@ def test_hands_of_one_picture_share_its_file(tmp_path):
     X, y = load_folder(tmp_path, return_X_y=True)
     assert X.picture.tolist() == [0, 0, 1] and np.isnan(y).all() and X.score[2] == 1
     assert np.isnan(X.score[1]) and X.rgb[2].min() == 255
+
+
+def test_what_cannot_be_saved_leaves_nothing_and_can_be_tried_again(tmp_path):
+    """A camera with skew, a picture that cannot be read, and pictures that would be written over."""
+    hands = make_hands(3, image_size=32, images=("rgb",), random_state=0)
+    skewed = np.array(hands.data.camera)
+    skewed[1, 0, 1] = 2.0
+    with pytest.raises(InputError, match="camera: expected cameras without skew"):
+        save_folder(hands.data.replace(camera=skewed), hands.target, tmp_path)
+    for name in ("00000.png", "00001.png"):
+        picture(tmp_path, name, size=(32, 32))
+    few = HandFrames(rgb=ImageFiles([tmp_path / "00000.png", tmp_path / "00001.png"]))
+    (tmp_path / "00001.png").write_bytes(b"")
+    with pytest.raises(InputError, match="00001.png is missing or is not a readable picture"):
+        save_folder(few, None, tmp_path / "copy")
+    assert list((tmp_path / "copy").iterdir()) == []
+    with pytest.raises(InputError, match="data_dir: expected a folder without 00000.png"):
+        save_folder(hands.data, hands.target, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.png", "00001.png", "copy"]
+    save_folder(hands.data, hands.target, tmp_path / "copy")
+    assert len(load_folder(tmp_path / "copy").target) == 3
+
+
+def test_a_camera_with_skew_replaces_no_table(tmp_path):
+    hands = some_hands()
+    hands.to_csv(tmp_path / "hands.csv")
+    before = (tmp_path / "hands.csv").read_text()
+    hands.camera[:, 0, 1] = 2.0
+    with pytest.raises(InputError, match="without skew"):
+        hands.to_csv(tmp_path / "hands.csv")
+    assert (tmp_path / "hands.csv").read_text() == before
 
 
 def test_pictures_are_upright_and_may_have_a_table_elsewhere(tmp_path):
