@@ -161,6 +161,21 @@ def test_hands_to_csv_and_json(tmp_path):
     assert first["box"] == [1.5, 2, 30, 40] and first["score"] == 0.75
 
 
+def test_found_hands_are_corrected_by_hand_and_come_back_with_their_pictures(tmp_path):
+    hands = some_hands()
+    for name in ("a.png", "b.png"):
+        picture(tmp_path, name, size=(64, 48))
+    hands.to_csv(tmp_path / "hands.csv")
+    rows = list(csv.reader((tmp_path / "hands.csv").read_text().splitlines()))
+    rows[1][rows[0].index("index_tip_z_mm")] = "612.5"  # a number put right
+    write(tmp_path, *rows[:2])  # and a wrong hand left out
+    X, y = load_folder(tmp_path, return_X_y=True)
+    expected = hands.joints[:1].copy()
+    expected[0, JOINTS.index("index_tip"), 2] = 612.5
+    np.testing.assert_allclose(y, expected, rtol=1e-8)
+    assert HandCropper(32).fit_transform(X).rgb.shape == (1, 32, 32, 3)
+
+
 def test_no_hands_are_a_table_without_rows(tmp_path):
     some_hands()[[]].to_csv(tmp_path / "hands.csv")
     some_hands()[[]].to_json(tmp_path / "hands.json")
