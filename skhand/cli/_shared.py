@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
+    "MODEL_HELP",
     "EpochBar",
     "batches",
     "check_place",
@@ -27,6 +28,9 @@ __all__ = [
     "progress",
     "use_matplotlib",
 ]
+
+
+MODEL_HELP = "a saved model (.safetensors), or hands: the weights that ship"
 
 
 def print_line(line: str) -> None:
@@ -121,6 +125,8 @@ def open_model(name: str, argument: str) -> Any:
         return LatentHeatmapRegressor.from_pretrained()
     from skhand.persistence import load
 
+    if not Path(name).exists() and Path(f"{name}.safetensors").is_file():
+        name = f"{name}.safetensors"  # as fit's --out has it
     try:
         return load(name)
     except InputError as error:

@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=number(int, 1), default=20, help="passes over the pictures")
     parser.add_argument("--batch-size", type=number(int, 1), default=25, help="pictures a step")
     parser.add_argument(
-        "--lr", type=number(float, 0, open_ended=True), help="learning rate; 2e-4, or 1e-3 from scratch"
+        "--lr",
+        type=number(float, 0, open_ended=True),
+        help="learning rate; 2e-4 by default, or 1e-3 from scratch",
     )
     parser.add_argument("--from-scratch", action="store_true", help="do not start from the weights that ship")
     parser.add_argument(
@@ -46,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from skhand.cli._labelled import crop_hands, load_labelled
-    from skhand.cli._scores import format_scores, predict_mean_pose
+    from skhand.cli._scores import OWN, are_own, format_scores, predict_mean_pose
     from skhand.datasets._files import check_folder
     from skhand.persistence import save
 
@@ -68,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         predictions["mean pose"] = predict_mean_pose(y, crops.side, train, test)
         if not args.from_scratch:
             predictions["before"] = estimator.predict(crops[test])
+            if are_own(y[test], predictions["before"]):
+                print_line(f"skhand: warning: {OWN}")
     print(f"fitting {len(train)} hands; {len(test)} are held out")
     if not args.verbose:
         estimator.set_callbacks(EpochBar(args.epochs))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from skhand._decoding import list_pictures
 from skhand.cli._shared import (
+    MODEL_HELP,
     check_place,
     make_folder,
     number,
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="picture files, folders of pictures, video files, or camera, camera:1 and so on",
     )
     parser.add_argument("--out", type=Path, default=Path("skhand-out"), help="folder for the results")
-    parser.add_argument("--model", metavar="FILE", default="hands", help="a saved model (.safetensors)")
+    parser.add_argument("--model", metavar="FILE", default="hands", help=MODEL_HELP)
     parser.add_argument(
         "--fov",
         type=number(float, 0, 179, open_ended=True),

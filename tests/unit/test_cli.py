@@ -24,6 +24,22 @@ def test_help_in_a_process_of_its_own():
     assert all(name in done.stdout for name in ("demo", "predict", "fit", "evaluate", "render", "data"))
 
 
+def test_help_says_what_is_taken_where_an_option_is_left_out(capsys):
+    for words, line in (
+        (["predict"], "folder for the results; skhand-out by default"),
+        (["fit"], "passes over the pictures; 20 by default"),
+        (["evaluate"], "the report; report.html by default"),
+        (["render"], "training pictures; 100 by default"),
+        (["demo"], "folder for pictures and the model; skhand-demo by default"),
+        (["data", "verify"], "auto finds it by its files; auto by default"),
+    ):
+        assert main([*words, "--help"]) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        assert line in told, told
+        assert "None by default" not in told and "False by default" not in told
+        assert "==SUPPRESS==" not in told
+
+
 def test_help_needs_no_torch():
     code = (
         "import sys; from skhand.cli import main; main(['predict', '--help']); print('torch' in sys.modules)"
