@@ -110,6 +110,11 @@ class HandFrames:
     several sizes come as ``ImageFiles(paths, one_size=False)`` or by `concat_frames`, and are cropped to one
     size by `skhand.preprocessing.HandCropper`.
 
+    See Also
+    --------
+    skhand.datasets.save_folder : Writes pictures in colour and a table of hands, to correct and train on.
+    skhand.datasets.save_rhd : Writes colour, depth, masks and joints for code that reads RHD.
+
     Examples
     --------
     >>> import numpy as np

@@ -34,6 +34,15 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see {self.prog} --help")
 
 
+class _Help(argparse.HelpFormatter):
+    """Says what an option is where it is left out."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        none = any(action.default is each for each in (None, False, argparse.SUPPRESS))
+        plain = none or not action.option_strings
+        return action.help if plain else f"{action.help}; %(default)s by default"
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     parser = _Parser(
@@ -46,7 +55,9 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module in _COMMANDS.items():
         summary = (module.__doc__ or "").splitlines()[0]
-        command = commands.add_parser(name, help=summary[:1].lower() + summary[1:-1], description=summary)
+        command = commands.add_parser(
+            name, help=summary[:1].lower() + summary[1:-1], description=summary, formatter_class=_Help
+        )
         module.add_arguments(command)
         if "run" not in command._defaults:
             command.set_defaults(run=module.run)

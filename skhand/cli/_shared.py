@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
+    "MODEL_HELP",
+    "EpochBar",
     "batches",
+    "check_place",
     "make_folder",
     "number",
     "open_model",
@@ -25,6 +28,9 @@ __all__ = [
     "progress",
     "use_matplotlib",
 ]
+
+
+MODEL_HELP = "a saved model (.safetensors), or hands: the weights that ship"
 
 
 def print_line(line: str) -> None:
@@ -60,15 +66,55 @@ def number(
     return read
 
 
-def make_folder(path: Path) -> Path:
-    """Make a folder for output, and check that files can be written there, before the work for them."""
+def check_place(folder: Path) -> None:
+    """Check that output can be written to a folder, there or to be made, before the work for it.
+
+    Nothing is left there: what is wrong with the input may only come out later.
+    """
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise InputError(f"--out: expected a folder that can be written, got {path} ({error}).") from error
-    return path
+        raise InputError(f"--out: expected a folder that can be written, got {folder} ({error}).") from error
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder for output, where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out: expected a folder that can be written, got {folder} ({error}).") from error
+    return folder
+
+
+class EpochBar:
+    """A callback of scikit-learn's: a bar of the epochs of a fit, where `progress` shows bars.
+
+    Parameters
+    ----------
+    n_epochs : int
+        How many there will be.
+    """
+
+    def __init__(self, n_epochs: int):
+        self._epochs = iter(progress(range(n_epochs), "fitting", unit="epoch"))
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Do nothing."""
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Move the bar on: what came before an epoch is done."""
+        if context.task_name == "epoch":
+            next(self._epochs, None)
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+        """Do nothing."""
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Wipe the bar out."""
+        if hasattr(self._epochs, "close"):
+            self._epochs.close()
 
 
 def open_model(name: str, argument: str) -> Any:
@@ -79,6 +125,8 @@ def open_model(name: str, argument: str) -> Any:
         return LatentHeatmapRegressor.from_pretrained()
     from skhand.persistence import load
 
+    if not Path(name).exists() and Path(f"{name}.safetensors").is_file():
+        name = f"{name}.safetensors"  # as fit's --out has it
     try:
         return load(name)
     except InputError as error:

@@ -14,12 +14,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser(
         "verify",
         help="count the frames of each part, and name every missing file",
+        formatter_class=parser.formatter_class,
         description="Count the frames of each part, found and published, and name every missing file.",
     )
     check.add_argument("folder", type=Path, metavar="DIR", help="the data set's folder")
-    check.add_argument(
-        "--dataset", default="auto", help="its name, such as rhd; found by its files if left out"
-    )
+    check.add_argument("--dataset", default="auto", help="its name, such as rhd; auto finds it by its files")
     check.set_defaults(run=run)
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from skhand.cli._shared import batches, make_folder, number, progress, use_matplotlib
+from skhand.cli._shared import EpochBar, batches, check_place, make_folder, number, progress, use_matplotlib
 
 _RENDERED, _SMALL = 64, 32  # px, of the pictures that the small model is fitted on, before and after cropping
 _PEOPLE = 200  # a tenth is held out
@@ -44,7 +44,7 @@ class _Hands(NamedTuple):
 def run(args: argparse.Namespace) -> int:
     """Run the three parts, each on one thread, but for the rendering on one a core: the pieces are small."""
     use_matplotlib("demo")
-    make_folder(args.out)
+    check_place(args.out)
     import torch
 
     n_threads = torch.get_num_threads()
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_parts(args: argparse.Namespace) -> None:
     start = time.perf_counter()
+    make_folder(args.out)
     print("1. Hands of people that no model here was trained on")
     hands = _render(args)
     predictions = _predict_baselines(hands)
@@ -236,9 +237,10 @@ def _fit_small(args: argparse.Namespace, hands: _Hands) -> Any:
         lr_schedule="cosine",
         max_epochs=args.epochs,
         random_state=args.seed,
-        verbose=True,
     )
-    model.fit(hands.X, hands.y)
+    start = time.perf_counter()
+    model.set_callbacks(EpochBar(args.epochs)).fit(hands.X, hands.y).set_callbacks()
+    print(f"{args.epochs} passes over them took {time.perf_counter() - start:.0f} s")
     predicted = model.predict(hands.X_test)
     path = args.out / "model.safetensors"
     save(model, path)

@@ -7,7 +7,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from skhand.cli._shared import make_folder, number, open_model, print_line, use_matplotlib
+from skhand.cli._shared import (
+    MODEL_HELP,
+    check_place,
+    make_folder,
+    number,
+    open_model,
+    print_line,
+    use_matplotlib,
+)
 from skhand.exceptions import InputError
 
 _COLOUR = ("freihand", "rhd", "stb")  # the data sets whose test split has colour and 21 joints
@@ -15,9 +23,7 @@ _COLOUR = ("freihand", "rhd", "stb")  # the data sets whose test split has colou
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument(
-        "model", metavar="MODEL", help="a saved model (.safetensors), or hands: the weights that ship"
-    )
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
         "data",
         type=Path,
@@ -39,12 +45,12 @@ def run(args: argparse.Namespace) -> int:
     use_matplotlib("evaluate")
     if args.out.is_dir():
         raise InputError(f"--out: expected a file's name, got the folder {args.out}.")
-    make_folder(args.out.parent)
+    check_place(args.out.parent)
     import numpy as np
 
     from skhand.cli._labelled import crop_hands, give_side_information
     from skhand.cli._report import Report, write_report
-    from skhand.cli._scores import format_scores, predict_mean_pose
+    from skhand.cli._scores import OWN, are_own, format_scores, predict_mean_pose
 
     estimator = open_model(args.model, "MODEL")
     shape = getattr(estimator, "input_shape_", None)
@@ -59,9 +65,12 @@ def run(args: argparse.Namespace) -> int:
         predicted = estimator.predict(crops)
     told += list(dict.fromkeys(" ".join(str(each.message).split()) for each in caught))
     told += _doubt(data, given)
+    if are_own(target, predicted):
+        told.append(OWN)
     rows = np.arange(len(target))
     mean = predict_mean_pose(target, data.side, rows, rows)
     report = Report(args.model, estimator, what, crops, ids, target, predicted, mean, given, tuple(told))
+    make_folder(args.out.parent)
     write_report(report, args.out)
     for line in told:
         print_line(f"skhand: warning: {line}")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from skhand.cli._shared import make_folder, number, print_line
+from skhand.cli._shared import EpochBar, check_place, number, print_line
 from skhand.exceptions import InputError
 
 _SIZE = (128, 128)  # of the crops, px
@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=number(int, 1), default=20, help="passes over the pictures")
     parser.add_argument("--batch-size", type=number(int, 1), default=25, help="pictures a step")
     parser.add_argument(
-        "--lr", type=number(float, 0, open_ended=True), help="learning rate; 2e-4, or 1e-3 from scratch"
+        "--lr",
+        type=number(float, 0, open_ended=True),
+        help="learning rate; 2e-4 by default, or 1e-3 from scratch",
     )
     parser.add_argument("--from-scratch", action="store_true", help="do not start from the weights that ship")
     parser.add_argument(
@@ -35,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.2,
         help="share of the groups (the column group, else pictures) that is held out; 0 is none",
     )
+    parser.add_argument("--verbose", action="store_true", help="a line an epoch with the losses, for a bar")
     parser.add_argument(
         "--seed", type=number(int, 0, 2**31 - 1), default=0, help="seed of split and training"
     )
@@ -45,14 +48,14 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from skhand.cli._labelled import crop_hands, load_labelled
-    from skhand.cli._scores import format_scores, predict_mean_pose
+    from skhand.cli._scores import OWN, are_own, format_scores, predict_mean_pose
     from skhand.datasets._files import check_folder
     from skhand.persistence import save
 
     path = args.out if args.out.suffix == ".safetensors" else Path(f"{args.out}.safetensors")
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise InputError(f"--out: expected a name in a folder that exists, got {args.out}.")
-    make_folder(path.parent)
+    check_place(path.parent)
     if not (check_folder(args.data, "DATA", "a folder") / args.table).is_file():
         raise InputError(f"DATA: expected the table {args.table} in {args.data}; --table names another.")
     hands = load_labelled(args.data, args.table, args.fov)
@@ -67,8 +70,13 @@ def run(args: argparse.Namespace) -> int:
         predictions["mean pose"] = predict_mean_pose(y, crops.side, train, test)
         if not args.from_scratch:
             predictions["before"] = estimator.predict(crops[test])
+            if are_own(y[test], predictions["before"]):
+                print_line(f"skhand: warning: {OWN}")
     print(f"fitting {len(train)} hands; {len(test)} are held out")
+    if not args.verbose:
+        estimator.set_callbacks(EpochBar(args.epochs))
     estimator.fit(crops[train], y[train])
+    estimator.set_callbacks()
     if len(test):
         predictions["after"] = estimator.predict(crops[test])
         print(f"\nheld out: {len(test)} hands of {len(np.unique(hands.groups[test]))} groups; mm and shares")
@@ -108,7 +116,7 @@ def _make_estimator(args: argparse.Namespace) -> Any:
         "max_epochs": args.epochs,
         "batch_size": args.batch_size,
         "random_state": args.seed,
-        "verbose": True,
+        "verbose": args.verbose,
     }
     if args.from_scratch:
         return LatentHeatmapRegressor(mirror_left=True, **settings)

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from skhand._decoding import list_pictures
 from skhand.cli._shared import (
+    MODEL_HELP,
+    check_place,
     make_folder,
     number,
     open_model,
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="picture files, folders of pictures, video files, or camera, camera:1 and so on",
     )
     parser.add_argument("--out", type=Path, default=Path("skhand-out"), help="folder for the results")
-    parser.add_argument("--model", metavar="FILE", default="hands", help="a saved model (.safetensors)")
+    parser.add_argument("--model", metavar="FILE", default="hands", help=MODEL_HELP)
     parser.add_argument(
         "--fov",
         type=number(float, 0, 179, open_ended=True),
@@ -62,7 +64,12 @@ def run(args: argparse.Namespace) -> int:
     inputs = find_inputs(args.inputs, args.out)
     if any(each.is_video for each in inputs):
         import_cv2()  # before any work
+    check_place(args.out)
     tracker = _make_tracker(args)
+    if not any(isinstance(each.source, int) or each.source.exists() for each in inputs):
+        for each in inputs:  # a name mistyped must not replace the tables of an earlier call
+            print_error(f"{each.source} is missing or is not a readable picture or video")
+        return 1
     overlays = None if args.no_overlays else make_folder(args.out / "overlays")
     make_folder(args.out)
     from skhand.datasets._hand_table import COLUMNS, TableWriter

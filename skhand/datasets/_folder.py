@@ -11,16 +11,18 @@ from PIL import Image
 from sklearn.utils import Bunch
 
 from skhand._pictures import read_pictures
+from skhand._progress import progress
 from skhand._validation import check_bool, describe, read_array, warn_user
 from skhand.datasets._files import check_folder
 from skhand.datasets._hand_table import (
     COLUMNS,
     TABLE,
     HandTable,
-    TableWriter,
     check_joints,
     check_new_folder,
     read_table,
+    take_lengths,
+    write_table,
 )
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames, ImageFiles
@@ -216,7 +218,7 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
     target : array-like of shape (n_hands, 21, 3) or None, mm
         The joints, NaN where unknown; None where they are not known.
     data_dir : str or path
-        The folder, which is made if it is missing. It must not have a table yet.
+        The folder, which is made if it is missing. Nothing in it is replaced.
     groups : array-like of shape (n_hands,) or None, default=None
         What must not be split over training and test, such as the person.
 
@@ -224,7 +226,7 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
     ------
     InputError
         If there are no pictures, a length differs, pictures were turned, a camera has skew, or there is a
-        table already.
+        table or a picture of such a name already. Nothing is written then.
 
     Examples
     --------
@@ -246,13 +248,19 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
     if data.rotation is not None and not np.allclose(data.rotation, np.eye(3)):
         raise InputError("data: expected pictures that were not turned, got some with a rotation.")
     left_out = [name for name in data.columns if name not in (*_SAVED, *_FOLLOW, "rotation")]
+    take_lengths(data.camera)
     if (folder / TABLE).exists():
         raise InputError(f"data_dir: expected a folder without a table, found {folder / TABLE}.")
-    if left_out:
-        warn_user(f"data: {', '.join(left_out)} are not written, only pictures in colour and the table.")
-    folder.mkdir(parents=True, exist_ok=True)
     numbers = np.arange(len(data)) if data.picture is None else data.picture
     names = [f"{number:05d}.png" for number in numbers]
+    for name in names:
+        if (folder / name).exists():
+            raise InputError(f"data_dir: expected a folder without {name}, found {folder / name}.")
+    if left_out:
+        warn_user(f"data: {', '.join(left_out)} are not written, only pictures in colour and the table.")
+    rows = np.unique(numbers, return_index=True)[1].tolist()
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_pictures(data.rgb, {row: folder / names[row] for row in rows})
     values = {
         "picture": names,
         "group": groups,
@@ -263,12 +271,21 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
         "joints": _leave_out_halves(joints),
         "keypoints": _leave_out_halves(data.keypoints2d),
     }
-    there = {name: value for name, value in values.items() if value is not None}
-    with TableWriter(list(there), folder / TABLE) as writer:
-        writer.write(**there)
-    for row in np.unique(numbers, return_index=True)[1]:
-        pixels = read_pictures(data.rgb[int(row)], "rgb")[0].pixels
-        Image.fromarray(pixels).save(folder / names[row])
+    write_table(values, folder / TABLE)
+
+
+def _write_pictures(rgb: Any, paths: dict[int, Path]) -> None:
+    """Write rows of pictures into a folder; where one of them cannot be read, none stays."""
+    begun = []
+    try:
+        for row, path in progress(paths.items(), "writing", unit="picture"):
+            pixels = read_pictures(rgb[row], "rgb")[0].pixels
+            begun.append(path)
+            Image.fromarray(pixels).save(path)
+    except BaseException:
+        for path in begun:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _check_groups(groups: Any, n_hands: int) -> np.ndarray:

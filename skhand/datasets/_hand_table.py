@@ -18,7 +18,17 @@ from skhand.datasets._numbers import parse_number
 from skhand.exceptions import DataFileError, InputError
 from skhand.skeleton import JOINTS
 
-__all__ = ["COLUMNS", "TABLE", "HandTable", "TableWriter", "check_joints", "check_new_folder", "read_table"]
+__all__ = [
+    "COLUMNS",
+    "TABLE",
+    "HandTable",
+    "TableWriter",
+    "check_joints",
+    "check_new_folder",
+    "read_table",
+    "take_lengths",
+    "write_table",
+]
 
 #: What a table of hands is called unless it is said otherwise.
 TABLE = "hands.csv"
@@ -103,7 +113,7 @@ class TableWriter:
             ``keypoints`` (n, 21, 2), the others (n,). One that is left out, NaN or None is unknown.
         """
         rows: dict[str, Any] = {
-            name: _take_lengths(value) if name == "camera" else value for name, value in values.items()
+            name: take_lengths(value) if name == "camera" else value for name, value in values.items()
         }
         for i in range(len(values["picture"])):
             hand = {name: rows[name][i] if rows.get(name) is not None else None for name in self.names}
@@ -115,6 +125,22 @@ class TableWriter:
             self._n_written += 1
 
 
+def write_table(values: dict[str, Any], csv_path: Any = None, json_path: Any = None) -> None:
+    """Write all hands at once, by the columns that are there; no file is touched if one of them is wrong.
+
+    Parameters
+    ----------
+    values : dict
+        As of `TableWriter.write`.
+    csv_path, json_path : path or None, default=None
+        The files, which are replaced.
+    """
+    take_lengths(values.get("camera"))
+    there = [name for name, value in values.items() if value is not None]
+    with TableWriter(there, csv_path, json_path) as writer:
+        writer.write(**values)
+
+
 def _open(path: Any) -> Any:
     if not isinstance(path, str | os.PathLike):  # numbers are files that are open already
         raise InputError(f"path: expected a file's name, got {describe(path)}.")
@@ -124,8 +150,8 @@ def _open(path: Any) -> Any:
         raise InputError(f"path: expected a file that can be written, got {path!r} ({error}).") from error
 
 
-def _take_lengths(camera: Any) -> np.ndarray | None:
-    """Return fx, fy, cx, cy of cameras (n, 3, 3)."""
+def take_lengths(camera: Any) -> np.ndarray | None:
+    """Return fx, fy, cx, cy of cameras (n, 3, 3), if they have no skew."""
     if camera is None:
         return None
     camera = np.asarray(camera, dtype=np.float64)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
+import uuid
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +29,8 @@ _BATCH = 16
 
 def save_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train") -> None:
     """Save hands in the layout of Rendered Hand Pose, which `load_rhd` and others' code read.
+
+    The split's folder appears when it is complete: what fails, or is stopped, leaves none.
 
     Each row becomes a picture. The hand of its other side, of which nothing is known, has no pixel in the
     mask and joints at 0, which are not visible and which `load_rhd` takes for bad: behind the camera.
@@ -78,6 +84,16 @@ def save_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train")
     folder = check_new_folder(data_dir) / FOLDERS[split]
     if folder.exists():
         raise InputError(f"data_dir: expected a folder without {FOLDERS[split]}, found {folder}.")
+    partial = folder.with_name(f"{folder.name}.partial-{uuid.uuid4().hex}")
+    try:
+        _write(data, joints, partial, folder.name)
+        os.rename(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(data: HandFrames, joints: np.ndarray, folder: Path, name_of_split: str) -> None:
+    """Write pictures and labels into a folder that is renamed when it is complete."""
     for kind in PICTURES:
         (folder / kind).mkdir(parents=True)
     columns = {name: getattr(data, name) for name in PICTURES.values()}
@@ -88,7 +104,7 @@ def save_rhd(data: HandFrames, target: Any, data_dir: Any, split: str = "train")
             coded = _encode(name, pictures[name][row % _BATCH], data.side[row])
             Image.fromarray(coded).save(folder / kind / f"{row:05d}.png")
     labels = {row: _describe_row(data, joints, row) for row in range(len(data))}
-    with open(folder / f"anno_{FOLDERS[split]}.pickle", "wb") as file:
+    with open(folder / f"anno_{name_of_split}.pickle", "wb") as file:
         pickle.dump(labels, file, protocol=2)
 
 

@@ -296,12 +296,16 @@ class PoseEstimator(
         ahead = saved.get("ahead") or self._stages_ahead(run.one_epoch)
         state, first = saved.get("loop") if saved.get("in_stage") else None, saved.get("position", 0)
         recorder.stopped, told = saved.get("stopped", False), False
-        with recorder.watching(sum(n_epochs for _, n_epochs, _ in ahead[first:])):
+        n_parts = len(ahead) - first
+        if self._stage_names() == (None,):
+            n_parts = max(n_parts * ahead[0][1] - (self.n_iter_ - n_before), 0)  # epochs
+        with recorder.watching(n_parts):
             for position, (name, n_epochs, n_done) in enumerate(ahead[first:], first):
                 before = {key: self.__dict__[key] for key in self._progress if key in self.__dict__}
                 stage = self._enter_stage(name, n_epochs, n_done, run)
                 save = partial(self._save, run, recorder, ahead, position)
                 loop = self._make_loop(stage, n_done, run, recorder, save, state)
+                recorder.begin_stage(name, loop)
                 loop.told = told
                 loop.later = partial(self._forecast, run, ahead[position + 1 :])
                 try:
@@ -320,6 +324,7 @@ class PoseEstimator(
                 if loop.interrupted:
                     self._n_passes += loop.count_passes()
                     return KeyboardInterrupt()
+                recorder.end_stage()
                 if not (run.one_epoch or recorder.stopped):
                     self._finished = [*self._finished, name]
                 self._n_passes += loop.count_passes()
@@ -379,13 +384,14 @@ class PoseEstimator(
             optimizer_state=copy.deepcopy(self._optimizer_state) if n_done else None,
             callbacks=self.callbacks or [],
             best=best,
-            after_epoch=recorder.begin(name),
+            before_epoch=recorder.before_epoch,
+            after_epoch=recorder.after_epoch,
             save=save if run.checkpoint is not None else None,
             save_every=self._save_every,
             state=state,
             turn=self._turn(),
         )
-        self._optimizer, recorder.loop = loop.optimizer, loop
+        self._optimizer = loop.optimizer
         return loop
 
     def _forecast(self, run: Run, ahead: Sequence[tuple[Any, int, int]]) -> dict[str, float]:

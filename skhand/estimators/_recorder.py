@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import numbers
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from skhand.training import format_duration
+from skhand.training import Loop, format_duration
 
 __all__ = ["EpochRecorder"]
 
@@ -30,33 +30,47 @@ class EpochRecorder:
     Attributes
     ----------
     stopped : bool
-        Whether a callback of scikit-learn's wants no further epoch.
-    loop : Loop
-        What trains the present stage.
+        Whether a callback of scikit-learn's wants no further epoch and no further stage.
+
+    Notes
+    -----
+    scikit-learn's callbacks are told of three tasks, one inside of the other: "fit", the stage by its name
+    where the estimator has stages, and "epoch". What Ctrl-C or a loss that diverges cuts short, stage and
+    epoch, does not end for them; the fit does, with what was trained.
     """
 
     def __init__(self, estimator: Any, X: Any, y: Any):
         self.estimator, self.X, self.y = estimator, X, y
         self.stopped = False
-        self.context: Any = None
-        self.loop: Any = None
+        self.fit: Any = None  # contexts of scikit-learn's, None where nobody is to be told
+        self.epoch: Any = None
 
     @contextlib.contextmanager
-    def watching(self, n_epochs: int) -> Iterator[None]:
-        """Tell scikit-learn's callbacks of the whole training."""
+    def watching(self, n_parts: int) -> Iterator[None]:
+        """Tell scikit-learn's callbacks of the whole training: so many stages, or epochs without stages."""
         estimator = self.estimator
         if hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx"):
-            self.context = estimator._init_callback_context(max_subtasks=n_epochs)
-            self.context.call_on_fit_task_begin(estimator=estimator, X=self.X, y=self.y)
+            self.fit = self._begin(estimator._init_callback_context(max_subtasks=n_parts))
         yield
-        if self.context is not None:
-            self._end(self.context)
+        if self.fit is not None:
+            self._end(self.fit)
 
-    def begin(self, stage: str | None) -> Callable[[Rows, int], bool]:
-        """Begin a stage; return what is to be called after each of its epochs."""
-        self.stage = stage
+    def begin_stage(self, stage: str | None, loop: Loop) -> None:
+        """Begin a stage, or what is left of it, that a loop trains."""
+        self.stage, self.loop, self.part = stage, loop, self.fit
         self.n_past, self.n_final = self.estimator.n_iter_, 0  # epochs before, and those that nobody changes
-        return self.after_epoch
+        if self.fit is not None and stage is not None:
+            self.part = self._begin(self.fit.subcontext(stage, max_subtasks=loop.count_epochs_left()))
+
+    def end_stage(self) -> None:
+        """End a stage, whose weights are those that the next one starts from."""
+        if self.part is not self.fit:
+            self.stopped = bool(self._end(self.part)) or self.stopped
+
+    def before_epoch(self) -> None:
+        """Begin an epoch, or what is left of it."""
+        if self.part is not None:
+            self.epoch = self._begin(self.part.subcontext("epoch"))
 
     def after_epoch(self, rows: Rows, n_steps: int) -> bool:
         """Record an epoch, after so many steps, and return whether the training is to stop."""
@@ -67,10 +81,8 @@ class EpochRecorder:
             seconds = self.estimator.history_["seconds"][-min(done, len(rows)) :]
             left = (total - done) * sum(seconds) / len(seconds)
             print(_format_line(self.estimator.history_, f"{done}/{total}", left))
-        if self.context is not None:
-            step = self.context.subcontext(task_name="epoch")
-            step.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
-            self.stopped = bool(self._end(step))
+        if self.epoch is not None:
+            self.stopped = bool(self._end(self.epoch))
         return self.stopped
 
     def record(self, rows: Rows) -> None:
@@ -81,15 +93,19 @@ class EpochRecorder:
         self.estimator.history_ = _join(past, n_known, rows[self.n_final :], self.stage)
         self.n_final = max(self.n_final, len(rows) - 1)
 
-    def _end(self, part: Any) -> Any:
-        """Tell the callbacks that a part has ended; they get weights that no longer change."""
+    def _begin(self, task: Any) -> Any:
+        """Tell the callbacks that a task has begun, and return it."""
+        return task.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
+
+    def _end(self, task: Any) -> Any:
+        """Tell the callbacks that a task has ended; they get weights that no longer change."""
         estimator = self.estimator
 
         def snapshot() -> dict[str, Any]:
             module = copy.deepcopy(estimator.module_).eval()
             return {"module_": module, "history_": dict(estimator.history_)}
 
-        return part.call_on_fit_task_end(
+        return task.call_on_fit_task_end(
             estimator=estimator, X=self.X, y=self.y, reconstruction_attributes=snapshot
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from skhand._drawing import draw_hand
 from skhand._validation import check_number, describe
-from skhand.datasets._hand_table import TableWriter
+from skhand.datasets._hand_table import write_table
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.skeleton import root_position
@@ -174,8 +174,7 @@ class Hands:
                 f"names: expected one for each of {len(self.pictures)} pictures, got {len(named)}."
             )
         columns = self._columns([named[number] for number in self.picture])
-        with TableWriter([name for name, value in columns.items() if value is not None], **paths) as writer:
-            writer.write(**columns)
+        write_table(columns, **paths)
 
     def _columns(self, names: Sequence[str]) -> dict[str, Any]:
         """Return what a table on disk has of these hands; ``names`` are those of each hand's picture."""

@@ -107,6 +107,8 @@ class Loop:
         The user's.
     best : BestWeights or None
         Validation and early stopping.
+    before_epoch : callable
+        Called without arguments before each epoch, or what is left of it.
     after_epoch : callable
         ``after_epoch(rows, n_steps)`` gets the history's rows of this run and how many steps it has done;
         training stops when it returns True.
@@ -144,6 +146,7 @@ class Loop:
         best: BestWeights | None,
         after_epoch: Callable[[list[dict[str, Any]], int], bool],
         save: Callable[[dict[str, Any]], object] | None,
+        before_epoch: Callable[[], object] = lambda: None,
         save_every: float = 120.0,
         n_passes_before: int = 0,
         state: Mapping[str, Any] | None = None,
@@ -151,7 +154,8 @@ class Loop:
     ):
         self.turn = turn or contextlib.nullcontext()
         self.stage, self.module, self.average, self.best = stage, module, average, best
-        self.seed, self.device, self.after_epoch = list(seed), device, after_epoch
+        self.seed, self.device = list(seed), device
+        self.before_epoch, self.after_epoch = before_epoch, after_epoch
         self.save, self.save_every, self.saved_at = save, save_every, time.monotonic()
         names = {stream: stage.objective.columns(stream) for stream in stage.streams}
         self.batches = Batches(
@@ -346,6 +350,7 @@ class Loop:
     # ------------------------------------------------------------------ around an epoch
 
     def _begin_epoch(self) -> None:
+        self.before_epoch()
         self.started = time.perf_counter() - self.seconds
         self._set_rate()
         self.net.notify("on_epoch_begin", dataset_train=None, dataset_valid=None)
@@ -391,6 +396,10 @@ class Loop:
     def count_epochs(self) -> tuple[int, int]:
         """Return how many epochs are done, and how many there are."""
         return tuple(-(-n // self.epoch_length) for n in (self.step_number, self.n_steps))  # type: ignore[return-value]
+
+    def count_epochs_left(self) -> int:
+        """Return how many epochs are to be trained, one that was begun among them."""
+        return self.count_epochs()[1] - self.step_number // self.epoch_length
 
     def count_passes(self) -> int:
         """Return how many passes through the rows have been begun."""

@@ -323,7 +323,8 @@ class StopsAt:
         pass
 
     def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-        self.kept.append(fitted_estimator)
+        if context.task_name == "epoch":
+            self.kept.append(fitted_estimator)
         return len(self.kept) == self.n_epochs
 
     def teardown(self, estimator, context):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import skhand
 from skhand.cli import _main, demo, evaluate, fit, main, predict, render
@@ -21,6 +22,22 @@ def test_help_in_a_process_of_its_own():
     done = subprocess.run(call, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stderr == ""
     assert all(name in done.stdout for name in ("demo", "predict", "fit", "evaluate", "render", "data"))
+
+
+def test_help_says_what_is_taken_where_an_option_is_left_out(capsys):
+    for words, line in (
+        (["predict"], "folder for the results; skhand-out by default"),
+        (["fit"], "passes over the pictures; 20 by default"),
+        (["evaluate"], "the report; report.html by default"),
+        (["render"], "training pictures; 100 by default"),
+        (["demo"], "folder for pictures and the model; skhand-demo by default"),
+        (["data", "verify"], "auto finds it by its files; auto by default"),
+    ):
+        assert main([*words, "--help"]) == 0
+        told = " ".join(capsys.readouterr().out.split())
+        assert line in told, told
+        assert "None by default" not in told and "False by default" not in told
+        assert "==SUPPRESS==" not in told
 
 
 def test_help_needs_no_torch():
@@ -103,6 +120,43 @@ def test_a_place_that_cannot_be_written_is_told_before_any_work(locked, tmp_path
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"skhand: error: --out: expected a folder that can be written, got {locked}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "evaluate hands NONE --out OUT/new/report.html",
+        "evaluate NONE.safetensors DATA --out OUT/new/report.html",
+        "evaluate hands DATA --out OUT/new/report.html",
+        "fit DATA --out OUT/model",
+        "predict NONE --out OUT/found",
+        "predict NONE.jpg NONE.mp4 --out OUT/found",
+        "predict EMPTY --out OUT/found",
+        "predict PICTURE --model NONE.safetensors --out OUT/found",
+    ],
+)
+def test_wrong_input_leaves_no_file_and_no_folder(tmp_path, capsys, words):
+    pytest.importorskip("matplotlib")
+    for name in ("OUT", "DATA", "EMPTY"):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "PICTURE.png")
+    (tmp_path / "DATA" / "hands.csv").write_text("picture\nnone.png\n")
+    words = [
+        str(tmp_path / word) if word.split("/")[0].split(".")[0].isupper() else word for word in words.split()
+    ]
+    words = [f"{word}.png" if word.endswith("PICTURE") else word for word in words]
+    assert main(words) != 0
+    assert capsys.readouterr().err.startswith("skhand: error: ")
+    assert list((tmp_path / "OUT").iterdir()) == []
+
+
+def test_a_name_mistyped_replaces_no_table_of_an_earlier_call(tmp_path, capsys):
+    table = tmp_path / "out" / "hands.csv"
+    table.parent.mkdir()
+    table.write_text("of an earlier call")
+    assert main(["predict", str(tmp_path / "phtos"), "--out", str(table.parent)]) == 1
+    assert "phtos is missing" in capsys.readouterr().err
+    assert table.read_text() == "of an earlier call"
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skhand.cli import fit, main
-from skhand.cli._scores import predict_mean_pose, score
+from skhand.cli._scores import OWN, are_own, predict_mean_pose, score
 from skhand.datasets import load_folder, make_hands, save_folder
 from skhand.estimators import CrossModalVAERegressor, LatentHeatmapRegressor
 from skhand.metrics import mean_epe
@@ -36,7 +36,11 @@ def small(monkeypatch):
         fit,
         "_make_estimator",
         lambda args: LatentHeatmapRegressor(
-            width=8, backbone="mobilenet_v3_small", max_epochs=args.epochs, random_state=args.seed
+            width=8,
+            backbone="mobilenet_v3_small",
+            max_epochs=args.epochs,
+            random_state=args.seed,
+            verbose=args.verbose,
         ),
     )
 
@@ -50,6 +54,7 @@ def test_fit_saves_what_predict_loads(folder, tmp_path, small, capsys):
     words = ["fit", str(folder), "--out", str(tmp_path / "model"), "--epochs", "1", "--from-scratch"]
     assert main(words) == 0
     told = capsys.readouterr().out
+    assert "epoch 1" not in told
     hands = load_folder(folder)
     train, test = fit._split(hands.groups, 0.2, 0)
     assert not set(hands.groups[train]) & set(hands.groups[test])
@@ -63,7 +68,9 @@ def test_fit_saves_what_predict_loads(folder, tmp_path, small, capsys):
 
 def test_from_the_weights_that_ship_or_from_scratch():
     def settings(**own):
-        return type("Args", (), {"lr": None, "epochs": 3, "batch_size": 7, "seed": 1, **own})
+        return type(
+            "Args", (), {"lr": None, "epochs": 3, "batch_size": 7, "seed": 1, "verbose": False, **own}
+        )
 
     shipped = fit._make_estimator(settings(from_scratch=False))
     assert shipped.warm_start and shipped.mirror_left and (shipped.lr, shipped.max_epochs) == (2e-4, 3)
@@ -102,6 +109,23 @@ def test_fit_refuses_before_any_work(folder, tmp_path, capsys, small):
     words = ["fit", str(folder), "--table", "no_camera.csv", "--fov", "60", "--epochs", "1", *out]
     assert main([*words, "--validation", "0"]) == 0
     assert "fitting 10 hands; 0 are held out" in capsys.readouterr().out
+    assert main([*words, "--validation", "0", "--verbose"]) == 0
+    assert re.search("^epoch 1/1: train_loss ", capsys.readouterr().out, re.M)
+
+
+def test_the_models_own_answers_are_no_labels(folder, tmp_path, capsys):
+    """A table of ``skhand predict``, fitted or scored as it came: all errors are 0."""
+    pytest.importorskip("matplotlib")
+    hands = load_folder(folder)
+    crops = HandCropper(128).fit_transform(hands.data)
+    own = LatentHeatmapRegressor.from_pretrained().predict(crops)
+    save_folder(hands.data, own, tmp_path / "own", groups=hands.groups)
+    assert main(["evaluate", "hands", str(tmp_path / "own"), "--out", str(tmp_path / "report.html")]) == 0
+    told = capsys.readouterr()
+    assert scores_in(told.out, "absolute, model")[0] == 0 and OWN in told.err
+    assert OWN.replace("'", "&#x27;") in (tmp_path / "report.html").read_text()
+    assert are_own(own, own) and not are_own(hands.target, own)
+    assert not are_own(np.full((2, 21, 3), np.nan), own[:2])
 
 
 def test_the_report_is_one_page_without_scripts(folder, tmp_path, capsys):
@@ -144,7 +168,7 @@ def test_what_a_model_is_given_comes_from_the_labels_and_is_said(folder, tmp_pat
         backbone="small", hidden_units=8, latent_dim=3, given=("root",), max_epochs=1, random_state=0
     ).fit(crops, hands.target)
     save(model, tmp_path / "vae.safetensors")
-    words = ["evaluate", str(tmp_path / "vae.safetensors"), str(folder), "--out", str(tmp_path / "r.html")]
+    words = ["evaluate", str(tmp_path / "vae"), str(folder), "--out", str(tmp_path / "r.html")]
     assert main([*words, "--limit", "6"]) == 0
     told = capsys.readouterr()
     assert "(T) is given from the labels" in told.err and "6 of 10 hands" in told.err

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
@@ -244,6 +246,32 @@ def test_pickle_keeps_rows_and_values(rows):
     for name in frames.columns:
         np.testing.assert_array_equal(np.asarray(getattr(again, name)), np.asarray(getattr(frames, name)))
     np.testing.assert_array_equal(again[1:].scale, frames.scale[1:])
+
+
+def test_joblib_keeps_every_column_to_the_last_bit(tmp_path):
+    """As docs/datasets.rst says of what save_folder and save_rhd leave out."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(3, 21, 2))
+    points[1, 4] = np.nan
+    columns = {
+        "rgb": rng.integers(0, 256, (3, 8, 6, 3), dtype=np.uint8), "depth": rng.uniform(0, 900, (3, 8, 6)),
+        "mask": rng.random((3, 8, 6)) > 0.5, "keypoints2d": points, "visible": rng.random((3, 21)) > 0.5,
+        "pose3d": rng.normal(size=(3, 21, 3)), "table": rng.normal(size=(3, 5)),
+        "camera": np.tile([[500.0, 2, 3], [0, 510, 4], [0, 0, 1]], (3, 1, 1)),
+        "side": ["left", "right", "left"],
+        "scale": rng.uniform(20, 40, 3), "root": rng.normal(size=(3, 3)), "box": rng.uniform(1, 5, (3, 4)),
+        "affine": np.tile(2.0 * np.eye(3), (3, 1, 1)), "rotation": np.tile(np.eye(3), (3, 1, 1)),
+        "domain": "real", "picture": [0, 0, 1], "score": [0.5, np.nan, 1],
+    }  # fmt: skip
+    frames = HandFrames(**columns)
+    assert set(frames.columns) == set(columns) == set(inspect.signature(HandFrames).parameters)
+    joblib.dump(frames, tmp_path / "hands.joblib")
+    again = joblib.load(tmp_path / "hands.joblib")
+    assert again.columns == frames.columns
+    for name in frames.columns:
+        before, after = np.asarray(getattr(frames, name)), np.asarray(getattr(again, name))
+        assert before.dtype == after.dtype
+        np.testing.assert_array_equal(before, after)
 
 
 def test_a_pickled_subset_leaves_the_other_rows_behind():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skhand import HandFrames
+from skhand import HandFrames, ImageFiles
 from skhand.datasets import load_folder, make_hands, save_folder
 from skhand.exceptions import DataFileError, InputError
 from skhand.preprocessing import HandCropper
@@ -95,6 +95,37 @@ def test_hands_of_one_picture_share_its_file(tmp_path):
     assert np.isnan(X.score[1]) and X.rgb[2].min() == 255
 
 
+def test_what_cannot_be_saved_leaves_nothing_and_can_be_tried_again(tmp_path):
+    """A camera with skew, a picture that cannot be read, and pictures that would be written over."""
+    hands = make_hands(3, image_size=32, images=("rgb",), random_state=0)
+    skewed = np.array(hands.data.camera)
+    skewed[1, 0, 1] = 2.0
+    with pytest.raises(InputError, match="camera: expected cameras without skew"):
+        save_folder(hands.data.replace(camera=skewed), hands.target, tmp_path)
+    for name in ("00000.png", "00001.png"):
+        picture(tmp_path, name, size=(32, 32))
+    few = HandFrames(rgb=ImageFiles([tmp_path / "00000.png", tmp_path / "00001.png"]))
+    (tmp_path / "00001.png").write_bytes(b"")
+    with pytest.raises(InputError, match="00001.png is missing or is not a readable picture"):
+        save_folder(few, None, tmp_path / "copy")
+    assert list((tmp_path / "copy").iterdir()) == []
+    with pytest.raises(InputError, match="data_dir: expected a folder without 00000.png"):
+        save_folder(hands.data, hands.target, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["00000.png", "00001.png", "copy"]
+    save_folder(hands.data, hands.target, tmp_path / "copy")
+    assert len(load_folder(tmp_path / "copy").target) == 3
+
+
+def test_a_camera_with_skew_replaces_no_table(tmp_path):
+    hands = some_hands()
+    hands.to_csv(tmp_path / "hands.csv")
+    before = (tmp_path / "hands.csv").read_text()
+    hands.camera[:, 0, 1] = 2.0
+    with pytest.raises(InputError, match="without skew"):
+        hands.to_csv(tmp_path / "hands.csv")
+    assert (tmp_path / "hands.csv").read_text() == before
+
+
 def test_pictures_are_upright_and_may_have_a_table_elsewhere(tmp_path):
     (tmp_path / "photos").mkdir()
     exif = Image.Exif()
@@ -128,6 +159,21 @@ def test_hands_to_csv_and_json(tmp_path):
     assert first["joints_mm"]["wrist"] == pytest.approx(hands.joints[0, 0])
     assert second["keypoints_px"]["little_tip"] == pytest.approx(hands.keypoints[1, 20])
     assert first["box"] == [1.5, 2, 30, 40] and first["score"] == 0.75
+
+
+def test_found_hands_are_corrected_by_hand_and_come_back_with_their_pictures(tmp_path):
+    hands = some_hands()
+    for name in ("a.png", "b.png"):
+        picture(tmp_path, name, size=(64, 48))
+    hands.to_csv(tmp_path / "hands.csv")
+    rows = list(csv.reader((tmp_path / "hands.csv").read_text().splitlines()))
+    rows[1][rows[0].index("index_tip_z_mm")] = "612.5"  # a number put right
+    write(tmp_path, *rows[:2])  # and a wrong hand left out
+    X, y = load_folder(tmp_path, return_X_y=True)
+    expected = hands.joints[:1].copy()
+    expected[0, JOINTS.index("index_tip"), 2] = 612.5
+    np.testing.assert_allclose(y, expected, rtol=1e-8)
+    assert HandCropper(32).fit_transform(X).rgb.shape == (1, 32, 32, 3)
 
 
 def test_no_hands_are_a_table_without_rows(tmp_path):

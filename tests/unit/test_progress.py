@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import tempfile
 import threading
 
 import numpy as np
@@ -13,8 +14,9 @@ from PIL import Image
 from sklearn.model_selection import GridSearchCV
 from smallest import X, Y, smallest
 
-from skhand import ImageFiles, _progress
-from skhand.datasets import load_rhd, make_hands, make_scenes, save_rhd
+from skhand import HandFrames, ImageFiles, _progress
+from skhand.cli._shared import EpochBar
+from skhand.datasets import load_rhd, make_hands, make_scenes, save_folder, save_rhd
 from skhand.detection import HandDetector
 from skhand.tracking import HandTracker
 
@@ -49,6 +51,12 @@ def files(tmp_path_factory):
     return folder
 
 
+def save_anew(files):
+    """Save the hands into a folder that goes away."""
+    with tempfile.TemporaryDirectory(dir=files.parent) as folder:
+        save_folder(HandFrames(rgb=HANDS.data.rgb), None, folder)
+
+
 WORK = {
     "predicting": (lambda fitted, files: fitted.predict(X), "CrossModalVAERegressor"),
     "rendering": (lambda fitted, files: make_hands(3, image_size=16, random_state=0), "rendering"),
@@ -56,6 +64,11 @@ WORK = {
     "scenes": (lambda fitted, files: make_scenes(1, image_size=64, random_state=0), "rendering"),
     "reading": (lambda fitted, files: ImageFiles(files)[:], "reading"),
     "detecting": (lambda fitted, files: HandDetector().predict(files / "0.png"), "detecting"),
+    "fitting": (
+        lambda fitted, files: smallest("cross-modal").set_callbacks(EpochBar(2)).fit(X, Y),
+        "fitting",
+    ),
+    "saving": (lambda fitted, files: save_anew(files), "writing"),
     "tracking": (lambda fitted, files: HandTracker().predict([files / "0.png"]), "hands"),
 }
 

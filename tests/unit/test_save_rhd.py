@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
+from smallest import Pictures
 
 from skhand import HandFrames
 from skhand.datasets import load_rhd, make_hands, save_rhd
@@ -64,3 +65,15 @@ def test_refused(tmp_path):
     save_rhd(hands.data, hands.target, tmp_path)
     with pytest.raises(InputError, match="data_dir: expected a folder without training"):
         save_rhd(hands.data, hands.target, tmp_path)
+
+
+def test_what_fails_on_the_way_leaves_nothing_and_can_be_tried_again(tmp_path):
+    hands = make_hands(3, image_size=32, random_state=0)
+    good = np.asarray(hands.data.rgb)
+    broken = Pictures(good, OSError("the disk is gone"))
+    with pytest.raises(OSError, match="the disk is gone"):
+        save_rhd(hands.data.replace(rgb=broken), hands.target, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    save_rhd(hands.data, hands.target, tmp_path)
+    np.testing.assert_array_equal(np.asarray(load_rhd(tmp_path).data.rgb), good)
+    assert [path.name for path in tmp_path.iterdir()] == ["training"]
