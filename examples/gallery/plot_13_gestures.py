@@ -64,7 +64,10 @@ for ax, name in zip(axes, ("angles of predicted poses", "latent vectors"), stric
     ax.set_title(name)
 
 # %%
+# Hands of your own photographs take the same way: ``found = HandTracker().predict("photo.jpg")``, and then
+# ``HandFrames(pose3d=found.joints, side=found.side)`` is what ``angles.predict`` reads.
+#
 # Angles can be read. Their means, in degrees: a fist bends everything, and a pointing hand all but the index
 # finger.
 table = JointAngles().set_output(transform="pandas").fit_transform(true_poses)
-table[["thumb_mcp", "index_pip", "middle_pip", "little_pip"]].groupby(gesture).mean().round()
+table[["thumb_mcp", "index_pip", "middle_pip", "little_pip"]].groupby(gesture).mean().round().astype(int)
