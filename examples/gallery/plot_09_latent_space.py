@@ -72,8 +72,8 @@ display = LatentEmbeddingDisplay.from_estimator(
 display.ax_.set_title("trained together")
 
 # %%
-# Where are which hands? The plane in 5 x 5 fields, and in each the hand that is nearest to its middle, decoded
-# from its depth picture's latent vector and seen from the camera: neighbours are alike.
+# Where are which hands? The plane in 5 x 5 fields, and in each the hand that is nearest to its middle,
+# decoded from its depth picture's latent vector and seen from the camera: neighbours are alike.
 points = display.points["depth"]
 fields = np.linspace(points.min(axis=0), points.max(axis=0), 5)
 decoded = together.predict(X[test])

@@ -6,6 +6,8 @@ import doctest
 import importlib
 import inspect
 import re
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,22 @@ def test_a_summary_of_the_api_page_is_a_whole_sentence(module, name):
         summary = inspect.getdoc(thing).split("\n")[0]
         assert summary.endswith(".")
         assert not re.search(r"\b(Sec|Eq|Fig)\. ", summary)  # where sphinx takes the sentence to end
+
+
+def test_turnable_figures_of_the_pages_load_nothing_from_the_network(monkeypatch):
+    for package in ("plotly", "sphinx"):
+        pytest.importorskip(package)
+    import plotly.io
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # which the configuration sets
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    default = plotly.io.renderers.default
+    try:
+        settings = runpy.run_path(str(DOCS / "conf.py"))
+    finally:
+        plotly.io.renderers.default = default
+    figure = {"data": [{"type": "scatter3d", "x": [0.0], "y": [0.0], "z": [0.0]}], "layout": {}}
+    html = settings["TurnableFigures"]().to_mimebundle(figure)["text/html"]
+    sources = re.findall(r'src="([^"]+)"', html)
+    assert sources == ["../_static/plotly.min.js"]
+    assert "sphinx.ext.mathjax" not in settings["extensions"]  # its script is on the network
