@@ -6,7 +6,7 @@ Two ways from hands to numbers that another model can use. `JointAngles` turns p
 something; ``est.transform`` turns whatever an estimator reads, here pictures, into the vectors of its latent
 space.
 
-Five gestures, with equal shares of 750 generated hands. Both classifiers are tested on people who were not
+Five gestures, equally likely, in 750 generated hands. The classifiers are tested on people who were not
 trained on.
 """
 
