@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the gallery's times are those o
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import plotly.io
-from plotly.io._base_renderers import HtmlRenderer
+from plotly.io._base_renderers import MimetypeRenderer
 from plotly.offline import get_plotlyjs
 from sphinx.util.nodes import make_refnode
 
@@ -28,7 +28,6 @@ version = release = skhand.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
     "numpydoc",
 ]
@@ -73,16 +72,28 @@ sphinx_gallery_conf = {
     "doc_module": ("skhand",),
     "reference_url": {"skhand": None},
     "capture_repr": ("_repr_html_",),
+    "image_srcset": ["2x"],
     "default_thumb_file": str(Path(__file__).parent / "_static" / "predictions.png"),
     "download_all_examples": False,
     "min_reported_time": 1,
     "plot_gallery": True,
     "remove_config_comments": True,
     "show_signature": False,
+    "write_computation_times": False,
 }
 
-# turnable hands: one copy of plotly's script for all pages, and none from the network
-plotly.io.renderers["gallery"] = HtmlRenderer(include_plotlyjs="../_static/plotly.min.js")
+
+class TurnableFigures(MimetypeRenderer):
+    """Figures of plotly as HTML, with one copy of its script for all pages, and nothing from the network."""
+
+    def to_mimebundle(self, figure):
+        """Return the HTML of one figure."""
+        script = "../_static/plotly.min.js"
+        options = {"include_plotlyjs": script, "include_mathjax": False, "full_html": False}
+        return {"text/html": plotly.io.to_html(figure, **options, default_height=525, validate=False)}
+
+
+plotly.io.renderers["gallery"] = TurnableFigures()
 plotly.io.renderers.default = "gallery"
 
 _MODULES = ("skhand", *(f"skhand.{name}" for name in (

@@ -33,4 +33,4 @@ class DivergenceError(FloatingPointError):
 
 
 class TrainingWarning(UserWarning):
-    """A setting would make the training silently do nothing, or nearly nothing."""
+    """A training is not what it seems: a setting does nothing, it will take hours, or data do not fit."""

@@ -28,7 +28,8 @@ print(X[train])
 # %%
 # One call learns. The estimator is given the root's position, as its paper does: it learns joints relative to
 # the palm. Its picture encoder starts from weights that ship with skhand and have seen generated hands;
-# ``pretrained=False`` would start from nothing, and want more hands than these.
+# ``pretrained=False`` would start from nothing, and want more hands than these. ``X_val`` and ``y_val`` are
+# only looked at: the estimator writes down its error on them after each epoch, and chooses nothing by it.
 est = CrossModalVAERegressor(
     backbone="resnet10",
     pretrained="hands",

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.pipeline import make_pipeline
 
+from skhand import HandFrames
 from skhand.datasets import make_scenes
 from skhand.detection import HandDetector
 from skhand.estimators import LatentHeatmapRegressor
@@ -49,18 +50,20 @@ hits = np.array(
 print(f"{len(true)} hands, {hits.sum()} of them found; {len(found)} answers in {len(pictures)} pictures")
 
 # %%
-# Detector, cropper and pose network are one pipeline: ``pipe.predict`` of pictures with a camera is joints in
-# mm. These have no camera, so we ask its last step for keypoints. They are in the whole pictures' pixels,
-# though the network has seen the crops only.
+# Detector, cropper and pose network are one pipeline, and one row of its answer is one row of the table
+# above. Keypoints are in the whole pictures' pixels, though the network has seen the crops only. Joints in mm
+# need to know the camera: a made-up one here, since these pictures have none.
 pipe = make_pipeline(detector, HandCropper(128), LatentHeatmapRegressor.from_pretrained())
-crops = pipe[:-1].transform(pictures)
-keypoints = pipe[-1].predict_keypoints(crops)
-print(crops.shape, "->", keypoints.shape)
+keypoints = pipe.predict(pictures, target="keypoints2d")
+
+camera = [[300.0, 0.0, 127.5], [0.0, 300.0, 127.5], [0.0, 0.0, 1.0]]  # px: focal length, middle
+joints = pipe.predict(HandFrames(rgb=pictures, camera=camera))
+print(len(pictures), "pictures:", keypoints.shape, "px and", joints.shape, "mm")
 
 # %%
 # The first pictures with something in them. Boxes are the detector's, with its score; skeletons the
 # network's. It is told the side that the detector guesses, which is no better than a coin: `HandTracker` asks
-# the pose network instead, and does all of this in one call.
+# the pose network instead, finds the camera, and does all of this in one call; the steps are for your own.
 figure, axes = plt.subplots(3, 4, figsize=(8, 6.4), layout="constrained")
 shown = np.unique(found.picture)[:12]
 for ax, number in zip(axes.flat, shown, strict=True):

@@ -4,12 +4,16 @@ One latent space for pictures, keypoints and poses
 
 The estimator of Spurr et al. (2018) has one latent space, with an encoder into it and a decoder out of it for
 each modality. Do the modalities share it, or does each keep to a corner of its own? This page draws what
-their Fig. 8 draws: the same hands, encoded from several modalities, by t-SNE in the plane.
+their Fig. 1 and 8 draw: the same hands, encoded from several modalities, by t-SNE in the plane, with poses
+that are decoded from there.
 
 1 200 generated right hands: depth pictures of 32 px, keypoints and poses; the held-out people's hands are
 drawn.
 """
 
+import itertools
+
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, cross_val_score
@@ -19,6 +23,7 @@ from skhand.estimators import CrossModalVAERegressor
 from skhand.geometry import align_root
 from skhand.metrics import mean_epe
 from skhand.plotting import LatentEmbeddingDisplay
+from skhand.skeleton import BONES, root_position
 
 hands = make_hands(
     1200,
@@ -67,6 +72,22 @@ display = LatentEmbeddingDisplay.from_estimator(
 display.ax_.set_title("trained together")
 
 # %%
+# Where are which hands? The plane in 5 x 5 fields, and in each the hand that is nearest to its middle,
+# decoded from its depth picture's latent vector and seen from the camera: neighbours are alike.
+points = display.points["depth"]
+fields = np.linspace(points.min(axis=0), points.max(axis=0), 5)
+decoded = together.predict(X[test])
+flat = decoded[..., :2] - root_position(decoded)[:, None, :2]
+figure, ax = plt.subplots(figsize=(6, 4.4), layout="constrained")
+for place in itertools.product(*fields.T):
+    nearest = np.linalg.norm(points - place, axis=1).argmin()
+    if np.abs(points[nearest] - place).max() < (fields[1] - fields[0]).max() / 2:
+        hand = place + flat[nearest] * [0.06, -0.06]  # mm to the plane's unit; y points down
+        for start, end in BONES:
+            ax.plot(*hand[[start, end]].T, color=plt.cm.tab10((end - 1) // 4), linewidth=1.5)
+ax.set(xlabel="t-SNE 1", ylabel="t-SNE 2", aspect="equal", title="decoded hands")
+
+# %%
 # The same from three autoencoders that were trained apart: each space serves its own modality, and what is
 # near in one says nothing about the others.
 apart = {name: CrossModalVAERegressor(pairs=[(name, name)], **settings).fit(X[train]) for name in sources}
@@ -89,3 +110,7 @@ def telling_apart(vectors):
 
 shared = {name: together.transform(X[test], source=name) for name in sources}
 print(f"trained together {telling_apart(shared):.0%}, apart {telling_apart(latents):.0%}")
+
+# %%
+# Together they share much of the space and not all of it; the :doc:`benchmarks </benchmarks/index>` have
+# longer trainings.

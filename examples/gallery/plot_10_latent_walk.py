@@ -61,12 +61,9 @@ print(f"fitted {mean_epe(y[test], est.predict(X[test]), align='root'):.1f} mm, r
 # A walk
 # ------
 #
-# From an open hand to a fist, neither of which was trained on, in eight steps. The ends are reconstructions
-# of real inputs; what is between never had a picture. Each column is one point, and its three rows agree.
+# From an open hand to a fist, neither of which was trained on:
 names = hands.gesture[test]
 a, b = test[names == "open"][:1], test[names == "fist"][:1]
-walk = LatentWalkDisplay.from_estimator(est, X[a], X[b], n_steps=8, targets=("rgb", "keypoints2d", "pose3d"))
-
 figure, axes = plt.subplots(1, 2, figsize=(3.4, 1.9), layout="constrained")
 for ax, row, title in zip(axes, (a, b), ("from", "to"), strict=True):
     ax.imshow(X.rgb[row[0]])
@@ -74,17 +71,22 @@ for ax, row, title in zip(axes, (a, b), ("from", "to"), strict=True):
     ax.axis("off")
 
 # %%
+# In eight steps: the ends are reconstructions of these two; what is between never had a picture. Each column
+# is one point, and its three rows agree.
+LatentWalkDisplay.from_estimator(est, X[a], X[b], n_steps=8, targets=("rgb", "keypoints2d", "pose3d"))
+
+# %%
 # Samples
 # -------
 #
 # Latent vectors drawn from the distribution of the training hands, decoded to a picture and to a pose:
 made = est.sample(6, target=["rgb", "pose3d"], random_state=1)
-figure, axes = plt.subplots(1, 6, figsize=(8, 1.6), layout="constrained")
-for ax, picture in zip(axes, made["rgb"], strict=True):
+figure = plt.figure(figsize=(8, 2.9), layout="constrained")
+for i, (picture, pose) in enumerate(zip(made["rgb"], made["pose3d"], strict=True)):
+    ax = figure.add_subplot(2, 6, i + 1)
     ax.imshow(picture)
     ax.axis("off")
-figure, axes = plt.subplots(1, 6, figsize=(8, 1.8), subplot_kw={"projection": "3d"}, layout="constrained")
-for ax, pose in zip(axes, made["pose3d"], strict=True):
+    ax = figure.add_subplot(2, 6, i + 7, projection="3d")
     SkeletonDisplay(pose).plot(ax=ax, elev=0, azim=-90)
     ax.set_axis_off()
 

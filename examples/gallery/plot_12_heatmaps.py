@@ -24,7 +24,8 @@ X, y = hands.data, hands.target
 est = LatentHeatmapRegressor.from_pretrained()
 
 # %%
-# The maps of one hand, five joints of it:
+# The maps of one hand, five joints of it in the colours of their fingers: the wrist in grey, then the tips of
+# thumb, index, middle and little finger in orange, yellow, green and pink.
 HeatmapDisplay.from_estimator(
     est, X, row=0, joints=["wrist", "thumb_tip", "index_tip", "middle_tip", "little_tip"]
 )
@@ -32,7 +33,7 @@ HeatmapDisplay.from_estimator(
 # %%
 # A joint's place is the mean of its map, its depth the mean of a second map under the first one. The camera
 # and the mean length of a bone make millimetres of both:
-predicted, std = est.predict(X, return_std=True)
+predicted = est.predict(X)
 mean_pose = np.broadcast_to(align_root(y).mean(axis=0), y.shape)
 print(f"mean pose of these hands {mean_epe(y, mean_pose, align='root'):.1f} mm")
 print(f"predicted                {mean_epe(y, predicted, align='root'):.1f} mm relative to the palm")
@@ -67,7 +68,7 @@ ax.plot(
 ax.set(xlabel="spread of the heatmap [px]", ylabel="median error [px]", ylim=(0, None))
 
 # %%
-# So a wide map is a warning.
+# So a wide map is a warning: look at the picture, or ask again. The hand with the widest ones:
 widest = int(spread.mean(axis=1).argmax())
 HeatmapDisplay.from_estimator(
     est, X, row=widest, joints=["wrist", "thumb_tip", "index_tip", "middle_tip", "little_tip"]

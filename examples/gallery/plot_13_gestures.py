@@ -6,7 +6,7 @@ Two ways from hands to numbers that another model can use. `JointAngles` turns p
 something; ``est.transform`` turns whatever an estimator reads, here pictures, into the vectors of its latent
 space.
 
-Five gestures, with equal shares of 750 generated hands. Both classifiers are tested on people who were not
+Five gestures, equally likely, in 750 generated hands. The classifiers are tested on people who were not
 trained on.
 """
 
@@ -64,7 +64,10 @@ for ax, name in zip(axes, ("angles of predicted poses", "latent vectors"), stric
     ax.set_title(name)
 
 # %%
+# Hands of your own photographs take the same way: ``found = HandTracker().predict("photo.jpg")``, and then
+# ``HandFrames(pose3d=found.joints, side=found.side)`` is what ``angles.predict`` reads.
+#
 # Angles can be read. Their means, in degrees: a fist bends everything, and a pointing hand all but the index
 # finger.
 table = JointAngles().set_output(transform="pandas").fit_transform(true_poses)
-table[["thumb_mcp", "index_pip", "middle_pip", "little_pip"]].groupby(gesture).mean().round()
+table[["thumb_mcp", "index_pip", "middle_pip", "little_pip"]].groupby(gesture).mean().round().astype(int)

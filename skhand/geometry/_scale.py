@@ -46,10 +46,10 @@ def mean_bone_lengths(joints: Any) -> np.ndarray:
 
 
 def recover_scale(joints: Any, mean_bones: Any) -> np.ndarray:
-    """Find the factor that brings a hand's bones closest to mean bone lengths (Iqbal et al. 2018, Eq. 7).
+    """Find the factor that brings a hand's bones closest to mean bone lengths (Iqbal et al. 2018).
 
-    The least-squares solution ``s = sum(d * mu) / sum(d * d)``, d being the hand's bone lengths and mu the
-    mean ones.
+    Equation 7, the least-squares solution ``s = sum(d * mu) / sum(d * d)``, d being the hand's bone lengths
+    and mu the mean ones.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class Decoded25D(NamedTuple):
 def encode_25d(
     joints: Any, camera: Any, *, root: str | int = "palm", bone: tuple[str, str] = ("index_mcp", "wrist")
 ) -> Encoded25D:
-    """Turn poses into pixels and scale-free depths relative to the root (Iqbal et al. 2018, Sec. 3.1).
+    """Turn poses into pixels and scale-free depths relative to the root (Iqbal et al. 2018, section 3.1).
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def decode_25d(
     root: str | int = "palm",
     bone: tuple[str, str] = ("index_mcp", "wrist"),
 ) -> Decoded25D:
-    """Recover absolute poses from 2.5D ones (Iqbal et al. 2018, Sec. 3.2).
+    """Recover absolute poses from 2.5D ones (Iqbal et al. 2018, section 3.2).
 
     The root's depth Z makes the bone as long as it is. With the pixels' rays r = K^-1 (u, v, 1), joint k lies
     at (Z + z_k) r_k, so the bone is the vector Z A + B, and ``|Z A + B| = 1`` is a quadratic equation:

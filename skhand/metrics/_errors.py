@@ -52,10 +52,9 @@ def joint_errors(
     root_joint: str = "keep",
     n_dims: int = 3,
 ) -> np.ndarray:
-    r"""Compute the Euclidean distance of each predicted joint from the true one.
+    """Compute the Euclidean distance of each predicted joint from the true one.
 
-    The error of joint :math:`j` in frame :math:`i` is :math:`\lVert \hat y_{ij} - y_{ij} \rVert_2`, after
-    the alignment that ``align`` names.
+    It is taken after the alignment that ``align`` names.
 
     Parameters
     ----------

@@ -112,8 +112,9 @@ class HistoryDisplay:
         if scale is None:
             scale = "log" if (numbers[np.isfinite(numbers)] > 0).all() else "linear"
         error = [name for name in self.terms if name.startswith("valid_")]
-        unit = f", {error[0]} [mm]" if error == ["valid_epe"] else f", {', '.join(error)}" if error else ""
-        ax.set(yscale=scale, xlabel="epoch", ylabel=f"loss{unit}")
+        drawn = ["loss"] if len(error) < len(self.terms) else []
+        drawn += ["valid_epe [mm]"] if error == ["valid_epe"] else error
+        ax.set(yscale=scale, xlabel="epoch", ylabel=", ".join(drawn))
         ax.grid(alpha=0.3)
         ax.xaxis.get_major_locator().set_params(integer=True)
         if self.stages is not None:

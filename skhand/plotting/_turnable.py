@@ -9,8 +9,8 @@ import numpy as np
 from skhand._drawing import joint_colours
 from skhand.skeleton import Layout, layout_bones
 
-# the camera's own view, from a little above and from the side
-_VIEW = {"eye": {"x": 0.9, "y": -0.5, "z": -2.0}, "up": {"x": 0, "y": -1, "z": 0}}
+# the camera's own view, from a little above and from the side, far enough for the axes' titles
+_VIEW = {"eye": {"x": 1.1, "y": -0.6, "z": -2.4}, "up": {"x": 0, "y": -1, "z": 0}}
 
 
 def import_plotly(who: str) -> Any:

@@ -25,7 +25,7 @@ __all__ = ["ViewAligner"]
 
 
 class ViewAligner(FramesTransformer):
-    """Turn the camera until it looks straight at the hand (Stergioulas et al. 2021, Sec. 4.2).
+    """Turn the camera until it looks straight at the hand (Stergioulas et al. 2021, section 4.2).
 
     The same hand pose looks different at the border of a picture and in its middle. Here the hand's centre is
     turned onto the optical axis by the smallest rotation R, and the poses are turned with it, so that one

@@ -54,6 +54,12 @@ def check_augment(
     ------
     InputError
         If a name is unknown or a value out of its range.
+
+    Examples
+    --------
+    >>> from skhand.training import check_augment
+    >>> check_augment({"rotate": 30, "flip": "horizontal"})
+    {'rotate': 30, 'shift': 0.0, 'zoom': 0.0, 'flip': 'horizontal', 'colour': 0.0, 'depth': 0.0}
     """
     if augment is None:
         return None

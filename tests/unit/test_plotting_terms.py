@@ -156,6 +156,8 @@ def test_a_history_has_a_line_a_term_and_a_name_a_stage():
     assert [text.get_text() for text in display.ax_.texts] == ["vae", "refine"]
     assert [text.xy[0] for text in display.ax_.texts] == [1.5, 3]
     assert display.ax_.get_yscale() == "log" and display.ax_.get_ylabel() == "loss, valid_epe [mm]"
+    alone = HistoryDisplay(HISTORY, terms=["valid_epe"]).plot()
+    assert alone.ax_.get_ylabel() == "valid_epe [mm]"  # no loss is drawn
     assert covers_nothing(display.ax_)
     falling = HistoryDisplay({"loss": [1.0, -1.0]}).plot()
     assert falling.ax_.get_yscale() == "linear" and not falling.ax_.texts
