@@ -26,6 +26,11 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+def count(n: int, noun: str) -> str:
+    """Return a number of things in words: "1 hand", "2 hands"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def describe(value: Any) -> str:
     """Describe ``value`` in a few words, for an error message."""
     if isinstance(value, str):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from skhand._decoding import list_pictures
+from skhand._validation import count
 from skhand.cli._shared import (
     MODEL_HELP,
     check_place,
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
                     print_error(error)
                     n_failed += 1
     there = " and overlays/" if overlays is not None else ""
-    print(f"{n_hands} hands -> {args.out}{os.sep}: hands.csv, hands.json{there}")
+    print(f"{count(n_hands, 'hand')} -> {args.out}{os.sep}: hands.csv, hands.json{there}")
     if n_empty:
         print(f"none found in {n_empty} of {len(pictures)} pictures")
     if n_failed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from skhand._validation import count
 from skhand.cli._shared import number
 from skhand.exceptions import InputError
 
@@ -66,6 +67,6 @@ def run(args: argparse.Namespace) -> int:
             random_state=seed,
         )
         save_rhd(hands.data, hands.target, args.out, split)
-        print(f"{n_samples} pictures -> {args.out / FOLDERS[split]}")
+        print(f"{count(n_samples, 'picture')} -> {args.out / FOLDERS[split]}")
     print("Read them with skhand.datasets.load_rhd.")
     return 0

@@ -244,6 +244,11 @@ def read_table(path: str | os.PathLike[str]) -> HandTable:
             header = [name.strip() for name in next(reader, [])]
             groups = _check_header(header, path)
             rows = [(reader.line_num, row) for row in reader if row]
+    except FileNotFoundError as error:
+        raise DataFileError(
+            f"{path}: expected a readable CSV file, a table of hands, found none; skhand predict writes one, "
+            "and so does to_csv of the hands that HandTracker found."
+        ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataFileError(f"{path}: expected a readable CSV file, got {error}.") from error
     if not rows:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from skhand._drawing import draw_hand
-from skhand._validation import check_number, describe
+from skhand._validation import check_number, count, describe
 from skhand.datasets._hand_table import write_table
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
@@ -84,7 +84,8 @@ class Hands:
 
     def __repr__(self) -> str:
         sides = ", ".join(self.side.tolist())
-        return f"{len(self)} hands in {len(self.pictures)} pictures{': ' if len(self) else ''}{sides}"
+        found = f"{count(len(self), 'hand')} in {count(len(self.pictures), 'picture')}"
+        return f"{found}: {sides}" if len(self) else found
 
     @property
     def rooted(self) -> np.ndarray:

@@ -107,13 +107,13 @@ class Loop:
         The user's.
     best : BestWeights or None
         Validation and early stopping.
-    before_epoch : callable
-        Called without arguments before each epoch, or what is left of it.
     after_epoch : callable
         ``after_epoch(rows, n_steps)`` gets the history's rows of this run and how many steps it has done;
         training stops when it returns True.
     save : callable or None
         ``save(state)`` writes a checkpoint.
+    before_epoch : callable
+        Called without arguments before each epoch, or what is left of it.
     save_every : float, default=120.0
         Time between two checkpoints within an epoch, s.
     n_passes_before : int, default=0

@@ -176,6 +176,12 @@ def test_found_hands_are_corrected_by_hand_and_come_back_with_their_pictures(tmp
     assert HandCropper(32).fit_transform(X).rgb.shape == (1, 32, 32, 3)
 
 
+def test_hands_say_how_many_they_are():
+    assert repr(some_hands()) == "2 hands in 2 pictures: left, right"
+    assert repr(some_hands()[[0]]) == "1 hand in 2 pictures: left"
+    assert repr(some_hands()[[]]) == "0 hands in 2 pictures"
+
+
 def test_no_hands_are_a_table_without_rows(tmp_path):
     some_hands()[[]].to_csv(tmp_path / "hands.csv")
     some_hands()[[]].to_json(tmp_path / "hands.json")
@@ -223,7 +229,9 @@ def test_errors_name_line_and_column(tmp_path, header, row, message):
 def test_other_refusals(tmp_path):
     with pytest.raises(InputError, match="data_dir: expected the folder of the pictures"):
         load_folder(tmp_path / "none")
-    with pytest.raises(DataFileError, match=r"hands.csv: expected a readable CSV file"):
+    with pytest.raises(
+        DataFileError, match=r"hands.csv: expected a readable CSV file.* skhand predict writes"
+    ):
         load_folder(tmp_path)
     write(tmp_path, ["picture"])
     with pytest.raises(DataFileError, match="expected at least one hand"):
