@@ -12,6 +12,7 @@ from skhand._validation import (
     check_camera,
     check_mask,
     check_side,
+    count,
     describe,
     read_array,
     read_numbers,
@@ -256,7 +257,7 @@ class HandFrames:
         for name, column in self._columns.items():
             size = f" {tuple(column.shape[1:])} {column.dtype}" if name in PICTURES else ""
             parts.append(name + size)
-        return f"HandFrames of {len(self)} hands: {', '.join(parts)}"
+        return f"HandFrames of {count(len(self), 'hand')}: {', '.join(parts)}"
 
     @classmethod
     def _blank(cls) -> HandFrames:

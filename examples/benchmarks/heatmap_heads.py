@@ -104,16 +104,15 @@ def read(args: argparse.Namespace) -> tuple[tuple[HandFrames, np.ndarray, np.nda
         "rotation": args.rotation,
         "images": ("rgb",),
     }
-    made = f"{args.n_samples}-{args.n_subjects}-{args.rotation:g}-{args.image_size}-{args.shifted}"
-    path = args.out / f"hands-{made}.joblib"
+    made = f"{args.n_subjects}-{args.rotation:g}-{args.image_size}"
+    path = args.out / f"hands-{args.n_samples}-{made}.joblib"
     if not path.exists():
         hands = make_hands(args.n_samples, **common, random_state=0)
-        others = {}
-        for name, shift in SHIFTS.items() if args.shifted else ():
-            other = make_hands(args.shifted, **{**common, **shift}, random_state=1)
-            others[name] = other.data, other.target
-        save(((hands.data, hands.target, hands.groups), others), path)
-    hands, others = joblib.load(path)
+        save((hands.data, hands.target, hands.groups), path)
+    hands, others = joblib.load(path), {}
+    for name, shift in SHIFTS.items() if args.shifted else ():
+        other = make_hands(args.shifted, **{**common, **shift}, random_state=1)
+        others[name] = other.data, other.target
     if args.photographs is not None:
         others["photographs"] = read_photographs(args.photographs, args.image_size)
     return hands, others
@@ -226,6 +225,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     left_out = ("out", "rows", "seeds", "device", "photographs")
     settings = {name: value for name, value in vars(args).items() if name not in left_out}
+    settings["photographs"] = args.photographs is not None
     path = args.out / "results.json"
     done = {"settings": settings, "given": "nothing", "machine": machine(), "paper": PAPER, "fits": {}}
     done = begin_or_go_on(done, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -71,8 +72,8 @@ def check_place(folder: Path) -> None:
 
     Nothing is left there: what is wrong with the input may only come out later.
     """
-    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
+        there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from skhand._validation import count
 from skhand.cli._shared import (
     MODEL_HELP,
     check_place,
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     for line in told:
         print_line(f"skhand: warning: {line}")
     print(format_scores(target, {"model": predicted, "mean pose": mean}, ("absolute", "root", "procrustes")))
-    print(f"\n{len(target)} hands; report in {args.out}")
+    print(f"\n{count(len(target), 'hand')}; report in {args.out}")
     return 0
 
 
@@ -111,7 +112,7 @@ def _load(args: argparse.Namespace, told: list[str]) -> tuple[str, Any, Any, Any
         what = f"{name}, test split, in {args.data}"
     known = np.flatnonzero(np.isfinite(hands.target).any(axis=(1, 2)))
     if len(known) < len(hands.target):
-        told.append(f"{len(hands.target) - len(known)} hands have no label and are left out")
+        told.append(f"without a label, and left out: {count(len(hands.target) - len(known), 'hand')}")
     if args.limit is not None and len(known) > args.limit:
         told.append(f"{args.limit} of {len(known)} hands, evenly spaced: the others are not scored")
         known = known[np.linspace(0, len(known) - 1, args.limit).round().astype(int)]
@@ -128,5 +129,5 @@ def _doubt(data: Any, given: tuple[str, ...]) -> list[str]:
     if "scale" in given:
         told.append("the length of a bone (S) is given from the labels")
     if len(data) < 100:
-        told.append(f"{len(data)} hands are few: another sample would give other numbers")
+        told.append(f"few hands, {len(data)}: another sample would give other numbers")
     return told

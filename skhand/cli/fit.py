@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from skhand._validation import count
 from skhand.cli._shared import EpochBar, check_place, number, print_line
 from skhand.exceptions import InputError
 
@@ -37,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.2,
         help="share of the groups (the column group, else pictures) that is held out; 0 is none",
     )
-    parser.add_argument("--verbose", action="store_true", help="a line an epoch with the losses, for a bar")
+    parser.add_argument(
+        "--verbose", action="store_true", help="a line an epoch with the losses, instead of a bar"
+    )
     parser.add_argument(
         "--seed", type=number(int, 0, 2**31 - 1), default=0, help="seed of split and training"
     )
@@ -72,14 +75,15 @@ def run(args: argparse.Namespace) -> int:
             predictions["before"] = estimator.predict(crops[test])
             if are_own(y[test], predictions["before"]):
                 print_line(f"skhand: warning: {OWN}")
-    print(f"fitting {len(train)} hands; {len(test)} are held out")
+    print(f"fitting {count(len(train), 'hand')}, with {len(test)} held out")
     if not args.verbose:
         estimator.set_callbacks(EpochBar(args.epochs))
     estimator.fit(crops[train], y[train])
     estimator.set_callbacks()
     if len(test):
         predictions["after"] = estimator.predict(crops[test])
-        print(f"\nheld out: {len(test)} hands of {len(np.unique(hands.groups[test]))} groups; mm and shares")
+        groups = count(len(np.unique(hands.groups[test])), "group")
+        print(f"\nheld out: {count(len(test), 'hand')} of {groups}; mm and shares")
         print(format_scores(y[test], predictions, ("absolute", "root", "procrustes")))
     save(estimator, path)
     print(f"\nsaved {path}. What to try next:")

@@ -67,12 +67,7 @@ def run(args: argparse.Namespace) -> int:
         import_cv2()  # before any work
     check_place(args.out)
     tracker = _make_tracker(args)
-    if not any(isinstance(each.source, int) or each.source.exists() for each in inputs):
-        for each in inputs:  # a name mistyped must not replace the tables of an earlier call
-            print_error(f"{each.source} is missing or is not a readable picture or video")
-        return 1
-    overlays = None if args.no_overlays else make_folder(args.out / "overlays")
-    make_folder(args.out)
+    overlays = None if args.no_overlays else args.out / "overlays"
     from skhand.datasets._hand_table import COLUMNS, TableWriter
 
     any_video = any(each.is_video for each in inputs)
@@ -83,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     with TableWriter(names, args.out / "hands.csv", args.out / "hands.json") as table:
         for each in progress(pictures, "pictures", unit="picture") if pictures else ():
             try:
-                n_found = _predict_picture(each, tracker, table, overlays)
+                n_found = _predict_picture(each, tracker, table, args.out, overlays)
                 n_hands, n_empty = n_hands + n_found, n_empty + (n_found == 0)
             except (InputError, OSError) as error:
                 print_error(str(error).removeprefix("pictures: "))
@@ -91,12 +86,13 @@ def run(args: argparse.Namespace) -> int:
         for each in inputs:
             if each.is_video:
                 try:
-                    n_hands += _predict_video(each, tracker, table, overlays, args.frames)
+                    n_hands += _predict_video(each, tracker, table, args.out, overlays, args.frames)
                 except (InputError, OSError) as error:
                     print_error(error)
                     n_failed += 1
     there = " and overlays/" if overlays is not None else ""
-    print(f"{count(n_hands, 'hand')} -> {args.out}{os.sep}: hands.csv, hands.json{there}")
+    if table.begun:  # else nothing could be read, and the tables of an earlier call stay
+        print(f"{count(n_hands, 'hand')} -> {args.out}{os.sep}: hands.csv, hands.json{there}")
     if n_empty:
         print(f"none found in {n_empty} of {len(pictures)} pictures")
     if n_failed:
@@ -172,9 +168,10 @@ def _place_overlay(folder: Path, name: str, kept: tuple[str, ...], suffix: str) 
     return path
 
 
-def _predict_picture(each: _Input, tracker: Any, table: Any, overlays: Path | None) -> int:
+def _predict_picture(each: _Input, tracker: Any, table: Any, out: Path, overlays: Path | None) -> int:
     """Predict one picture, write what is found, and return the number of hands."""
     hands = tracker.predict(each.source)
+    make_folder(out)
     table.write(**hands._columns([each.name] * len(hands)))
     if overlays is not None:
         hands.draw().save(_place_overlay(overlays, each.name, _KEPT, ".png"), quality=90)
@@ -182,7 +179,7 @@ def _predict_picture(each: _Input, tracker: Any, table: Any, overlays: Path | No
 
 
 def _predict_video(
-    each: _Input, tracker: Any, table: Any, overlays: Path | None, n_frames: int | None
+    each: _Input, tracker: Any, table: Any, out: Path, overlays: Path | None, n_frames: int | None
 ) -> int:
     """Follow the hands through one video, write what is found, and return the number of rows."""
     import numpy as np
@@ -199,6 +196,7 @@ def _predict_video(
             writer = stack.enter_context(VideoWriter(path, video.fps))
         for frame in progress(islice(video, n_frames), each.name, total=total, unit="frame"):
             hands = tracker.track(frame, n_read / video.fps)
+            make_folder(out)
             table.write(**hands._columns([each.name] * len(hands)), frame=[n_read] * len(hands))
             if writer is not None:
                 writer.write(np.asarray(hands.draw()))

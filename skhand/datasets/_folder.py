@@ -249,6 +249,9 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
         raise InputError("data: expected pictures that were not turned, got some with a rotation.")
     left_out = [name for name in data.columns if name not in (*_SAVED, *_FOLLOW, "rotation")]
     take_lengths(data.camera)
+    n_joints = None if data.keypoints2d is None else data.keypoints2d.shape[1]
+    if n_joints not in (None, len(JOINTS)):
+        raise InputError(f"data: expected keypoints2d of {len(JOINTS)} joints, got {n_joints}.")
     if (folder / TABLE).exists():
         raise InputError(f"data_dir: expected a folder without a table, found {folder / TABLE}.")
     numbers = np.arange(len(data)) if data.picture is None else data.picture
@@ -260,7 +263,6 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
         warn_user(f"data: {', '.join(left_out)} are not written, only pictures in colour and the table.")
     rows = np.unique(numbers, return_index=True)[1].tolist()
     folder.mkdir(parents=True, exist_ok=True)
-    _write_pictures(data.rgb, {row: folder / names[row] for row in rows})
     values = {
         "picture": names,
         "group": groups,
@@ -271,18 +273,15 @@ def save_folder(data: HandFrames, target: Any, data_dir: Any, *, groups: Any = N
         "joints": _leave_out_halves(joints),
         "keypoints": _leave_out_halves(data.keypoints2d),
     }
-    write_table(values, folder / TABLE)
-
-
-def _write_pictures(rgb: Any, paths: dict[int, Path]) -> None:
-    """Write rows of pictures into a folder; where one of them cannot be read, none stays."""
     begun = []
     try:
-        for row, path in progress(paths.items(), "writing", unit="picture"):
-            pixels = read_pictures(rgb[row], "rgb")[0].pixels
-            begun.append(path)
-            Image.fromarray(pixels).save(path)
-    except BaseException:
+        for row in progress(rows, "writing", unit="picture"):
+            pixels = read_pictures(data.rgb[row], "rgb")[0].pixels
+            begun.append(folder / names[row])
+            Image.fromarray(pixels).save(begun[-1])
+        begun.append(folder / TABLE)
+        write_table(values, begun[-1])
+    except BaseException:  # what cannot be read or written, and Ctrl-C
         for path in begun:
             path.unlink(missing_ok=True)
         raise

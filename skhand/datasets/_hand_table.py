@@ -74,19 +74,30 @@ def check_joints(target: Any, n_hands: int) -> np.ndarray:
 class TableWriter:
     """Write hands to a CSV file, a JSON file or both, as they come.
 
+    The files are opened by the first call of `write`: before it, nothing is replaced.
+
     Parameters
     ----------
     names : sequence of str
         Which of `COLUMNS` the table has.
     csv_path, json_path : path or None, default=None
         The files, which are replaced.
+
+    Attributes
+    ----------
+    begun : bool
+        Whether the files are there.
     """
 
     def __init__(self, names: Sequence[str], csv_path: Any = None, json_path: Any = None):
         self.names = [name for name in COLUMNS if name in names]
-        self._csv = None if csv_path is None else _open(csv_path)
-        self._json = None if json_path is None else _open(json_path)
-        self._n_written = 0
+        self._paths = csv_path, json_path
+        self._csv = self._json = None
+        self.begun, self._n_written = False, 0
+
+    def _begin(self) -> None:
+        self.begun = True
+        self._csv, self._json = (None if path is None else _open(path) for path in self._paths)
         if self._csv is not None:
             self._rows = csv.writer(self._csv, lineterminator="\n")
             self._rows.writerow([column for name in self.names for column in COLUMNS[name]])
@@ -111,10 +122,20 @@ class TableWriter:
         **values : array-like of shape (n, ...)
             By the names of `COLUMNS`: ``camera`` (n, 3, 3), ``box`` (n, 4), ``joints`` (n, 21, 3),
             ``keypoints`` (n, 21, 2), the others (n,). One that is left out, NaN or None is unknown.
+
+        Raises
+        ------
+        InputError
+            If a camera has skew, or a text is none that a file can have. Nothing is written then.
         """
+        for name in _TEXTS:
+            for value in [] if values.get(name) is None else values[name]:
+                _check_text(value, name)
         rows: dict[str, Any] = {
             name: take_lengths(value) if name == "camera" else value for name, value in values.items()
         }
+        if not self.begun:
+            self._begin()
         for i in range(len(values["picture"])):
             hand = {name: rows[name][i] if rows.get(name) is not None else None for name in self.names}
             if self._csv is not None:
@@ -135,10 +156,16 @@ def write_table(values: dict[str, Any], csv_path: Any = None, json_path: Any = N
     csv_path, json_path : path or None, default=None
         The files, which are replaced.
     """
-    take_lengths(values.get("camera"))
     there = [name for name, value in values.items() if value is not None]
     with TableWriter(there, csv_path, json_path) as writer:
         writer.write(**values)
+
+
+def _check_text(value: Any, name: str) -> None:
+    try:
+        str(value).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name}: expected text that UTF-8 can hold, got {value!r}.") from error
 
 
 def _open(path: Any) -> Any:

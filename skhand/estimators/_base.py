@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Regress
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 
 from skhand._progress import progress, without_bars
-from skhand._validation import check_bool, check_seed, warn_user
+from skhand._validation import check_bool, check_seed, count, warn_user
 from skhand.estimators._calibration import CalibrationMixin
 from skhand.estimators._data import DataDescription, DataReader, TrainingData
 from skhand.estimators._html import make_visual_block
@@ -296,10 +296,7 @@ class PoseEstimator(
         ahead = saved.get("ahead") or self._stages_ahead(run.one_epoch)
         state, first = saved.get("loop") if saved.get("in_stage") else None, saved.get("position", 0)
         recorder.stopped, told = saved.get("stopped", False), False
-        n_parts = len(ahead) - first
-        if self._stage_names() == (None,):
-            n_parts = max(n_parts * ahead[0][1] - (self.n_iter_ - n_before), 0)  # epochs
-        with recorder.watching(n_parts):
+        with recorder.watching(len(ahead) - first):
             for position, (name, n_epochs, n_done) in enumerate(ahead[first:], first):
                 before = {key: self.__dict__[key] for key in self._progress if key in self.__dict__}
                 stage = self._enter_stage(name, n_epochs, n_done, run)
@@ -324,9 +321,9 @@ class PoseEstimator(
                 if loop.interrupted:
                     self._n_passes += loop.count_passes()
                     return KeyboardInterrupt()
-                recorder.end_stage()
                 if not (run.one_epoch or recorder.stopped):
                     self._finished = [*self._finished, name]
+                recorder.end_stage()
                 self._n_passes += loop.count_passes()
                 state = None
                 position = len(ahead) if recorder.stopped else position + 1
@@ -351,8 +348,8 @@ class PoseEstimator(
         self.interrupted_ = ended_by is not None
         if isinstance(ended_by, KeyboardInterrupt):
             warn_user(
-                f"fit was interrupted after {self.n_iter_} epochs; the estimator is fitted with what was "
-                "trained until then.",
+                f"fit was interrupted after {count(self.n_iter_, 'epoch')}; the estimator is fitted with "
+                "what was trained until then.",
                 TrainingWarning,
             )
         return ended_by

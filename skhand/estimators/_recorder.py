@@ -46,17 +46,23 @@ class EpochRecorder:
         self.epoch: Any = None
 
     @contextlib.contextmanager
-    def watching(self, n_parts: int) -> Iterator[None]:
-        """Tell scikit-learn's callbacks of the whole training: so many stages, or epochs without stages."""
-        estimator = self.estimator
-        if hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx"):
-            self.fit = self._begin(estimator._init_callback_context(max_subtasks=n_parts))
+    def watching(self, n_stages: int) -> Iterator[None]:
+        """Tell scikit-learn's callbacks of the whole training, of so many stages or one without a name."""
+        self.n_stages = n_stages
         yield
+        self._begin_fit(0)  # where nothing was left to be trained
         if self.fit is not None:
             self._end(self.fit)
 
+    def _begin_fit(self, n_parts: int) -> None:
+        estimator = self.estimator
+        listening = hasattr(estimator, "_skl_callbacks") or hasattr(estimator, "_parent_callback_ctx")
+        if self.fit is None and listening:
+            self.fit = self._begin(estimator._init_callback_context(max_subtasks=n_parts))
+
     def begin_stage(self, stage: str | None, loop: Loop) -> None:
         """Begin a stage, or what is left of it, that a loop trains."""
+        self._begin_fit(loop.count_epochs_left() if stage is None else self.n_stages)
         self.stage, self.loop, self.part = stage, loop, self.fit
         self.n_past, self.n_final = self.estimator.n_iter_, 0  # epochs before, and those that nobody changes
         if self.fit is not None and stage is not None:

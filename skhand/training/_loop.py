@@ -399,6 +399,8 @@ class Loop:
 
     def count_epochs_left(self) -> int:
         """Return how many epochs are to be trained, one that was begun among them."""
+        if self.step_number >= self.n_steps:  # after a last epoch that was shorter
+            return 0
         return self.count_epochs()[1] - self.step_number // self.epoch_length
 
     def count_passes(self) -> int:

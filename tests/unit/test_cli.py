@@ -150,6 +150,18 @@ def test_wrong_input_leaves_no_file_and_no_folder(tmp_path, capsys, words):
     assert list((tmp_path / "OUT").iterdir()) == []
 
 
+def test_a_file_that_is_no_picture_replaces_no_table_and_makes_no_folder(tmp_path, capsys):
+    table, notes = tmp_path / "out" / "hands.csv", tmp_path / "notes.jpg"
+    table.parent.mkdir()
+    table.write_text("corrected by hand")
+    notes.write_text("no picture")
+    for out in (table.parent, tmp_path / "new"):
+        assert main(["predict", str(notes), "--out", str(out)]) == 1
+        assert "notes.jpg" in capsys.readouterr().err
+    assert table.read_text() == "corrected by hand" and not (tmp_path / "new").exists()
+    assert list(table.parent.iterdir()) == [table]
+
+
 def test_a_name_mistyped_replaces_no_table_of_an_earlier_call(tmp_path, capsys):
     table = tmp_path / "out" / "hands.csv"
     table.parent.mkdir()

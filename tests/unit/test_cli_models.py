@@ -58,7 +58,7 @@ def test_fit_saves_what_predict_loads(folder, tmp_path, small, capsys):
     hands = load_folder(folder)
     train, test = fit._split(hands.groups, 0.2, 0)
     assert not set(hands.groups[train]) & set(hands.groups[test])
-    assert f"fitting {len(train)} hands; {len(test)} are held out" in told
+    assert f"fitting {len(train)} hands, with {len(test)} held out" in told
     model = load(tmp_path / "model.safetensors")
     crops = HandCropper(32).fit_transform(hands.data)
     expected = mean_epe(hands.target[test], model.predict(crops[test]), align="root")
@@ -108,7 +108,7 @@ def test_fit_refuses_before_any_work(folder, tmp_path, capsys, small):
         assert told.startswith("skhand: error: ") and line in told
     words = ["fit", str(folder), "--table", "no_camera.csv", "--fov", "60", "--epochs", "1", *out]
     assert main([*words, "--validation", "0"]) == 0
-    assert "fitting 10 hands; 0 are held out" in capsys.readouterr().out
+    assert "fitting 10 hands, with 0 held out" in capsys.readouterr().out
     assert main([*words, "--validation", "0", "--verbose"]) == 0
     assert re.search("^epoch 1/1: train_loss ", capsys.readouterr().out, re.M)
 
@@ -124,7 +124,8 @@ def test_the_models_own_answers_are_no_labels(folder, tmp_path, capsys):
     told = capsys.readouterr()
     assert scores_in(told.out, "absolute, model")[0] == 0 and OWN in told.err
     assert OWN.replace("'", "&#x27;") in (tmp_path / "report.html").read_text()
-    assert are_own(own, own) and not are_own(hands.target, own)
+    assert are_own(own, own) and are_own(own + 0.45, own)  # as half precision moves them
+    assert not are_own(hands.target, own)
     assert not are_own(np.full((2, 21, 3), np.nan), own[:2])
 
 
@@ -147,7 +148,7 @@ def test_the_report_is_one_page_without_scripts(folder, tmp_path, capsys):
         assert scores_in(told.out, f"{align}, model")[0] == pytest.approx(epe, abs=0.06)
     assert "LatentHeatmapRegressor" in page and "given beside the picture" in page
     assert all(joint in page for joint in hands.joint_names)
-    assert "10 hands are few" in page and "10 hands are few" in told.err
+    assert "few hands, 10" in page and "few hands, 10" in told.err
 
 
 def test_the_report_names_the_data_as_the_user_did(folder, tmp_path, monkeypatch):

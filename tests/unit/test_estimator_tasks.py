@@ -162,6 +162,30 @@ def test_a_fit_that_goes_on_from_a_checkpoint_tells_of_what_is_left(kind, at_bat
     assert again.lines == [("begin", "fit", 0), ("end", "fit", 0)]
 
 
+def test_a_second_fit_that_goes_on_from_its_checkpoint_does_not_count_the_first_one(tmp_path):
+    X, options = rows_of("cross-modal"), {"checkpoint": tmp_path / "fit.ckpt", "warm_start": True}
+    estimator = smallest("cross-modal", max_epochs=3, **options).fit(X, Y)
+    estimator.set_params(callbacks=[InterruptAt(5)])  # in the second epoch of this fit
+    with pytest.raises(KeyboardInterrupt), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "fit was interrupted")
+        estimator.fit(X, Y)
+    diary = Diary()
+    rest = smallest("cross-modal", max_epochs=3, **options).set_callbacks(diary).fit(X, Y)
+    assert rest.n_iter_ == 6
+    assert diary.lines == lines_of({"": 2})
+
+
+def test_a_stage_that_ended_by_itself_is_not_trained_again_after_a_stop_at_its_end():
+    X = rows_of("aligned")
+    options = {"early_stopping": True, "n_iter_no_change": 2, "validation_fraction": 0.25, "lr": 0.05}
+    options |= {"max_epochs": 12, "stages": ("disentangle", "align"), "warm_start": True}
+    estimator = smallest("aligned", **options).set_callbacks(Diary(("disentangle", 1))).fit(X, Y)
+    n_first = estimator.n_iter_
+    assert set(estimator.history_["stage"]) == {"disentangle"} and n_first < 12
+    estimator.set_callbacks().fit(X, Y)
+    assert set(estimator.history_["stage"][n_first:]) == {"align"}
+
+
 @pytest.mark.parametrize("kind", STAGED)
 def test_the_progress_bar_shows_a_bar_a_stage_inside_of_searches_and_pipelines(kind, capsys, monkeypatch):
     pytest.importorskip("rich")

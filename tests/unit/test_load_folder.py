@@ -116,6 +116,14 @@ def test_what_cannot_be_saved_leaves_nothing_and_can_be_tried_again(tmp_path):
     assert len(load_folder(tmp_path / "copy").target) == 3
 
 
+def test_text_that_no_file_can_hold_is_refused_and_leaves_nothing(tmp_path):
+    hands = make_hands(3, image_size=32, images=("rgb",), random_state=0)
+    with pytest.raises(InputError, match="^group: expected text that UTF-8 can hold"):
+        save_folder(hands.data, hands.target, tmp_path / "folder", groups=["a", "b", "\udcff"])
+    assert not list((tmp_path / "folder").iterdir())
+    save_folder(hands.data, hands.target, tmp_path / "folder", groups=["a", "b", "c"])
+
+
 def test_a_camera_with_skew_replaces_no_table(tmp_path):
     hands = some_hands()
     hands.to_csv(tmp_path / "hands.csv")

@@ -336,6 +336,15 @@ def test_a_state_is_saved_after_each_epoch_and_when_it_is_due_within_one():
     assert often == list(range(1, 13))
 
 
+def test_epochs_left_count_the_one_that_was_begun_and_none_after_the_end():
+    states = []
+    make_loop(
+        steps=3, n_epochs=2, save=lambda state: states.append(copy.deepcopy(state)), save_every=0.0
+    ).run()
+    left = [make_loop(steps=3, n_epochs=2, state=state).count_epochs_left() for state in states]
+    assert left == [2, 2, 1, 1, 1, 0]
+
+
 def test_terms_in_half_precision_are_added_up_in_float32():
     class Half(Counting):
         def step(self, module, batches, context):

@@ -511,7 +511,7 @@ class SimToRealRegressor(PairedPoseEstimator):
             )
 
     def _check_modality(self, name: str | None, argument: str, known: Any, default: str) -> str:
-        if argument == "target" and name in DOMAINS:
+        if argument == "target" and isinstance(name, str) and name in DOMAINS:
             self._require_depth(f"target: {name!r}", "pose3d")
         return super()._check_modality(name, argument, known, default)
 
