@@ -23,7 +23,7 @@ ESTIMATORS = {
     "cross_modal_vae": lambda: CrossModalVAERegressor(
         backbone="small",
         variant=4,
-        max_epochs=12,
+        max_epochs=8,
         batch_size=8,
         averaging=0.99,
         early_stopping=True,
@@ -57,7 +57,7 @@ def make_data(name):
 
 
 def main(name, checkpoint, result):
-    PoseEstimator._save_every = 0.05  # so that most kills come between two epochs
+    PoseEstimator._save_every = 0.2  # so that most kills come between two epochs
     X, y = make_data(name)
     estimator = ESTIMATORS[name]().set_params(
         checkpoint=None if checkpoint == "none" else checkpoint, callbacks=[Announce()]
