@@ -63,12 +63,23 @@ PAPER = {
     "Baseline": 15.71, "A": 15.08, "B": 14.77, "C": 14.82, "D0": 14.36, "D1": 13.93, "D2": 13.99, "D3": 13.88,
     "linear, concat": 15.12, "linear, pose": 15.13, "injection, concat": 14.87,
 }  # fmt: skip
-BEFORE = {"A": "Baseline", "B": "A", "C": "A"}
-BEFORE |= dict.fromkeys(("D1", "D2", "D3"), "refine, no losses")
-BEFORE |= {"refine, no losses": "B, refined", "Baseline, refined": "Baseline", "B, refined": "B"}
-BEFORE |= {"Baseline, light beta": "Baseline"}
-BEFORE |= {"B": "B, weight 0", "B, weight 0": "A", "D0, w = 0": "B", "D0": "D0, w = 0"}
-BEFORE.update({"linear, pose": "linear, concat", "injection, concat": "linear, concat"})
+BEFORE = {
+    "Baseline, refined": "Baseline",
+    "Baseline, light beta": "Baseline",
+    "A": "Baseline",
+    "B, weight 0": "A",
+    "B": "B, weight 0",
+    "B, refined": "B",
+    "C": "A",
+    "D0, w = 0": "B",
+    "D0": "D0, w = 0",
+    "refine, no losses": "B, refined",
+    "D1": "refine, no losses",
+    "D2": "refine, no losses",
+    "D3": "refine, no losses",
+    "linear, pose": "linear, concat",
+    "injection, concat": "linear, concat",
+}
 
 
 def parse() -> argparse.Namespace:

@@ -229,14 +229,14 @@ def main() -> None:
     path = args.out / "results.json"
     done = {"settings": settings, "given": "nothing", "machine": machine(), "paper": PAPER, "fits": {}}
     done = begin_or_go_on(done, path)
-    data, others = None, {}
+    sets = None
     for seed in args.seeds:
         for row in args.rows:
             key = f"seed {seed}, {row}"
             if key in done["fits"]:
                 continue
-            data, others = (data, others) if data else read(args)
-            done["fits"][key] = measure(args, seed, row, data, others)
+            sets = sets or read(args)
+            done["fits"][key] = measure(args, seed, row, *sets)
             save_results(done, path)
             shown = {name: round(value, 2) for name, value in done["fits"][key].items() if name != "shifted"}
             print(key, shown, flush=True)

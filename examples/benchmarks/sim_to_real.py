@@ -143,12 +143,10 @@ def read(args: argparse.Namespace) -> Hands:
             "rotation": args.rotation,
             "side": "right",
         }
-        states = (2 * args.hands_seed, 2 * args.hands_seed + 1)
-        drawn = ({**framed, "domain": "synthetic"}, {**framed, **PAIRS[args.pair]})
-        synthetic, real = (
-            make_hands(args.n_samples, **common, **each, random_state=state)
-            for each, state in zip(drawn, states, strict=True)
-        )
+        seed = 2 * args.hands_seed
+        exact, measured = {**framed, "domain": "synthetic"}, {**framed, **PAIRS[args.pair]}
+        synthetic = make_hands(args.n_samples, **common, **exact, random_state=seed)
+        real = make_hands(args.n_samples, **common, **measured, random_state=seed + 1)
         save(Hands(synthetic.data, synthetic.target, real.data, real.target, real.groups), path)
     return joblib.load(path)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,21 +73,24 @@ def check_place(folder: Path) -> None:
 
     Nothing is left there: what is wrong with the input may only come out later.
     """
-    try:
+    with _writing_to(folder):
         there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
         with tempfile.TemporaryFile(dir=there):
             pass
-    except OSError as error:
-        raise InputError(f"--out: expected a folder that can be written, got {folder} ({error}).") from error
 
 
-def make_folder(folder: Path) -> Path:
+def make_folder(folder: Path) -> None:
     """Make a folder for output, where it is missing."""
-    try:
+    with _writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(f"--out: expected a folder that can be written, got {folder} ({error}).") from error
-    return folder
 
 
 class EpochBar:

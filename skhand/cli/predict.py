@@ -168,11 +168,17 @@ def _place_overlay(folder: Path, name: str, kept: tuple[str, ...], suffix: str) 
     return path
 
 
+def _write_hands(hands: Any, name: str, table: Any, out: Path, **more: Any) -> None:
+    """Write the hands of one picture; the first ones make the folder."""
+    if not table.begun:
+        make_folder(out)
+    table.write(**hands._columns([name] * len(hands)), **more)
+
+
 def _predict_picture(each: _Input, tracker: Any, table: Any, out: Path, overlays: Path | None) -> int:
     """Predict one picture, write what is found, and return the number of hands."""
     hands = tracker.predict(each.source)
-    make_folder(out)
-    table.write(**hands._columns([each.name] * len(hands)))
+    _write_hands(hands, each.name, table, out)
     if overlays is not None:
         hands.draw().save(_place_overlay(overlays, each.name, _KEPT, ".png"), quality=90)
     return len(hands)
@@ -196,8 +202,7 @@ def _predict_video(
             writer = stack.enter_context(VideoWriter(path, video.fps))
         for frame in progress(islice(video, n_frames), each.name, total=total, unit="frame"):
             hands = tracker.track(frame, n_read / video.fps)
-            make_folder(out)
-            table.write(**hands._columns([each.name] * len(hands)), frame=[n_read] * len(hands))
+            _write_hands(hands, each.name, table, out, frame=[n_read] * len(hands))
             if writer is not None:
                 writer.write(np.asarray(hands.draw()))
             n_read, n_hands = n_read + 1, n_hands + len(hands)

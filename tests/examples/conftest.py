@@ -10,10 +10,31 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+from skhand.datasets import make_hands
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Callable[..., Path]:
+    """Write generated left hands as a folder of photographs with joints and cameras, and return it."""
+
+    def write(n_samples: int, image_size: int = 32) -> Path:
+        hands = make_hands(
+            n_samples, image_size=image_size, side="left", rotation=30, images=("rgb",), random_state=0
+        )
+        (tmp_path / "images").mkdir()
+        for i, picture in enumerate(hands.data.rgb):
+            Image.fromarray(picture).save(tmp_path / "images" / f"{i:05d}.jpg")
+        np.savez(tmp_path / "annotations.npz", joints_mm=hands.target, K_crop=hands.data.camera)
+        return tmp_path
+
+    return write
 
 
 @pytest.fixture

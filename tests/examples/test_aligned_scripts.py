@@ -9,9 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from skhand.datasets import make_hands
 
 BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
@@ -103,12 +100,8 @@ def test_settings_are_written_first_and_others_are_refused(tmp_path, monkeypatch
     assert results.read_bytes() == kept
 
 
-def test_the_photographs_compare_both_estimators(tmp_path, run):
-    hands = make_hands(24, image_size=32, side="left", rotation=30, images=("rgb",), random_state=0)
-    (tmp_path / "images").mkdir()
-    for i, picture in enumerate(hands.data.rgb):
-        Image.fromarray(picture).save(tmp_path / "images" / f"{i:05d}.jpg")
-    np.savez(tmp_path / "annotations.npz", joints_mm=hands.target, K_crop=hands.data.camera)
+def test_the_photographs_compare_both_estimators(tmp_path, photographs, run):
+    photographs(24)
     out = tmp_path / "result.json"
     small = ["--image-size", 16, "--epochs", 1, 1, 1, 1, "--blocks", 2, "--gap", 2, "--seeds", 0]
     printed = run("benchmarks/aligned_photographs.py", tmp_path, "--out", out, *small)

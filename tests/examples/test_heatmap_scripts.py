@@ -7,9 +7,6 @@ import json
 import joblib
 import numpy as np
 import pytest
-from PIL import Image
-
-from skhand.datasets import make_hands
 
 
 def test_the_table_of_heads_resumes_and_averages_over_seeds(tmp_path, run):
@@ -53,50 +50,23 @@ def test_settings_are_kept_from_the_start_and_those_of_others_not_taken(tmp_path
     assert sizes == {16, 24}
 
 
-def test_heads_are_scored_on_shifted_hands_and_on_photographs(tmp_path, run):
-    hands = make_hands(6, image_size=32, side="left", rotation=30, images=("rgb",), random_state=0)
-    (tmp_path / "images").mkdir()
-    for i, picture in enumerate(hands.data.rgb):
-        Image.fromarray(picture).save(tmp_path / "images" / f"{i:05d}.jpg")
-    np.savez(tmp_path / "annotations.npz", joints_mm=hands.target, K_crop=hands.data.camera)
-    small = ("--n-samples", 40, "--n-subjects", 10, "--network", "pyramid", "--width", 8, "--image-size", 32)
-    arguments = (
-        *small,
-        "--backbone",
-        "resnet10",
-        "--epochs",
-        1,
-        "--seeds",
-        0,
-        "--rows",
-        "holistic",
-        "latent",
-    )
-    printed = run(
-        "benchmarks/heatmap_heads.py",
-        "--out",
-        tmp_path,
-        *arguments,
-        "--shifted",
-        8,
-        "--photographs",
-        tmp_path,
-    )
+def test_heads_are_scored_on_shifted_hands_and_on_photographs(tmp_path, photographs, run):
+    photographs(6)
+    small = "--n-samples 40 --n-subjects 10 --network pyramid --width 8 --image-size 32 --backbone resnet10"
+    rows = "--epochs 1 --shifted 8 --seeds 0 --rows holistic latent"
+    arguments = ("benchmarks/heatmap_heads.py", *small.split(), *rows.split(), "--out", tmp_path)
+    printed = run(*arguments, "--photographs", tmp_path)
     fits = json.loads((tmp_path / "results.json").read_text())["fits"]
     names = ["occluded", "degraded", "views to 120 degrees", "photographs"]
     assert [list(fit["shifted"]) for fit in fits.values()] == [names] * 2
     for name, errors in fits["seed 0, latent"]["shifted"].items():
         assert errors["mean_px"] > 0 and any(line.startswith(name) for line in printed)
-    refused = run("benchmarks/heatmap_heads.py", "--out", tmp_path, *arguments, "--shifted", 8, fails=True)
+    refused = run(*arguments, fails=True)
     assert "other settings" in refused[-1]
 
 
-def test_the_photographs_compare_both_estimators_before_and_after_fine_tuning(tmp_path, run):
-    hands = make_hands(24, image_size=32, side="left", rotation=30, images=("rgb",), random_state=0)
-    (tmp_path / "images").mkdir()
-    for i, picture in enumerate(hands.data.rgb):
-        Image.fromarray(picture).save(tmp_path / "images" / f"{i:05d}.jpg")
-    np.savez(tmp_path / "annotations.npz", joints_mm=hands.target, K_crop=hands.data.camera)
+def test_the_photographs_compare_both_estimators_before_and_after_fine_tuning(tmp_path, photographs, run):
+    photographs(24)
     small = ("--image-size", 16, "--width", 4, "--epochs", 1, "--blocks", 2, "--gap", 2, "--seeds", 0)
     more = ("--generated", 32, "--generated-epochs", 1, "--finetune-epochs", 1, "--out", tmp_path / "out")
     printed = run("benchmarks/heatmap_photographs.py", tmp_path, *small, *more)

@@ -6,23 +6,13 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from skhand.datasets import make_hands
 
 
-@pytest.fixture(scope="module")
-def hands():
-    return make_hands(48, image_size=64, side="left", rotation=30, images=("rgb",), random_state=0)
-
-
-def test_fit_photographs_keeps_its_folds_and_draws_the_worst(tmp_path, hands, run):
+def test_fit_photographs_keeps_its_folds_and_draws_the_worst(tmp_path, photographs, run):
     pytest.importorskip("matplotlib")
-    folder = tmp_path / "photographs"
-    (folder / "images").mkdir(parents=True)
-    for i, picture in enumerate(hands.data.rgb):
-        Image.fromarray(picture).save(folder / "images" / f"{i:05d}.jpg")
-    np.savez(folder / "annotations.npz", joints_mm=hands.target, K_crop=hands.data.camera)
+    folder = photographs(48, 64)
     small = ("--image-size", 32, "--epochs", 1, "--blocks", 2, "--gap", 2, "--generated", 40)
     arguments = (folder, "--out", tmp_path / "out", *small, "--generated-epochs", 1, "--finetune-epochs", 1)
     first = run("fit_photographs.py", *arguments)
@@ -35,7 +25,7 @@ def test_fit_photographs_keeps_its_folds_and_draws_the_worst(tmp_path, hands, ru
     assert (tmp_path / "out" / "worst.png").stat().st_size > 10_000
 
 
-def test_lift_keypoints_beats_the_mean_pose_with_both_models(tmp_path, hands, run):
+def test_lift_keypoints_beats_the_mean_pose_with_both_models(tmp_path, run):
     poses = tmp_path / "poses.npz"
     many = make_hands(400, image_size=32, rotation=30, images=("mask",), random_state=1)
     np.savez(

@@ -52,7 +52,7 @@ class Diary:
 
 
 def lines_of(stages):
-    """What a diary holds of a fit of stages with so many epochs each; "" is no stage."""
+    """Return the lines of a diary on a fit of stages with so many epochs each; "" is no stage."""
     (first,) = list(stages)[:1]
     n_parts = len(stages) if first else stages[first]
     lines = [("begin", "fit", n_parts)]
