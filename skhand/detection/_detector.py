@@ -24,6 +24,7 @@ from skhand.detection._network import DetectorNet, normalise
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
 from skhand.preprocessing._base import StatelessTransformer
+from skhand.training import resolve_precision
 
 __all__ = ["HandDetector", "find_hands"]
 
@@ -272,11 +273,12 @@ def _load_network(path: str, changed: float, device: str) -> DetectorNet:
     weights, meta = load_weights(path)
     with torch.inference_mode(False):
         try:
-            network = DetectorNet(**meta["architecture"]).fused()
+            place = torch.device(device)
+            network = DetectorNet(**meta["architecture"]).fused(resolve_precision("auto", place))
             network.load_state_dict(weights)
         except (KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"weights: expected those of a hand detector, got {path} ({error}).") from error
-        return network.requires_grad_(False).to(device)
+        return network.requires_grad_(False).to(place)
 
 
 class PictureList(LazyColumn):
