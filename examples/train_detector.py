@@ -164,7 +164,7 @@ def export(training, log, args, scores, real, pool_size, path):
         "preprocessing": "Longest side to 192 px by averaging, grey (127.5) added at the right and below to "
         "a multiple of 32, (value - 127.5) / 255.",
         "recipe": {
-            "pictures": training.steps * training.batch_size,
+            "pictures": training.pictures,
             "batch_size": training.batch_size,
             "minutes": round(log[-1]["minutes"], 1) if log else 0.0,
             "device": torch.cuda.get_device_name() if training.device.type == "cuda" else "CPU",
@@ -196,7 +196,7 @@ def main():
     parser.add_argument("--scenes", type=int, default=1000, help="held-out scenes, a multiple of 50")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch-size", type=int, default=None, help="default: 32, on a GPU 256")
+    parser.add_argument("--batch-size", type=int, default=None, help="default: 16, on a GPU 256")
     parser.add_argument("--rate", type=float, default=None, help="default: 0.001, on a GPU 0.003")
     parser.add_argument("--uses", type=int, default=4, help="how often a scene is trained on, 1 to 8")
     parser.add_argument("--start", type=Path, default=None, help="checkpoint of another run to start from")
@@ -234,10 +234,10 @@ def main():
 
     training = DetectorTraining(
         pool,
-        batch_size=args.batch_size or (256 if on_gpu else 32),
+        batch_size=args.batch_size or (256 if on_gpu else 16),
         rate=args.rate or (3e-3 if on_gpu else 1e-3),
         half=resolve_precision("auto", device) == torch.bfloat16,
-        ahead=4 if on_gpu else 8,
+        ahead=4 if on_gpu else 24,
         uses=args.uses,
         pretrained=True,
         seed=args.seed,
@@ -266,7 +266,7 @@ def main():
             write_checkpoint(training, elapsed, log, checkpoint)
             saved = elapsed
         if elapsed - scored > pause or elapsed >= total:
-            entry = {"minutes": elapsed / 60, "pictures": training.steps * training.batch_size}
+            entry = {"minutes": elapsed / 60, "pictures": training.pictures}
             entry |= {f"loss_{name}": float(value) / counted for name, value in sums.items()}
             entry |= score_network(training.average, scenes, 0.3)
             log.append({name: round(value, 4) for name, value in entry.items()})

@@ -18,7 +18,7 @@ from skhand.rendering.scenes import GROUNDS, SCENE_NUMBERS, SLOTS, HandPool, Sce
 
 __all__ = ["DetectorTraining", "draw_scenes", "score_network", "start_from_pose"]
 
-_DECAY = 0.998
+_DECAY = 0.999
 # how a scene that is used several times is turned, by quarters, and whether it is mirrored
 _WAYS = ((0, False), (0, True), (1, False), (3, True), (2, False), (2, True), (3, False), (1, True))
 
@@ -182,7 +182,7 @@ class DetectorTraining:
         groups = [{"params": heavy, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.steps, self.ahead, self.uses = 0, ahead, uses
+        self.steps, self.pictures, self.ahead, self.uses = 0, 0, ahead, uses
         self._waiting: list[tuple[Tensor, Targets]] = []
 
     def step(self, progress: float) -> dict[str, Tensor]:
@@ -217,7 +217,7 @@ class DetectorTraining:
         torch.stack(list(terms.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self.optimizer.step()
-        self.steps += 1
+        self.steps, self.pictures = self.steps + 1, self.pictures + len(pictures)
         self._average()
         return {name: term.detach() for name, term in terms.items()}
 
@@ -255,6 +255,7 @@ class DetectorTraining:
             "generator": self.generator.get_state(),
             "device": self.device.type,
             "steps": self.steps,
+            "pictures": self.pictures,
             "architecture": self.architecture,
         }
 
@@ -263,7 +264,7 @@ class DetectorTraining:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.steps = state["steps"]
+        self.steps, self.pictures = state["steps"], state["pictures"]
         if state["device"] == self.device.type:
             self.generator.set_state(state["generator"].cpu())
         else:
