@@ -37,6 +37,7 @@ from skhand.geometry import affine_crop, apply_affine, procrustes, project
 from skhand.tracking import HandTracker
 from skhand.tracking._crops import crop_hands
 from skhand.tracking._tracks import box_of
+from skhand.training import rows_together
 
 SIZE = (480, 640)  # height and width of a frame
 
@@ -132,18 +133,20 @@ def measure_speed(tracker: HandTracker, frames: list[Frame], rounds: int) -> dic
     frame = frames[0]
     if isinstance(tracker.detector, TrueBox):
         tracker.detector.frame = frame
+    tracker.predict(frame.picture)
+    pose = tracker.pose_  # that of the library, if none is given
     video = HandTracker(tracker.detector, tracker.pose, max_hands=1, lost_below=0.0)
     crop = crop_hands(
         frame.picture,
         box_of(*frame[1:4])[None],
         np.array(["left"]),
         frame.camera,
-        tracker.pose.input_shape_[:2],
+        pose.input_shape_[:2],
     )
     methods: dict[str, Callable[[], Any]] = {
         "skhand photograph": lambda: tracker.predict(frame.picture),
         "skhand video": lambda: video.track(frame.picture),
-        "pose alone": lambda: tracker.pose.predict(crop, return_std=True),
+        "pose alone": lambda: answer_crop(pose, crop),
         **mediapipe_methods(frame.picture),
     }
     times: dict[str, list[float]] = {name: [] for name in methods}
@@ -154,6 +157,12 @@ def measure_speed(tracker: HandTracker, frames: list[Frame], rounds: int) -> dic
             if k >= 3:
                 times[name].append(1e3 * (time.perf_counter() - start))
     return {name: round(float(np.median(each)), 2) for name, each in times.items()}
+
+
+def answer_crop(pose: Any, crop: HandFrames) -> Any:
+    """Answer one crop as the tracker does."""
+    with rows_together():
+        return pose.predict(crop, return_std=True)
 
 
 def mediapipe_methods(picture: np.ndarray) -> dict[str, Callable[[], Any]]:
@@ -189,7 +198,7 @@ def main() -> None:
         from skhand.detection import HandDetector
 
         detector = HandDetector(weights=args.detector)
-    pose = LatentHeatmapRegressor.from_pretrained(args.pose)
+    pose = None if args.pose is None else LatentHeatmapRegressor.from_pretrained(args.pose)
     frames = list(move_photographs(args.photographs, step=args.step))
     tracker = HandTracker(detector, pose, max_hands=1, lost_below=args.lost_below)
     results: dict[str, Any] = {"machine": machine(), "speed_ms": measure_speed(tracker, frames, args.rounds)}

@@ -72,7 +72,8 @@ class HandDetector(StatelessTransformer):
     A box is that of the 21 joints, about 8 mm wider on each side, as in `make_hands`: fingertips lie inside,
     the arm does not. It may reach beyond the picture. The network reads the whole picture with its longest
     side brought to 192 px, so hands of less than about 8% of that side are missed. Its ``side`` is hardly
-    better than chance: `skhand.tracking.HandTracker` lets the pose network tell it.
+    better than chance: `skhand.tracking.HandTracker` lets the pose network tell it. It computes in bfloat16
+    where the hardware multiplies that natively, and else in float32.
 
     Examples
     --------

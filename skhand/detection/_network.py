@@ -116,7 +116,7 @@ class _Inverted(nn.Module):
 
 
 class DetectorNet(nn.Module):
-    """Find hands: a small trunk down to 1/32 of the picture, a pyramid back up to 1/4, and two layers of maps.
+    """Find hands: a trunk down to 1/32 of the picture, a pyramid back up to 1/4, and two layers of maps.
 
     Down to 1/16, the trunk is torchvision's ResNet with one block a level, as in the pose network that ships,
     so that training can start from what that one knows of hands.
@@ -185,9 +185,7 @@ class DetectorNet(nn.Module):
             x = functional.interpolate(x, scale_factor=2.0)
             x = join(functional.relu(side(step) + x, inplace=True))
         x = self.hidden(x)
-        if not self.training:
-            x = x.float()
-        maps = self.maps(x).float()
+        maps = self.maps(x if self.training else x.float()).float()
         joints = self.joints(x).float() if self.training and self.joints is not None else None
         return Maps(maps[:, _CENTRE], maps[:, _SIZE], maps[:, _OFFSET], maps[:, _SIDE], joints)
 

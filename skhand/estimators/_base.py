@@ -29,6 +29,7 @@ from skhand.training import (
     Interrupts,
     Loop,
     Stage,
+    are_rows_together,
     autocast,
     building,
     check_augment,
@@ -587,12 +588,13 @@ class PoseEstimator(
         """
         dtype = resolve_precision(self.predict_precision, self.device_)
         apart = self.device_.type == "cpu" and dtype == torch.float32
+        filled = apart or are_rows_together()
         size, parts = self._chunk_size(is_image), []
         alike = rows_apart() if apart else autocast(self.device_, dtype)
         with torch.inference_mode(), evaluating(self.module_), alike:
             chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
             for part, batch in zip(chunks, read_ahead(read, chunks), strict=True):
-                padded = batch if apart else _pad(batch, size - len(part))
+                padded = batch if filled else _pad(batch, size - len(part))
                 parts.append([_to_array(array[: len(part)]) for array in function(padded)])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
 

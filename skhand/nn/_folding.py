@@ -41,7 +41,9 @@ def fold_batch_norm(module: nn.Module) -> nn.Module:
     return folded
 
 
-def fold_once(module: nn.Module, memory_format: torch.memory_format) -> nn.Module:
+def fold_once(
+    module: nn.Module, memory_format: torch.memory_format, dtype: torch.dtype = torch.float32
+) -> nn.Module:
     """Return what `fold_batch_norm` makes of a module, made anew only where a weight has changed since.
 
     Parameters
@@ -49,15 +51,20 @@ def fold_once(module: nn.Module, memory_format: torch.memory_format) -> nn.Modul
     module : Module
     memory_format : torch.memory_format
         Of the copy's weights.
+    dtype : torch.dtype, default=torch.float32
+        Of the copy's convolutions: what autocast would else turn them into at each call.
 
     Returns
     -------
     folded : Module
     """
     tensors = [*module.parameters(), *module.buffers()]
-    state = [(tensor.data_ptr(), tensor._version, tensor.device) for tensor in tensors]
+    state = [dtype, *((tensor.data_ptr(), tensor._version, tensor.device) for tensor in tensors)]
     known = _FOLDED.get(module)
     if known is None or known[0] != state:
         folded: Any = fold_batch_norm(module)
+        for layer in folded.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.to(dtype)
         known = _FOLDED[module] = (state, folded.to(memory_format=memory_format))
     return known[1]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
 
 from skhand._pictures import Picture, guess_camera, iterate_pictures, read_pictures
@@ -18,6 +19,7 @@ from skhand.frames import HandFrames
 from skhand.tracking._crops import Poses, can_judge, check_pose, judge_poses
 from skhand.tracking._hands import Hands
 from skhand.tracking._tracks import Detected, Track, Video, box_of
+from skhand.training import resolve_precision
 
 __all__ = ["HandTracker"]
 
@@ -40,7 +42,8 @@ class HandTracker(BaseEstimator):
         if it has one, one row a hand, or no rows. None is `skhand.detection.HandDetector`.
     pose : estimator or None, default=None
         A fitted estimator of absolute poses from colour crops. None is
-        ``LatentHeatmapRegressor.from_pretrained()``.
+        ``LatentHeatmapRegressor.from_pretrained()``, with ``predict_precision="bfloat16"`` where the hardware
+        multiplies that natively.
     fov : float, degrees, default=60.0
         Angle of view along the picture's diagonal, where neither ``camera`` nor EXIF data tell. Main cameras
         of phones have about 80, webcams 55 to 80.
@@ -273,6 +276,8 @@ class HandTracker(BaseEstimator):
             self.pose_, self._pretrained = self.pose, False
         elif not vars(self).get("_pretrained"):
             self.pose_, self._pretrained = LatentHeatmapRegressor.from_pretrained(), True
+            if resolve_precision("auto", self.pose_.device_) == torch.bfloat16:
+                self.pose_.set_params(predict_precision="bfloat16")
         check_pose(self.pose_)
         if self.side == "pose" and not can_judge(self.pose_):
             raise InputError(

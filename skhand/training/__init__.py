@@ -18,7 +18,7 @@ from skhand.training._objective import (
     take_step,
 )
 from skhand.training._replay import ReplayedStep
-from skhand.training._rows_apart import rows_apart, rows_together
+from skhand.training._rows_apart import are_rows_together, rows_apart, rows_together
 from skhand.training._runtime import (
     Interrupts,
     autocast,
@@ -52,6 +52,7 @@ __all__ = [
     "ReplayedStep",
     "Stage",
     "StepContext",
+    "are_rows_together",
     "augment_batch",
     "autocast",
     "building",

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-__all__ = ["rows_apart", "rows_together"]
+__all__ = ["are_rows_together", "rows_apart", "rows_together"]
 
 _BLOCK = 4  # rows of one matrix product; of 8, the last ones are added up in another order on AVX2
 _SMALL_ROW = 20480  # numbers of a row below which torch by itself does without oneDNN
@@ -36,13 +36,19 @@ def rows_apart() -> contextlib.AbstractContextManager[object]:
 def rows_together() -> Iterator[None]:
     """Let `rows_apart` do nothing in this block, where speed counts more than the last bits.
 
-    Operators that are alike for all sizes of a batch take half as long again as the fastest ones.
+    Operators that are alike for all sizes of a batch take half as long again as the fastest ones. Nor are
+    batches filled up to one size.
     """
     token = _TOGETHER.set(True)
     try:
         yield
     finally:
         _TOGETHER.reset(token)
+
+
+def are_rows_together() -> bool:
+    """Tell whether this is within `rows_together`."""
+    return _TOGETHER.get()
 
 
 class _RowsApart(TorchFunctionMode):

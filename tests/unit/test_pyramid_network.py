@@ -24,7 +24,8 @@ from skhand.estimators.latent_heatmap.steps import HeatmapObjective
 from skhand.exceptions import InputError
 from skhand.geometry import project
 from skhand.metrics import mean_epe
-from skhand.nn import TRUNKS, fold_batch_norm, trunk_levels
+from skhand.nn import TRUNKS, fold_batch_norm, fold_once, trunk_levels
+from skhand.training import rows_together
 
 SIZES = ((128, 128), (96, 64), (33, 33))
 
@@ -60,6 +61,37 @@ def test_every_trunk_gives_maps_of_a_quarter_of_the_picture(backbone, in_channel
         assert features.shape == (1, net.n_features)
         assert torch.isfinite(maps).all()
         assert (same - maps).abs().max() < 0.02 * maps.abs().max()  # sums of large numbers without training
+
+
+def test_convolutions_kept_in_half_precision_give_the_bits_of_autocast():
+    torch.manual_seed(0)
+    net = PyramidNet("resnet10", 3, 6, width=8).eval()
+    pictures = torch.rand(2, 3, 64, 64) - 0.5
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        (maps,), _ = fold_once(net, torch.channels_last)(pictures)
+        halved = fold_once(net, torch.channels_last, torch.bfloat16)
+        (same,), _ = halved(pictures)
+        assert fold_once(net, torch.channels_last, torch.bfloat16) is halved
+        assert fold_once(net, torch.channels_last).last.weight.dtype == torch.float32
+    assert halved.last.weight.dtype == torch.bfloat16
+    assert torch.equal(maps, same)
+
+
+def test_a_batch_is_not_filled_up_where_speed_counts_more(hands, monkeypatch):
+    """In half precision, chunks have one size, so that a row's bits do not depend on the others'."""
+    est = small(predict_precision="bfloat16").fit(hands.data, hands.target)
+    sizes, forward = [], PyramidNet.forward
+
+    def count(net, images):
+        sizes.append(len(images))
+        return forward(net, images)
+
+    monkeypatch.setattr(PyramidNet, "forward", count)
+    filled = est.predict_keypoints(hands.data[:3])
+    with rows_together():
+        alone = est.predict_keypoints(hands.data[:3])
+    assert sizes == [16, 3]
+    assert np.allclose(filled, alone, atol=1.0)
 
 
 def test_resnet10_is_torchvisions_resnet_with_one_block_a_level():

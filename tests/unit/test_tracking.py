@@ -10,6 +10,7 @@ import copy
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from skhand import HandFrames
@@ -67,6 +68,11 @@ class Pose:
     """Answers with points of a circle around the bright pixels of a crop, as its camera sees it."""
 
     input_shape_, given_, heatmap = (64, 64, 3), (), "latent"
+    device_, predict_precision = torch.device("cpu"), "float32"
+
+    def set_params(self, predict_precision):
+        self.predict_precision = predict_precision
+        return self
 
     def predict(self, X, return_std=False):
         joints, std = np.full((2, len(X), 21, 3), 1e3)
@@ -391,6 +397,20 @@ def test_what_is_not_given_is_made_once_at_first_use(monkeypatch):
     assert made == [2, "pose"]
     plain.set_params(max_hands=3).predict(scene())
     assert made == [2, "pose", 3]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_pose_network_that_ships_takes_what_the_hardware_multiplies(monkeypatch, precision):
+    monkeypatch.setattr(LatentHeatmapRegressor, "from_pretrained", classmethod(lambda cls: Pose()))
+    monkeypatch.setattr(
+        "skhand.training._runtime._multiplies_bfloat16", lambda device: precision == "bfloat16"
+    )
+    plain = HandTracker(Detector())
+    plain.predict(scene())
+    assert plain.pose_.predict_precision == precision
+    given = HandTracker(Detector(), Pose())
+    given.predict(scene())
+    assert given.pose_.predict_precision == "float32"
 
 
 def test_bad_pictures_and_times_are_named():

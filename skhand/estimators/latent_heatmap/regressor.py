@@ -32,7 +32,7 @@ from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import bone_length, mean_bone_lengths
 from skhand.nn import BACKBONES, TRUNKS, fold_once
 from skhand.skeleton import BONES, JOINTS, root_position
-from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_side
+from skhand.training import MODALITIES, CodecSettings, Stage, fetch, one_hot_side, resolve_precision
 
 __all__ = ["LatentHeatmapRegressor"]
 
@@ -643,7 +643,8 @@ class LatentHeatmapRegressor(PoseEstimator):
     ) -> list[np.ndarray]:
         """Call a function on the network's last answer and features of rows."""
         names = ["rgb", *(["side"] if "side" in self.given_ or self.mirror_left else [])]
-        module = fold_once(self.module_, self._memory_format)
+        dtype = resolve_precision(self.predict_precision, self.device_)
+        module = fold_once(self.module_, self._memory_format, dtype)
 
         def read(part: np.ndarray) -> Any:
             return fetch(columns, names, part, self.device_)
