@@ -162,13 +162,15 @@ def export(training, log, args, scores, real, pool_size, path):
         "name": "skhand hand detector",
         "architecture": training.architecture,
         "preprocessing": "Longest side to 192 px by averaging, grey (127.5) added at the right and below to "
-        "a multiple of 32, (value - 127.5) / 63.75.",
+        "a multiple of 32, (value - 127.5) / 255.",
         "recipe": {
-            "pictures": training.steps * training.batch_size,
+            "pictures": training.pictures,
             "batch_size": training.batch_size,
             "minutes": round(log[-1]["minutes"], 1) if log else 0.0,
             "device": torch.cuda.get_device_name() if training.device.type == "cuda" else "CPU",
+            "start": "trunk of the pose network that ships; its first level stays as it is",
             "pool": pool_size,
+            "uses_of_a_scene": training.uses,
             "seed": args.seed,
             "optimiser": "AdamW with cosine over the time, averaged weights",
             "data": "generated scenes only; no real picture trains it or chooses anything",
@@ -194,8 +196,9 @@ def main():
     parser.add_argument("--scenes", type=int, default=1000, help="held-out scenes, a multiple of 50")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch-size", type=int, default=None, help="default: 32, on a GPU 256")
-    parser.add_argument("--rate", type=float, default=None, help="default: 0.002, on a GPU 0.003")
+    parser.add_argument("--batch-size", type=int, default=None, help="default: 16, on a GPU 256")
+    parser.add_argument("--rate", type=float, default=None, help="default: 0.001, on a GPU 0.003")
+    parser.add_argument("--uses", type=int, default=4, help="how often a scene is trained on, 1 to 8")
     parser.add_argument("--start", type=Path, default=None, help="checkpoint of another run to start from")
     parser.add_argument("--real", type=Path, default=None, help="folder of samples, scored for the log")
     args = parser.parse_args()
@@ -231,10 +234,12 @@ def main():
 
     training = DetectorTraining(
         pool,
-        batch_size=args.batch_size or (256 if on_gpu else 32),
-        rate=args.rate or (3e-3 if on_gpu else 2e-3),
+        batch_size=args.batch_size or (256 if on_gpu else 16),
+        rate=args.rate or (3e-3 if on_gpu else 1e-3),
         half=resolve_precision("auto", device) == torch.bfloat16,
-        ahead=4 if on_gpu else 1,
+        ahead=4 if on_gpu else 24,
+        uses=args.uses,
+        pretrained=True,
         seed=args.seed,
     )
     checkpoint, elapsed, log = args.out / "checkpoint.pt", 0.0, []
@@ -261,7 +266,7 @@ def main():
             write_checkpoint(training, elapsed, log, checkpoint)
             saved = elapsed
         if elapsed - scored > pause or elapsed >= total:
-            entry = {"minutes": elapsed / 60, "pictures": training.steps * training.batch_size}
+            entry = {"minutes": elapsed / 60, "pictures": training.pictures}
             entry |= {f"loss_{name}": float(value) / counted for name, value in sums.items()}
             entry |= score_network(training.average, scenes, 0.3)
             log.append({name: round(value, 4) for name, value in entry.items()})
@@ -270,7 +275,7 @@ def main():
                 print("   real, logged only:", score_real(training.average, real), flush=True)
             sums, counted = {}, 0
             elapsed = time.monotonic() - first
-            scored, pause = elapsed, max(pause, 0.08 * total)
+            scored, pause = elapsed, max(pause, 0.15 * total)
     write_checkpoint(training, elapsed, log, checkpoint)
     scores = {
         str(threshold): score_network(training.average, scenes, threshold)

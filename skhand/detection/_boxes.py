@@ -48,6 +48,8 @@ class Targets(NamedTuple):
     size, offset : Tensor of shape (n, 2, height, width)
     is_left : Tensor of shape (n, height, width), int64
         Index of the right logit of the side: 0 left, 1 right.
+    joints : Tensor of shape (n, 42, height, width) or None
+        x and y of the joints from the box's middle, in its longer sides.
     """
 
     heat: Tensor
@@ -56,9 +58,17 @@ class Targets(NamedTuple):
     size: Tensor
     offset: Tensor
     is_left: Tensor
+    joints: Tensor | None = None
 
 
-def make_targets(boxes: Tensor, is_left: Tensor, shown: Tensor, unclear: Tensor, size: int) -> Targets:
+def make_targets(
+    boxes: Tensor,
+    is_left: Tensor,
+    shown: Tensor,
+    unclear: Tensor,
+    size: int,
+    points: Tensor | None = None,
+) -> Targets:
     """Make the maps that belong to boxes.
 
     Parameters
@@ -68,6 +78,8 @@ def make_targets(boxes: Tensor, is_left: Tensor, shown: Tensor, unclear: Tensor,
         The box's side, whether there is a hand, and whether it shall be left out.
     size : int, px
         Side of the square input.
+    points : Tensor of shape (n, k, 21, 2), px, optional
+        The joints.
 
     Returns
     -------
@@ -97,11 +109,15 @@ def make_targets(boxes: Tensor, is_left: Tensor, shown: Tensor, unclear: Tensor,
     grid = torch.stack(torch.meshgrid(place, place, indexing="xy"))
     offset = (spread_out(middle) - grid) / (spread_out(boxes[..., 2:]).clamp_min(1.0) / STRIDE)
     side = spread_out((~is_left).long()[..., None])[:, 0]
-    return Targets(heat, known, weight, spread_out(sizes), offset, side)
+    joints = None
+    if points is not None:
+        away = points - (boxes[..., :2] + 0.5 * boxes[..., 2:])[..., None, :]
+        joints = spread_out((away / boxes[..., 2:].amax(dim=-1).clamp_min(1.0)[..., None, None]).flatten(2))
+    return Targets(heat, known, weight, spread_out(sizes), offset, side, joints)
 
 
 def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
-    """Compute the losses: focal loss of centres, L1 of sizes and offsets, cross entropy of sides.
+    """Compute the losses: focal loss of centres, cross entropy of sides, L1 of sizes, offsets and joints.
 
     Parameters
     ----------
@@ -111,7 +127,7 @@ def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
     Returns
     -------
     terms : dict of str to Tensor
-        "centre", "size", "offset" and "side", weighted, to be summed.
+        "centre", "size", "offset", "side" and, if both have them, "joints", weighted, to be summed.
     """
     logit, heat = maps.centre[:, 0].float(), targets.heat
     chance = logit.sigmoid()
@@ -123,7 +139,11 @@ def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
     size = ((maps.size - targets.size).abs().sum(dim=1) * weight).sum() / total
     offset = ((maps.offset - targets.offset).abs().sum(dim=1) * weight).sum() / total
     side = (functional.cross_entropy(maps.side, targets.is_left, reduction="none") * weight).sum() / total
-    return {"centre": centre, "size": size, "offset": 4.0 * offset, "side": 0.7 * side}
+    terms = {"centre": centre, "size": size, "offset": 4.0 * offset, "side": 0.7 * side}
+    if maps.joints is not None and targets.joints is not None:
+        off = (maps.joints - targets.joints).abs().sum(dim=1)
+        terms["joints"] = (off * weight).sum() / (7.0 * total)
+    return terms
 
 
 def box_iou(one: Tensor, other: Tensor) -> Tensor:

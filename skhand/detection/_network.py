@@ -14,10 +14,12 @@ __all__ = ["ARCHITECTURE", "STRIDE", "DetectorNet", "Maps", "normalise"]
 STRIDE = 4
 """Pixels of the picture a pixel of the maps."""
 ARCHITECTURE: dict[str, Any] = {
-    "channels": [16, 32, 48, 96, 128],
-    "blocks": [1, 1, 2, 2],
+    "channels": [64, 64, 128, 256, 96],
+    "rank": 88,
+    "blocks": 2,
     "expansion": 3,
-    "pyramid": [64, 32],
+    "pyramid": [64, 48],
+    "hidden": 64,
     "input": 192,
 }
 """Arguments of `DetectorNet`, and the longest side of the pictures that it reads, px."""
@@ -37,44 +39,66 @@ class Maps(NamedTuple):
         From the middle of this pixel to the box's middle, x and y, in widths and heights of the box.
     side : Tensor of shape (n, 2, height, width)
         Logits of left and right.
+    joints : Tensor of shape (n, 42, height, width) or None
+        In training: x and y of the joints from the box's middle, in its longer sides. Nothing reads them; to
+        learn them teaches the network what a hand is and which side it has.
     """
 
     centre: Tensor
     size: Tensor
     offset: Tensor
     side: Tensor
+    joints: Tensor | None = None
 
 
 def normalise(pictures: Tensor) -> Tensor:
-    """Turn uint8 pictures (n, 3, height, width) into what the network reads: about -2 to 2."""
-    return (pictures.float() - 127.5).mul_(1 / 63.75)
+    """Turn uint8 pictures (n, 3, height, width) into what the network reads: -0.5 to 0.5."""
+    return (pictures.float() - 127.5).mul_(1 / 255.0)
 
 
 class _Conv(nn.Module):
-    """Convolution, batch normalisation and, mostly, a rectifier."""
+    """Convolution, batch normalisation and, mostly, a rectifier.
+
+    With a rank, the convolution is two: one to so many channels, and one of single pixels.
+    """
 
     def __init__(
-        self, n_in: int, n_out: int, size: int = 3, step: int = 1, groups: int = 1, end: bool = True
+        self,
+        n_in: int,
+        n_out: int,
+        size: int = 3,
+        step: int = 1,
+        *,
+        groups: int = 1,
+        end: bool = True,
+        rank: int | None = None,
     ):
         super().__init__()
-        self.conv: nn.Module = nn.Conv2d(n_in, n_out, size, step, size // 2, groups=groups, bias=False)
+        inner = n_out if rank is None else rank
+        conv = nn.Conv2d(n_in, inner, size, step, size // 2, groups=groups, bias=False)
+        self.first: nn.Module = nn.Identity() if rank is None else conv
+        self.conv: nn.Module = conv if rank is None else nn.Conv2d(inner, n_out, 1, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(n_out)
         self.end = end
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(x))
+        x = self.norm(self.conv(self.first(x)))
         return functional.relu(x, inplace=True) if self.end else x
 
 
 class _Residual(nn.Module):
-    """Two convolutions beside an identity."""
+    """Two convolutions beside an identity, or beside one of single pixels where the shape changes."""
 
-    def __init__(self, width: int):
+    def __init__(self, n_in: int, n_out: int, step: int = 1, rank: int | None = None):
         super().__init__()
-        self.body = nn.Sequential(_Conv(width, width), _Conv(width, width, end=False))
+        self.body = nn.Sequential(
+            _Conv(n_in, n_out, 3, step, rank=rank), _Conv(n_out, n_out, end=False, rank=rank)
+        )
+        same = step == 1 and n_in == n_out
+        self.beside = nn.Identity() if same else _Conv(n_in, n_out, 1, step, end=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(x + self.body(x), inplace=True)
+        return functional.relu(self.beside(x) + self.body(x), inplace=True)
 
 
 class _Inverted(nn.Module):
@@ -92,44 +116,63 @@ class _Inverted(nn.Module):
 
 
 class DetectorNet(nn.Module):
-    """Find hands: a small trunk down to 1/32 of the picture, a pyramid back up to 1/4, and one layer of maps.
+    """Find hands: a trunk down to 1/32 of the picture, a pyramid back up to 1/4, and two layers of maps.
 
-    Where maps are large, full convolutions take less time than separable ones on a processor; where they are
-    small, separable ones save weights.
+    Down to 1/16, the trunk is torchvision's ResNet with one block a level, as in the pose network that ships,
+    so that training can start from what that one knows of hands.
 
     Parameters
     ----------
     channels : sequence of 5 int
-        Of the features at 1/2, 1/4, 1/8, 1/16 and 1/32.
-    blocks : sequence of 4 int
-        Residual blocks at 1/4, 1/8, 1/16 and 1/32.
+        Of the stem, and of the features at 1/4, 1/8, 1/16 and 1/32.
+    rank : int or None
+        Of the convolutions at 1/16, which have most of the weights.
+    blocks : int
+        Inverted residuals at 1/32.
     expansion : int
-        Factor of the inverted residuals at 1/16 and 1/32.
+        Their factor.
     pyramid : sequence of 2 int
-        Channels of the way up, to 1/8 and at 1/4.
+        Channels of the way up: at 1/32 to 1/8, and at 1/4.
+    hidden : int
+        Channels of the layer before the maps.
+    input : int, px
+        Longest side of the pictures.
     """
 
-    def __init__(self, channels: Any, blocks: Any, expansion: int, pyramid: Any, input: int = 192):
+    def __init__(
+        self,
+        channels: Any,
+        rank: int | None,
+        blocks: int,
+        expansion: int,
+        pyramid: Any,
+        hidden: int,
+        input: int = 192,
+    ):
         super().__init__()
         self.input, self.dtype = input, torch.float32
         c, (wide, slim) = list(channels), pyramid
-        self.stem = _Conv(3, c[0], 3, 2)
-        stages = []
-        for k in range(4):
-            inner = [
-                _Residual(c[k + 1]) if k < 2 else _Inverted(c[k + 1], expansion) for _ in range(blocks[k])
+        self.stem = nn.Sequential(_Conv(3, c[0], 7, 2), nn.MaxPool2d(3, 2, 1))
+        deepest = [_Conv(c[3], c[4], 1), _Conv(c[4], c[4], 3, 2, groups=c[4])]
+        self.stages = nn.ModuleList(
+            [
+                _Residual(c[0], c[1]),
+                _Residual(c[1], c[2], 2),
+                _Residual(c[2], c[3], 2, rank),
+                nn.Sequential(*deepest, *(_Inverted(c[4], expansion) for _ in range(blocks))),
             ]
-            stages.append(nn.Sequential(_Conv(c[k], c[k + 1], 3, 2), *inner))
-        self.stages = nn.ModuleList(stages)
+        )
         widths = [wide, wide, slim]
         self.top = _Conv(c[4], wide, 1)
         self.sides = nn.ModuleList([_Conv(c[3 - k], widths[k], 1, end=False) for k in range(3)])
         self.joins = nn.ModuleList([_Conv(widths[k], widths[min(k + 1, 2)]) for k in range(3)])
-        self.maps = nn.Conv2d(slim, 7, 1)
+        self.hidden = _Conv(slim, hidden, 1)
+        self.maps = nn.Conv2d(hidden, 7, 1)
         nn.init.normal_(self.maps.weight, std=0.01)
         # few pixels are centres, and boxes are about a quarter of the picture wide
         start = torch.tensor([-4.0, -1.3, -1.3, 0.0, 0.0, 0.0, 0.0])
         self.maps.bias = nn.Parameter(start)
+        self.joints: nn.Conv2d | None = nn.Conv2d(hidden, 42, 1)
 
     def forward(self, pictures: Tensor) -> Maps:
         """Return the maps of pictures (n, 3, height, width) as `normalise` makes them; sides divide by 32."""
@@ -141,8 +184,10 @@ class DetectorNet(nn.Module):
         for side, join, step in zip(self.sides, self.joins, steps[-2::-1], strict=True):
             x = functional.interpolate(x, scale_factor=2.0)
             x = join(functional.relu(side(step) + x, inplace=True))
+        x = self.hidden(x)
         maps = self.maps(x if self.training else x.float()).float()
-        return Maps(maps[:, _CENTRE], maps[:, _SIZE], maps[:, _OFFSET], maps[:, _SIDE])
+        joints = self.joints(x).float() if self.training and self.joints is not None else None
+        return Maps(maps[:, _CENTRE], maps[:, _SIZE], maps[:, _OFFSET], maps[:, _SIDE], joints)
 
     def fused(self, dtype: torch.dtype = torch.float32) -> DetectorNet:
         """Return the network for inference, in place: batch normalisations become part of convolutions.
@@ -153,6 +198,7 @@ class DetectorNet(nn.Module):
             What all but the last layer is computed in.
         """
         self.eval()
+        self.joints = None
         for module in self.modules():
             if isinstance(module, _Conv) and isinstance(module.norm, nn.BatchNorm2d):
                 module.conv = fuse_conv_bn_eval(module.conv, module.norm)  # type: ignore[type-var]

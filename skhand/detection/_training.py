@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from skhand._weights import HANDS, load_weights
 from skhand.detection._boxes import Found, Targets, detection_loss, make_targets, read_maps
 from skhand.detection._measure import measure
 from skhand.detection._network import ARCHITECTURE, DetectorNet, normalise
 from skhand.rendering.scenes import GROUNDS, SCENE_NUMBERS, SLOTS, HandPool, Scenes, compose_scenes
 
-__all__ = ["DetectorTraining", "draw_scenes", "score_network"]
+__all__ = ["DetectorTraining", "draw_scenes", "score_network", "start_from_pose"]
 
 _DECAY = 0.999
+# how a scene that is used several times is turned, by quarters, and whether it is mirrored
+_WAYS = ((0, False), (0, True), (1, False), (3, True), (2, False), (2, True), (3, False), (1, True))
 
 
 def draw_scenes(pool: HandPool, count: int, size: int, generator: torch.Generator) -> Scenes:
@@ -46,6 +50,56 @@ def draw_scenes(pool: HandPool, count: int, size: int, generator: torch.Generato
     short = torch.where(shape < 0.5, 1.0, 0.5 + (shape - 0.5))
     window = torch.stack([torch.where(which < 0.6, 1.0, short), torch.where(which < 0.6, short, 1.0)], dim=1)
     return compose_scenes(pool, hands, grounds, numbers, grain, (window * size).round())
+
+
+def turn_scenes(scenes: Scenes, quarters: int, mirrored: bool) -> Scenes:
+    """Return square scenes turned by quarters, and maybe mirrored: then with hands of the other side."""
+    pictures, points, boxes, is_left = scenes.pictures, scenes.points, scenes.boxes, scenes.is_left
+    last = pictures.shape[-1] - 1.0
+    low, high = boxes[..., :2], boxes[..., :2] + boxes[..., 2:]
+    # a mirroring along x, and the exchange of x and y
+    for flips, swaps in [(mirrored, False)] + [(True, True)] * (quarters % 4):
+        if flips:
+            ends = pictures.new_tensor([last, 0.0], dtype=points.dtype)
+            sign = ends.new_tensor([-1.0, 1.0])
+            pictures, points = pictures.flip(3), ends + sign * points
+            one, other = ends + sign * low, ends + sign * high
+            low, high = torch.minimum(one, other), torch.maximum(one, other)
+            is_left = ~is_left
+        if swaps:
+            pictures, points, is_left = pictures.transpose(2, 3), points.flip(-1), ~is_left
+            low, high = low.flip(-1), high.flip(-1)
+    return replace(
+        scenes, pictures=pictures, points=points, boxes=torch.cat([low, high - low], dim=-1), is_left=is_left
+    )
+
+
+def start_from_pose(network: DetectorNet) -> None:
+    """Give a network's trunk, down to 1/16, the weights of the pose network that ships, in place.
+
+    Convolutions of a low rank get the best approximation of theirs.
+    """
+    weights, _ = load_weights(HANDS)
+    copied = {"stem.0": ("0.0", "0.1")}
+    for k, place in enumerate(("0.4.0", "1.0.0", "2.0.0")):
+        for j in (1, 2):
+            copied[f"stages.{k}.body.{j - 1}"] = (f"{place}.conv{j}", f"{place}.bn{j}")
+        if k:
+            copied[f"stages.{k}.beside"] = (f"{place}.downsample.0", f"{place}.downsample.1")
+    state = {}
+    for name, (conv, norm) in copied.items():
+        kernel = weights[f"body.levels.{conv}.weight"]
+        rank = getattr(network.get_submodule(f"{name}.first"), "out_channels", None)
+        if rank is None:
+            state[f"{name}.conv.weight"] = kernel
+        else:
+            left, values, right = torch.linalg.svd(kernel.flatten(1), full_matrices=False)
+            root = values[:rank].sqrt()
+            state[f"{name}.conv.weight"] = (left[:, :rank] * root)[..., None, None]
+            state[f"{name}.first.weight"] = (root[:, None] * right[:rank]).unflatten(1, kernel.shape[1:])
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            state[f"{name}.norm.{part}"] = weights[f"body.levels.{norm}.{part}"]
+    network.load_state_dict(state, strict=False)
 
 
 def score_network(
@@ -87,6 +141,11 @@ class DetectorTraining:
     ahead : int, default=1
         How many batches are composed together, which takes a GPU less time. Those that wait are not in
         `state_dict`: only with 1 does a training go on bit by bit.
+    uses : int, default=1
+        How often a scene is trained on, at most 8 times: as it is, mirrored, and then turned by quarters.
+    pretrained : bool, default=False
+        Whether the trunk starts from the pose network that ships, see `start_from_pose`. Down to 1/4, where
+        training takes most of its time, it then stays as it is.
     seed : int, default=0
     architecture : dict, optional
         Arguments of `DetectorNet`.
@@ -100,6 +159,8 @@ class DetectorTraining:
         rate: float = 2e-3,
         half: bool = False,
         ahead: int = 1,
+        uses: int = 1,
+        pretrained: bool = False,
         seed: int = 0,
         architecture: dict[str, Any] | None = None,
     ):
@@ -109,14 +170,19 @@ class DetectorTraining:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = DetectorNet(**self.architecture)
+            if pretrained:
+                start_from_pose(network)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.frozen = [network.stem, network.stages[0]] if pretrained else []
+        for part in self.frozen:
+            part.requires_grad_(False)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         plain = [weight for weight in self.network.parameters() if weight.ndim < 2]
         heavy = [weight for weight in self.network.parameters() if weight.ndim >= 2]
         groups = [{"params": heavy, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.steps, self.ahead = 0, ahead
+        self.steps, self.pictures, self.ahead, self.uses = 0, 0, ahead, uses
         self._waiting: list[tuple[Tensor, Targets]] = []
 
     def step(self, progress: float) -> dict[str, Tensor]:
@@ -142,6 +208,8 @@ class DetectorTraining:
         pictures, targets = self._waiting.pop()
         x = normalise(pictures).contiguous(memory_format=torch.channels_last)
         self.network.train()
+        for part in self.frozen:
+            part.eval()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
             maps = self.network(x)
         terms = detection_loss(maps, targets)
@@ -149,18 +217,24 @@ class DetectorTraining:
         torch.stack(list(terms.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)
         self.optimizer.step()
-        self.steps += 1
+        self.steps, self.pictures = self.steps + 1, self.pictures + len(pictures)
         self._average()
         return {name: term.detach() for name, term in terms.items()}
 
     def _draw(self) -> list[tuple[Tensor, Targets]]:
         """Compose the next batches."""
-        size = self.network.input
+        size, batches = self.network.input, []
         with torch.no_grad():
             scenes = draw_scenes(self.pool, self.ahead * self.batch_size, size, self.generator)
-            targets = make_targets(scenes.boxes, scenes.is_left, scenes.shown, scenes.unclear, size)
-        columns = [column.split(self.batch_size) for column in (scenes.pictures, *targets)]
-        return [(pictures, Targets(*each)) for pictures, *each in zip(*columns, strict=True)]
+            turned = [turn_scenes(scenes, *way) for way in _WAYS[: self.uses]]
+            for some in turned:
+                order = torch.randperm(len(some.boxes), generator=self.generator, device=self.device)
+                for rows in order.split(self.batch_size):
+                    columns = [each[rows] for each in (some.boxes, some.is_left, some.shown, some.unclear)]
+                    targets = make_targets(*columns, size, some.points[rows])
+                    batches.append((some.pictures[rows], targets))
+        order = torch.randperm(len(batches), generator=self.generator, device=self.device).tolist()
+        return [batches[i] for i in order]
 
     def _average(self) -> None:
         """Move the averaged weights and statistics towards the present ones."""
@@ -181,6 +255,7 @@ class DetectorTraining:
             "generator": self.generator.get_state(),
             "device": self.device.type,
             "steps": self.steps,
+            "pictures": self.pictures,
             "architecture": self.architecture,
         }
 
@@ -189,7 +264,7 @@ class DetectorTraining:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.steps = state["steps"]
+        self.steps, self.pictures = state["steps"], state["pictures"]
         if state["device"] == self.device.type:
             self.generator.set_state(state["generator"].cpu())
         else:
