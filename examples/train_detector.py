@@ -1,11 +1,12 @@
 """Train the hand detector on generated scenes for a given time, and write the weights that ship.
 
     python examples/train_detector.py --minutes 30 --out runs/detector
-    python examples/train_detector.py --minutes 5 --device cuda --workers 4 --pool 6000 --out runs/detector
+    python examples/train_detector.py --minutes 10 --device cuda --workers 4 --pool 12000 --out runs/detector
 
-It first renders a pool of hands and backgrounds, which it keeps in ``--out``; every step composes new scenes
-from them. Run again with the same ``--out``, it goes on where it was. Real pictures are scored for the log
-only: none trains it, and none chooses anything.
+Every step composes new scenes from a pool of hands and backgrounds, which other processes render into
+``--pool-dir``; training starts with the first of them. Weights and a checkpoint are written to ``--out``
+about every minute; run again with the same ``--out``, it goes on where it was. Real pictures are scored for
+the log only: none trains it, and none chooses anything.
 """
 
 from __future__ import annotations
@@ -16,65 +17,112 @@ import datetime
 import json
 import os
 import time
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 
 from skhand._weights import load_weights, save_weights
 from skhand.datasets._scenes import load_pool, render_backgrounds, render_hands
 from skhand.detection._boxes import box_iou
 from skhand.detection._network import ARCHITECTURE, DetectorNet
 from skhand.detection._training import DetectorTraining, draw_scenes, score_network
+from skhand.rendering.scenes import HandPool, Scenes
 from skhand.training import resolve_precision
 
 SIDE, GROUND, CHUNK = 192, 128, 100
+FIRST = 10  # parts that training waits for
 HELD_OUT = 1_000_003  # added to the seed: other people, poses and backgrounds
 
 
-def render_part(kind, seed, first, count, path):
-    """Render some rows into a file, unless it is there."""
-    if path.exists():
-        return
-    torch.set_num_threads(1)
-    rows = np.arange(first, first + count)
-    if kind == "hands":
-        arrays = render_hands(seed, rows, SIDE)
-    else:
-        arrays = {"backgrounds": render_backgrounds(seed, rows, GROUND)}
-    draft = path.with_suffix(".part")
-    with draft.open("wb") as file:
-        np.savez(file, **arrays)
-    draft.rename(path)
+@dataclass
+class Parts:
+    """Some hands and backgrounds, rendered into files of a folder, a part of them each.
+
+    ``n_backgrounds`` come with every ``CHUNK`` hands.
+    """
+
+    folder: Path
+    seed: int
+    n_hands: int
+    n_backgrounds: int
+
+    def paths(self):
+        """Return a file for each part, in order."""
+        firsts = range(0, self.n_hands, CHUNK)
+        names = (f"{first}_{min(CHUNK, self.n_hands - first)}_{self.n_backgrounds}.npz" for first in firsts)
+        return [self.folder / name for name in names]
+
+    def render(self, number):
+        """Render a part into its file."""
+        torch.set_num_threads(1)
+        path, first = self.paths()[number], number * CHUNK
+        grounds = np.arange(self.n_backgrounds) + number * self.n_backgrounds
+        arrays = render_hands(self.seed, np.arange(first, min(first + CHUNK, self.n_hands)), SIDE)
+        draft = path.with_suffix(".part")
+        with draft.open("wb") as file:
+            np.savez(file, **arrays, backgrounds=render_backgrounds(self.seed, grounds, GROUND))
+        draft.rename(path)
+
+    def read(self, numbers, device):
+        """Read some parts as one pool."""
+        arrays = {}
+        for number in numbers:
+            with np.load(self.paths()[number]) as part:
+                for name in part.files:
+                    arrays.setdefault(name, []).append(part[name])
+        return load_pool({name: np.concatenate(several) for name, several in arrays.items()}, device)
 
 
-def render_pool(folder, seed, n_hands, n_backgrounds, workers):
-    """Render a pool in parallel, or what is missing of it, and return its arrays."""
-    folder.mkdir(parents=True, exist_ok=True)
-    jobs = []
-    for kind, n in (("hands", n_hands), ("backgrounds", n_backgrounds)):
-        for first in range(0, n, CHUNK):
-            jobs.append(
-                (
-                    kind,
-                    seed,
-                    first,
-                    min(CHUNK, n - first),
-                    folder / f"{kind}_{first}_{min(CHUNK, n - first)}.npz",
-                )
-            )
-    missing = [job for job in jobs if not job[-1].exists()]
-    if missing and workers > 1:
-        Parallel(n_jobs=workers, backend="loky")(delayed(render_part)(*job) for job in missing)
-    for job in missing:
-        render_part(*job)
-    arrays = {}
-    for job in jobs:
-        with np.load(job[-1]) as part:
-            for name in part.files:
-                arrays.setdefault(name, []).append(part[name])
-    return {name: np.concatenate(parts) for name, parts in arrays.items()}
+class GrowingPool:
+    """A pool of hands that other processes still render.
+
+    Parameters
+    ----------
+    parts : Parts
+    first : int
+        How many parts to wait for.
+    jobs : list of (int, Future)
+        Who renders which part.
+    device : torch.device
+    """
+
+    def __init__(self, parts, first, jobs, device):
+        self.parts, self.device, self.jobs = parts, device, dict(jobs)
+        self.missing = set(range(len(parts.paths())))
+        now = range(min(first, len(self.missing)))
+        wait([self.jobs[number] for number in now if number in self.jobs])
+        self.pool = self._take(now)
+
+    def grow(self):
+        """Return the pool with what has been rendered since."""
+        done = [number for number in sorted(self.missing) if self._is_done(number)]
+        if done:
+            more = self._take(done)
+            names = HandPool.__dataclass_fields__
+            both = {name: torch.cat([getattr(self.pool, name), getattr(more, name)]) for name in names}
+            self.pool = HandPool(**both)
+        return self.pool
+
+    def _is_done(self, number):
+        return number not in self.jobs or self.jobs[number].done()
+
+    def _take(self, numbers):
+        for number in numbers:
+            if number in self.jobs:
+                self.jobs[number].result()  # what went wrong there goes wrong here
+        self.missing -= set(numbers)
+        return self.parts.read(numbers, self.device)
+
+
+def start_rendering(parts, executor):
+    """Have other processes render the parts that are missing; return who renders which."""
+    parts.folder.mkdir(parents=True, exist_ok=True)
+    missing = [number for number, path in enumerate(parts.paths()) if not path.exists()]
+    return [(number, executor.submit(parts.render, number)) for number in missing]
 
 
 def read_real(folder):
@@ -146,63 +194,169 @@ def score_real(network, pictures, threshold=0.3):
     return scores
 
 
-def write_checkpoint(training, elapsed, log, path):
-    """Write a checkpoint in a way that a crash leaves the old one or the new one."""
-    draft = path.with_suffix(".part")
-    torch.save({**training.state_dict(), "elapsed": elapsed, "log": log}, draft)
-    os.replace(draft, path)
+def draw_held_out(parts, count, device):
+    """Compose the held-out scenes: on the processor, so that all machines score the same ones."""
+    pool, generator = parts.read(range(len(parts.paths())), "cpu"), torch.Generator().manual_seed(1)
+    drawn = [draw_scenes(pool, 50, ARCHITECTURE["input"], generator) for _ in range(count // 50)]
+    fields = Scenes.__dataclass_fields__
+    return Scenes(**{name: torch.cat([getattr(part, name) for part in drawn]).to(device) for name in fields})
 
 
-def export(training, log, args, scores, real, pool_size, path):
-    """Write the averaged weights, batch normalisation folded in, and what they are."""
-    network = DetectorNet(**training.architecture)
-    network.load_state_dict(training.average.state_dict())
-    weights = network.cpu().fused().state_dict()
-    meta = {
-        "name": "skhand hand detector",
-        "architecture": training.architecture,
-        "preprocessing": "Longest side to 192 px by averaging, grey (127.5) added at the right and below to "
-        "a multiple of 32, (value - 127.5) / 255.",
-        "recipe": {
-            "pictures": training.pictures,
+def find_samples(folder):
+    """Read the real samples of a folder, or of the one where they lie beside the project, if any."""
+    if folder is None:
+        roots = Path(__file__).resolve().parents[1:3]
+        folder = next(
+            (r / "shared/data/samples" for r in roots if (r / "shared/data/samples").exists()), None
+        )
+    return [] if folder is None else read_real(folder)
+
+
+class Run:
+    """One training with its clock, its log and its files.
+
+    Parameters
+    ----------
+    training : DetectorTraining
+    args : Namespace
+    scenes : Scenes
+        Held out.
+    real : list
+        What `read_real` returns.
+    """
+
+    def __init__(self, training, args, scenes, real):
+        self.training, self.args, self.scenes, self.real = training, args, scenes, real
+        self.elapsed, self.log, self.before = 0.0, [], 0
+        self.checkpoint, self.weights = args.out / "checkpoint.pt", args.out / "hand_detector.safetensors"
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=False)
+            self.elapsed, self.log, self.before = state["elapsed"], state["log"], state["before"]
+            training.load_state_dict(state)
+            print(f"going on after {training.steps} steps, {self.elapsed / 60:.1f} minutes", flush=True)
+        elif args.start is not None:
+            state = torch.load(args.start, map_location="cpu", weights_only=False)
+            for network in (training.network, training.average):
+                network.load_state_dict(state["average"])
+            self.before = state["pictures"]
+            print(f"starting from {args.start}, {self.before} pictures", flush=True)
+
+    def train(self, total, grow):
+        """Train until ``total`` seconds are over, a step at least; ``grow`` returns the pool as it is now."""
+        training, start = self.training, time.monotonic() - self.elapsed
+        saved = scored = grown = self.elapsed
+        pause = max(min(60.0, total / 4), 10.0)
+        sums, counted = {}, 0
+        over = False
+        while not over:
+            for name, term in training.step(self.elapsed / total).items():
+                sums[name] = sums.get(name, 0.0) + term
+            counted += 1
+            self.elapsed = time.monotonic() - start
+            over = self.elapsed >= total
+            if self.elapsed - grown > 5.0:
+                training.pool, grown = grow(), self.elapsed
+            if self.elapsed - scored > pause or over:
+                self.score({f"loss_{name}": float(value) / counted for name, value in sums.items()})
+                sums, counted = {}, 0
+                scored = saved = self.elapsed = time.monotonic() - start
+                pause = max(60.0, 0.1 * total)
+            elif self.elapsed - saved > 60.0:
+                self.write_checkpoint()
+                saved = self.elapsed
+
+    def score(self, losses):
+        """Score the averaged weights at one threshold, and write them."""
+        entry = {"minutes": self.elapsed / 60, "pictures": self.training.pictures, **losses}
+        entry["hands"] = len(self.training.pool.rgba)
+        scores = score_network(self.training.average, self.scenes, 0.3)
+        self.log.append({name: round(value, 4) for name, value in (entry | scores).items()})
+        print(" ".join(f"{name} {value:.4g}" for name, value in self.log[-1].items()), flush=True)
+        real = {}
+        with contextlib.suppress(Exception):
+            real = score_real(self.training.average, self.real)
+            print("   real, logged only:", real, flush=True)
+        self.write_checkpoint()
+        self.export({"0.3": scores}, real)
+
+    def finish(self):
+        """Score the averaged weights at several thresholds, and write them."""
+        thresholds = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
+        scores = {str(each): score_network(self.training.average, self.scenes, each) for each in thresholds}
+        for threshold, each in scores.items():
+            print(threshold, {name: round(value, 4) for name, value in each.items()})
+        self.export(scores, score_real(self.training.average, self.real))
+        load_weights(self.weights)
+        print(f"wrote {self.weights}", flush=True)
+
+    def write_checkpoint(self):
+        """Write a checkpoint in a way that a crash leaves the old one or the new one."""
+        draft = self.checkpoint.with_suffix(".part")
+        more = {"elapsed": self.elapsed, "log": self.log, "before": self.before}
+        torch.save({**self.training.state_dict(), **more}, draft)
+        os.replace(draft, self.checkpoint)
+
+    def export(self, scores, real):
+        """Write the averaged weights, batch normalisation folded in, and what they are."""
+        training = self.training
+        network = DetectorNet(**training.architecture)
+        network.load_state_dict(training.average.state_dict())
+        recipe = {
+            "pictures": self.before + training.pictures,
+            "pictures_before": self.before,
             "batch_size": training.batch_size,
-            "minutes": round(log[-1]["minutes"], 1) if log else 0.0,
+            "rate": training.rate,
+            "minutes": round(self.elapsed / 60, 1),
             "device": torch.cuda.get_device_name() if training.device.type == "cuda" else "CPU",
             "start": "trunk of the pose network that ships; its first level stays as it is",
-            "pool": pool_size,
+            "pool": {"hands": len(training.pool.rgba), "backgrounds": len(training.pool.backgrounds)},
             "uses_of_a_scene": training.uses,
-            "seed": args.seed,
+            "seed": self.args.seed,
             "optimiser": "AdamW with cosine over the time, averaged weights",
             "data": "generated scenes only; no real picture trains it or chooses anything",
-        },
-        "scores_on_held_out_scenes": scores,
-        "scores_on_real_samples_logged_only": real,
-        "log": log,
-        "licence": "BSD-3-Clause",
-        "date": datetime.date.today().isoformat(),
-    }
-    save_weights(path, weights, meta)
+        }
+        meta = {
+            "name": "skhand hand detector",
+            "architecture": training.architecture,
+            "preprocessing": "Longest side to 192 px by averaging, grey (127.5) added at the right and below "
+            "to a multiple of 32, (value - 127.5) / 255.",
+            "recipe": recipe,
+            "scores_on_held_out_scenes": scores,
+            "scores_on_real_samples_logged_only": real,
+            "log": self.log,
+            "licence": "BSD-3-Clause",
+            "date": datetime.date.today().isoformat(),
+        }
+        save_weights(self.weights, network.cpu().fused().state_dict(), meta)
 
 
-def main():
+def parse():
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=30.0, help="of the whole run, rendering included")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of the whole run")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pool", type=int, default=6000, help="hands; half as many backgrounds")
     parser.add_argument(
+        "--pool-dir", type=Path, default=None, help="folder of what is rendered (default: OUT)"
+    )
+    parser.add_argument(
         "--held-out", type=int, default=400, help="hands, and backgrounds, of the held-out scenes"
     )
     parser.add_argument("--scenes", type=int, default=1000, help="held-out scenes, a multiple of 50")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes that render")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch-size", type=int, default=None, help="default: 16, on a GPU 256")
-    parser.add_argument("--rate", type=float, default=None, help="default: 0.001, on a GPU 0.003")
+    parser.add_argument("--rate", type=float, default=None, help="default: 0.001, on a GPU 0.002")
     parser.add_argument("--uses", type=int, default=4, help="how often a scene is trained on, 1 to 8")
     parser.add_argument("--start", type=Path, default=None, help="checkpoint of another run to start from")
     parser.add_argument("--real", type=Path, default=None, help="folder of samples, scored for the log")
-    args = parser.parse_args()
-    begin = time.monotonic()
+    return parser.parse_args()
+
+
+def main():
+    """Render, train, and write the weights."""
+    args, begin = parse(), time.monotonic()
     name = args.device
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
     on_gpu = device.type == "cuda"
@@ -210,90 +364,34 @@ def main():
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
     args.out.mkdir(parents=True, exist_ok=True)
-    pool_size = {"hands": args.pool, "backgrounds": args.pool // 2}
-    arrays = render_pool(args.out / "pool", args.seed, args.pool, args.pool // 2, args.workers)
-    held_out = render_pool(
-        args.out / "held_out", args.seed + HELD_OUT, args.held_out, args.held_out, args.workers
-    )
-    pool = load_pool(arrays, device)
-    other = load_pool(held_out, "cpu")  # on the processor, so that all machines score the same scenes
-    generator = torch.Generator().manual_seed(1)
-    parts = [draw_scenes(other, 50, ARCHITECTURE["input"], generator) for _ in range(args.scenes // 50)]
-    kind = type(parts[0])
-    scenes = kind(
-        **{f: torch.cat([getattr(part, f) for part in parts]).to(device) for f in kind.__dataclass_fields__}
-    )
-    real_folder = args.real
-    if real_folder is None:
-        roots = [*Path(__file__).resolve().parents[1:3], Path("/work")]
-        real_folder = next(
-            (r / "shared/data/samples" for r in roots if (r / "shared/data/samples").exists()), None
+    folder = args.pool_dir or args.out
+    other_seed, some = args.seed + HELD_OUT, min(CHUNK, args.held_out)
+    held_out = Parts(folder / "held_out", other_seed, args.held_out, some)
+    parts = Parts(folder / "pool", args.seed, args.pool, max(1, min(CHUNK, args.pool) // 2))
+    executor = ProcessPoolExecutor(args.workers, get_context("spawn"))
+    try:
+        other, jobs = start_rendering(held_out, executor), start_rendering(parts, executor)
+        for _, job in other:
+            job.result()
+        scenes = draw_held_out(held_out, args.scenes, device)
+        pool = GrowingPool(parts, FIRST, jobs, device)
+        print(f"{len(pool.pool.rgba)} hands after {time.monotonic() - begin:.0f} s on {device}", flush=True)
+        training = DetectorTraining(
+            pool.pool,
+            batch_size=args.batch_size or (256 if on_gpu else 16),
+            rate=args.rate or (2e-3 if on_gpu else 1e-3),
+            half=resolve_precision("auto", device) == torch.bfloat16,
+            ahead=4 if on_gpu else 24,
+            uses=args.uses,
+            pretrained=True,
+            seed=args.seed,
         )
-    real = read_real(real_folder) if real_folder is not None else []
-    print(f"pool of {args.pool} hands after {time.monotonic() - begin:.0f} s on {device}", flush=True)
-
-    training = DetectorTraining(
-        pool,
-        batch_size=args.batch_size or (256 if on_gpu else 16),
-        rate=args.rate or (3e-3 if on_gpu else 1e-3),
-        half=resolve_precision("auto", device) == torch.bfloat16,
-        ahead=4 if on_gpu else 24,
-        uses=args.uses,
-        pretrained=True,
-        seed=args.seed,
-    )
-    checkpoint, elapsed, log = args.out / "checkpoint.pt", 0.0, []
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location="cpu", weights_only=False)
-        elapsed, log = state["elapsed"], state["log"]
-        training.load_state_dict(state)
-        print(f"going on after {training.steps} steps, {elapsed / 60:.1f} minutes", flush=True)
-    elif args.start is not None:
-        training.load_state_dict(torch.load(args.start, map_location="cpu", weights_only=False))
-        log = []
-        print(f"starting from {args.start}, {training.steps} steps", flush=True)
-    total = 60.0 * args.minutes - 12.0
-    total = max(total - (time.monotonic() - begin), 0.5 * total)
-    first, saved, scored = time.monotonic() - elapsed, elapsed, elapsed
-    pause = max(min(60.0, total / 4), 10.0)
-    sums, counted = {}, 0
-    while elapsed < total:
-        for name, term in training.step(elapsed / total).items():
-            sums[name] = sums.get(name, 0.0) + term
-        counted += 1
-        elapsed = time.monotonic() - first
-        if elapsed - saved > 60.0:
-            write_checkpoint(training, elapsed, log, checkpoint)
-            saved = elapsed
-        if elapsed - scored > pause or elapsed >= total:
-            entry = {"minutes": elapsed / 60, "pictures": training.pictures}
-            entry |= {f"loss_{name}": float(value) / counted for name, value in sums.items()}
-            entry |= score_network(training.average, scenes, 0.3)
-            log.append({name: round(value, 4) for name, value in entry.items()})
-            print(" ".join(f"{name} {value:.4g}" for name, value in log[-1].items()), flush=True)
-            with contextlib.suppress(Exception):
-                print("   real, logged only:", score_real(training.average, real), flush=True)
-            sums, counted = {}, 0
-            elapsed = time.monotonic() - first
-            scored, pause = elapsed, max(pause, 0.15 * total)
-    write_checkpoint(training, elapsed, log, checkpoint)
-    scores = {
-        str(threshold): score_network(training.average, scenes, threshold)
-        for threshold in (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
-    }
-    for threshold, each in scores.items():
-        print(threshold, {name: round(value, 4) for name, value in each.items()})
-    export(
-        training,
-        log,
-        args,
-        scores,
-        score_real(training.average, real),
-        pool_size,
-        args.out / "hand_detector.safetensors",
-    )
-    load_weights(args.out / "hand_detector.safetensors")
-    print(f"wrote {args.out / 'hand_detector.safetensors'}", flush=True)
+        run = Run(training, args, scenes, find_samples(args.real))
+        total = 60.0 * args.minutes - 12.0
+        run.train(max(total - (time.monotonic() - begin), 0.5 * total), pool.grow)
+        run.finish()
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 if __name__ == "__main__":

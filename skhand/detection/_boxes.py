@@ -15,6 +15,7 @@ __all__ = ["Found", "Targets", "box_iou", "detection_loss", "make_targets", "rea
 
 _SPREAD, _LEAST, _MOST = 0.14, 0.8, 6.0
 _NEAR = 0.7
+_CLEAR = 0.2
 
 
 class Found(NamedTuple):
@@ -48,6 +49,9 @@ class Targets(NamedTuple):
     size, offset : Tensor of shape (n, 2, height, width)
     is_left : Tensor of shape (n, height, width), int64
         Index of the right logit of the side: 0 left, 1 right.
+    turn : Tensor of shape (n, height, width) or None
+        Sine of the angle from the little finger's knuckle to the index finger's, about the wrist; above 0
+        where the palm of a right hand is seen, or the back of a left one.
     joints : Tensor of shape (n, 42, height, width) or None
         x and y of the joints from the box's middle, in its longer sides.
     """
@@ -58,6 +62,7 @@ class Targets(NamedTuple):
     size: Tensor
     offset: Tensor
     is_left: Tensor
+    turn: Tensor | None = None
     joints: Tensor | None = None
 
 
@@ -109,15 +114,23 @@ def make_targets(
     grid = torch.stack(torch.meshgrid(place, place, indexing="xy"))
     offset = (spread_out(middle) - grid) / (spread_out(boxes[..., 2:]).clamp_min(1.0) / STRIDE)
     side = spread_out((~is_left).long()[..., None])[:, 0]
-    joints = None
+    turn = joints = None
     if points is not None:
+        turn = spread_out(_turn(points)[..., None])[:, 0]
         away = points - (boxes[..., :2] + 0.5 * boxes[..., 2:])[..., None, :]
         joints = spread_out((away / boxes[..., 2:].amax(dim=-1).clamp_min(1.0)[..., None, None]).flatten(2))
-    return Targets(heat, known, weight, spread_out(sizes), offset, side, joints)
+    return Targets(heat, known, weight, spread_out(sizes), offset, side, turn, joints)
+
+
+def _turn(points: Tensor) -> Tensor:
+    """Return the sine of the angle from the little finger's knuckle to the index's, about the wrist."""
+    index, little = (points[..., joint, :] - points[..., 0, :] for joint in (5, 17))
+    area = little[..., 0] * index[..., 1] - little[..., 1] * index[..., 0]
+    return area / (index.norm(dim=-1) * little.norm(dim=-1)).clamp_min(1e-6)
 
 
 def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
-    """Compute the losses: focal loss of centres, cross entropy of sides, L1 of sizes, offsets and joints.
+    """Compute the losses: focal loss of centres, cross entropy of sides and palms, L1 of all else.
 
     Parameters
     ----------
@@ -127,7 +140,8 @@ def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
     Returns
     -------
     terms : dict of str to Tensor
-        "centre", "size", "offset", "side" and, if both have them, "joints", weighted, to be summed.
+        "centre", "size", "offset", "side" and, if both have them, "palm", "turn" and "joints", weighted, to
+        be summed.
     """
     logit, heat = maps.centre[:, 0].float(), targets.heat
     chance = logit.sigmoid()
@@ -140,6 +154,12 @@ def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
     offset = ((maps.offset - targets.offset).abs().sum(dim=1) * weight).sum() / total
     side = (functional.cross_entropy(maps.side, targets.is_left, reduction="none") * weight).sum() / total
     terms = {"centre": centre, "size": size, "offset": 4.0 * offset, "side": 0.7 * side}
+    if maps.palm is not None and targets.turn is not None:
+        seen = ((targets.turn > 0) == (targets.is_left == 1)).float()
+        clear = weight * (targets.turn.abs() / _CLEAR).clamp(max=1.0)  # seen from its edge, it is neither
+        entropy = functional.binary_cross_entropy_with_logits(maps.palm[:, 0], seen, reduction="none")
+        terms["palm"] = (entropy * clear).sum() / clear.sum().clamp_min(1.0)
+        terms["turn"] = ((maps.palm[:, 1] - targets.turn).abs() * weight).sum() / total
     if maps.joints is not None and targets.joints is not None:
         off = (maps.joints - targets.joints).abs().sum(dim=1)
         terms["joints"] = (off * weight).sum() / (7.0 * total)

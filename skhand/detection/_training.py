@@ -230,11 +230,13 @@ class DetectorTraining:
             for some in turned:
                 order = torch.randperm(len(some.boxes), generator=self.generator, device=self.device)
                 for rows in order.split(self.batch_size):
-                    columns = [each[rows] for each in (some.boxes, some.is_left, some.shown, some.unclear)]
-                    targets = make_targets(*columns, size, some.points[rows])
+                    boxes, is_left, shown, unclear = (
+                        each[rows] for each in (some.boxes, some.is_left, some.shown, some.unclear)
+                    )
+                    targets = make_targets(boxes, is_left, shown, unclear, size, some.points[rows])
                     batches.append((some.pictures[rows], targets))
-        order = torch.randperm(len(batches), generator=self.generator, device=self.device).tolist()
-        return [batches[i] for i in order]
+        mixed = torch.randperm(len(batches), generator=self.generator, device=self.device)
+        return [batches[i] for i in mixed.tolist()]
 
     def _average(self) -> None:
         """Move the averaged weights and statistics towards the present ones."""

@@ -18,5 +18,9 @@ def test_train_detector_goes_on_and_writes_what_the_detector_reads(tmp_path, run
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "pool").iterdir()} == rendered
     meta = json.loads((tmp_path / "hand_detector.json").read_text())
     assert len(meta["log"]) == 2 and meta["log"][1]["pictures"] > meta["log"][0]["pictures"]
+    start = ("--start", tmp_path / "checkpoint.pt", "--pool-dir", tmp_path)
+    run("train_detector.py", "--minutes", 0.21, "--out", tmp_path / "next", *small, *start, "--workers", 2)
+    recipe = json.loads((tmp_path / "next" / "hand_detector.json").read_text())["recipe"]
+    assert recipe["pictures_before"] == meta["recipe"]["pictures"] < recipe["pictures"]
     detector = HandDetector(0.0, weights=tmp_path / "hand_detector.safetensors")
     assert len(detector.predict(np.zeros((48, 64, 3), np.uint8))) == 1
