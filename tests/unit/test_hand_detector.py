@@ -181,6 +181,36 @@ def test_joints_are_told_from_the_middle_of_the_box():
     assert terms["joints"].item() == pytest.approx(42 * 0.1 / 7)
 
 
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize("palm", [False, True])
+def test_a_side_is_palm_or_back_and_the_way_round(left, palm):
+    """Of a right palm with its fingers up the index is to the right of the little finger."""
+    boxes, yes = torch.tensor([[[40.0, 40.0, 80.0, 80.0]]]), torch.tensor([[True]])
+    points = torch.full((1, 1, 21, 2), 80.0)
+    to_the_right = 1.0 if palm != left else -1.0
+    points[0, 0, 0] = torch.tensor([80.0, 110.0])
+    points[0, 0, 5] = torch.tensor([80.0 + 20.0 * to_the_right, 70.0])
+    points[0, 0, 17] = torch.tensor([80.0 - 20.0 * to_the_right, 70.0])
+    targets = make_targets(boxes, torch.tensor([[left]]), yes, ~yes, 192, points)
+    assert targets.turn[0, 20, 20].item() == pytest.approx(0.8 * to_the_right)  # 2 arctan(1 / 2)
+    seen = torch.full((1, 48, 48), 12.0 if palm else -12.0)
+    zero = torch.zeros(1, 2, 48, 48)
+    maps = Maps(zero[:, :1], zero, zero, zero, torch.stack([seen, targets.turn], dim=1))
+    terms = detection_loss(maps, targets)
+    assert terms["palm"] < 1e-4 and terms["turn"] == 0.0
+    wrong = detection_loss(maps._replace(palm=-maps.palm), targets)
+    assert wrong["palm"].item() == pytest.approx(12.0, rel=1e-4)
+    assert wrong["turn"].item() == pytest.approx(1.6)
+
+
+def test_sides_are_the_product_of_two_answers():
+    network = DetectorNet(**SMALL)
+    torch.nn.init.normal_(network.maps.weight)
+    maps = network(torch.randn(2, 3, 64, 64))
+    assert torch.allclose(maps.side[:, 1], 2.0 * maps.palm[:, 0] * maps.palm[:, 1])
+    assert torch.equal(maps.side[:, 0], -maps.side[:, 1])
+
+
 def test_overlap_is_that_of_areas():
     one, other = torch.tensor([[0.0, 0, 4, 4]]), torch.tensor([[2.0, 0, 4, 4], [0, 0, 4, 4], [9, 9, 1, 1]])
     assert torch.allclose(box_iou(one, other), torch.tensor([[8 / 24, 1.0, 0.0]]))
