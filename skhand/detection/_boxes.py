@@ -15,7 +15,6 @@ __all__ = ["Found", "Targets", "box_iou", "detection_loss", "make_targets", "rea
 
 _SPREAD, _LEAST, _MOST = 0.14, 0.8, 6.0
 _NEAR = 0.7
-_CLEAR = 0.2
 
 
 class Found(NamedTuple):
@@ -40,7 +39,7 @@ class Targets(NamedTuple):
     Parameters
     ----------
     heat : Tensor of shape (n, height, width)
-        1 at the pixel of a centre, falling off about it with the size of the box.
+        1 at the pixel of a centre of what is in the picture, falling off about it with the size of the box.
     known : Tensor of shape (n, height, width)
         0 where a hand is that counts neither as one nor as none.
     weight : Tensor of shape (n, height, width)
@@ -49,9 +48,6 @@ class Targets(NamedTuple):
     size, offset : Tensor of shape (n, 2, height, width)
     is_left : Tensor of shape (n, height, width), int64
         Index of the right logit of the side: 0 left, 1 right.
-    turn : Tensor of shape (n, height, width) or None
-        Sine of the angle from the little finger's knuckle to the index finger's, about the wrist; above 0
-        where the palm of a right hand is seen, or the back of a left one.
     joints : Tensor of shape (n, 42, height, width) or None
         x and y of the joints from the box's middle, in its longer sides.
     """
@@ -62,7 +58,6 @@ class Targets(NamedTuple):
     size: Tensor
     offset: Tensor
     is_left: Tensor
-    turn: Tensor | None = None
     joints: Tensor | None = None
 
 
@@ -73,8 +68,11 @@ def make_targets(
     unclear: Tensor,
     size: int,
     points: Tensor | None = None,
+    window: Tensor | None = None,
 ) -> Targets:
-    """Make the maps that belong to boxes.
+    """Make the maps that belong to boxes: a hand's centre is that of the part of its box in the picture.
+
+    Where a box reaches beyond the picture, its own middle is a guess, and a guess makes for a low score.
 
     Parameters
     ----------
@@ -85,6 +83,8 @@ def make_targets(
         Side of the square input.
     points : Tensor of shape (n, k, 21, 2), px, optional
         The joints.
+    window : Tensor of shape (n, 4), px, optional
+        The part of the input that is the picture; all by default.
 
     Returns
     -------
@@ -94,7 +94,11 @@ def make_targets(
     middle = (boxes[..., :2] + 0.5 * boxes[..., 2:] - 0.5 * (STRIDE - 1)) / STRIDE
     place = torch.arange(size // STRIDE, device=boxes.device, dtype=torch.float32)
     spread = (_SPREAD * boxes[..., 2:].clamp_min(1.0) / STRIDE).clamp(_LEAST, _MOST)
-    peak = middle.round().clamp(0, size // STRIDE - 1)
+    if window is None:
+        window = boxes.new_tensor([0.0, 0.0, size, size]).expand(len(boxes), 4)
+    low = torch.maximum(boxes[..., :2], window[:, None, :2])
+    high = torch.minimum(boxes[..., :2] + boxes[..., 2:], (window[:, :2] + window[:, 2:])[:, None])
+    peak = ((0.5 * (low + high - (STRIDE - 1))) / STRIDE).round().clamp(0, size // STRIDE - 1)
     across, down = (
         torch.exp(-0.5 * ((place - peak[..., k, None]) / spread[..., k, None]) ** 2) for k in range(2)
     )
@@ -114,23 +118,15 @@ def make_targets(
     grid = torch.stack(torch.meshgrid(place, place, indexing="xy"))
     offset = (spread_out(middle) - grid) / (spread_out(boxes[..., 2:]).clamp_min(1.0) / STRIDE)
     side = spread_out((~is_left).long()[..., None])[:, 0]
-    turn = joints = None
+    joints = None
     if points is not None:
-        turn = spread_out(_turn(points)[..., None])[:, 0]
         away = points - (boxes[..., :2] + 0.5 * boxes[..., 2:])[..., None, :]
         joints = spread_out((away / boxes[..., 2:].amax(dim=-1).clamp_min(1.0)[..., None, None]).flatten(2))
-    return Targets(heat, known, weight, spread_out(sizes), offset, side, turn, joints)
-
-
-def _turn(points: Tensor) -> Tensor:
-    """Return the sine of the angle from the little finger's knuckle to the index's, about the wrist."""
-    index, little = (points[..., joint, :] - points[..., 0, :] for joint in (5, 17))
-    area = little[..., 0] * index[..., 1] - little[..., 1] * index[..., 0]
-    return area / (index.norm(dim=-1) * little.norm(dim=-1)).clamp_min(1e-6)
+    return Targets(heat, known, weight, spread_out(sizes), offset, side, joints)
 
 
 def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
-    """Compute the losses: focal loss of centres, cross entropy of sides and palms, L1 of all else.
+    """Compute the losses: focal loss of centres, cross entropy of sides, L1 of sizes, offsets and joints.
 
     Parameters
     ----------
@@ -140,8 +136,7 @@ def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
     Returns
     -------
     terms : dict of str to Tensor
-        "centre", "size", "offset", "side" and, if both have them, "palm", "turn" and "joints", weighted, to
-        be summed.
+        "centre", "size", "offset", "side" and, if both have them, "joints", weighted, to be summed.
     """
     logit, heat = maps.centre[:, 0].float(), targets.heat
     chance = logit.sigmoid()
@@ -154,12 +149,6 @@ def detection_loss(maps: Maps, targets: Targets) -> dict[str, Tensor]:
     offset = ((maps.offset - targets.offset).abs().sum(dim=1) * weight).sum() / total
     side = (functional.cross_entropy(maps.side, targets.is_left, reduction="none") * weight).sum() / total
     terms = {"centre": centre, "size": size, "offset": 4.0 * offset, "side": 0.7 * side}
-    if maps.palm is not None and targets.turn is not None:
-        seen = ((targets.turn > 0) == (targets.is_left == 1)).float()
-        clear = weight * (targets.turn.abs() / _CLEAR).clamp(max=1.0)  # seen from its edge, it is neither
-        entropy = functional.binary_cross_entropy_with_logits(maps.palm[:, 0], seen, reduction="none")
-        terms["palm"] = (entropy * clear).sum() / clear.sum().clamp_min(1.0)
-        terms["turn"] = ((maps.palm[:, 1] - targets.turn).abs() * weight).sum() / total
     if maps.joints is not None and targets.joints is not None:
         off = (maps.joints - targets.joints).abs().sum(dim=1)
         terms["joints"] = (off * weight).sum() / (7.0 * total)

@@ -23,7 +23,7 @@ ARCHITECTURE: dict[str, Any] = {
     "input": 192,
 }
 """Arguments of `DetectorNet`, and the longest side of the pictures that it reads, px."""
-_CENTRE, _SIZE, _OFFSET, _PALM = slice(0, 1), slice(1, 3), slice(3, 5), slice(5, 7)
+_CENTRE, _SIZE, _OFFSET, _SIDE = slice(0, 1), slice(1, 3), slice(3, 5), slice(5, 7)
 
 
 class Maps(NamedTuple):
@@ -38,11 +38,7 @@ class Maps(NamedTuple):
     offset : Tensor of shape (n, 2, height, width)
         From the middle of this pixel to the box's middle, x and y, in widths and heights of the box.
     side : Tensor of shape (n, 2, height, width)
-        Logits of left and right: where the palm is seen, it is the way from little finger to index that tells
-        them, and where the back is seen, it is the opposite way; so they are products of the two.
-    palm : Tensor of shape (n, 2, height, width) or None
-        In training: logit of the palm, rather than the back, being seen, and the sine of the angle from the
-        little finger's knuckle to the index finger's, about the wrist: both are seen without the other.
+        Logits of left and right.
     joints : Tensor of shape (n, 42, height, width) or None
         In training: x and y of the joints from the box's middle, in its longer sides. Nothing reads them; to
         learn them teaches the network what a hand is and which side it has.
@@ -52,7 +48,6 @@ class Maps(NamedTuple):
     size: Tensor
     offset: Tensor
     side: Tensor
-    palm: Tensor | None = None
     joints: Tensor | None = None
 
 
@@ -192,10 +187,7 @@ class DetectorNet(nn.Module):
         x = self.hidden(x)
         maps = self.maps(x if self.training else x.float()).float()
         joints = self.joints(x).float() if self.training and self.joints is not None else None
-        palm = maps[:, _PALM]
-        right = 2.0 * palm[:, :1] * palm[:, 1:]
-        answers = (maps[:, _CENTRE], maps[:, _SIZE], maps[:, _OFFSET], torch.cat([-right, right], dim=1))
-        return Maps(*answers, palm if self.training else None, joints)
+        return Maps(maps[:, _CENTRE], maps[:, _SIZE], maps[:, _OFFSET], maps[:, _SIDE], joints)
 
     def fused(self, dtype: torch.dtype = torch.float32) -> DetectorNet:
         """Return the network for inference, in place: batch normalisations become part of convolutions.

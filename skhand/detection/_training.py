@@ -54,9 +54,10 @@ def draw_scenes(pool: HandPool, count: int, size: int, generator: torch.Generato
 
 def turn_scenes(scenes: Scenes, quarters: int, mirrored: bool) -> Scenes:
     """Return square scenes turned by quarters, and maybe mirrored: then with hands of the other side."""
-    pictures, points, boxes, is_left = scenes.pictures, scenes.points, scenes.boxes, scenes.is_left
+    pictures, points, is_left = scenes.pictures, scenes.points, scenes.is_left
     last = pictures.shape[-1] - 1.0
-    low, high = boxes[..., :2], boxes[..., :2] + boxes[..., 2:]
+    frames = torch.cat([scenes.boxes, scenes.window[:, None]], dim=1)
+    low, high = frames[..., :2], frames[..., :2] + frames[..., 2:]
     # a mirroring along x, and the exchange of x and y
     for flips, swaps in [(mirrored, False)] + [(True, True)] * (quarters % 4):
         if flips:
@@ -69,9 +70,9 @@ def turn_scenes(scenes: Scenes, quarters: int, mirrored: bool) -> Scenes:
         if swaps:
             pictures, points, is_left = pictures.transpose(2, 3), points.flip(-1), ~is_left
             low, high = low.flip(-1), high.flip(-1)
-    return replace(
-        scenes, pictures=pictures, points=points, boxes=torch.cat([low, high - low], dim=-1), is_left=is_left
-    )
+    frames = torch.cat([low, high - low], dim=-1)
+    boxes, window = frames[:, :-1], frames[:, -1]
+    return replace(scenes, pictures=pictures, points=points, boxes=boxes, is_left=is_left, window=window)
 
 
 def start_from_pose(network: DetectorNet) -> None:
@@ -233,7 +234,9 @@ class DetectorTraining:
                     boxes, is_left, shown, unclear = (
                         each[rows] for each in (some.boxes, some.is_left, some.shown, some.unclear)
                     )
-                    targets = make_targets(boxes, is_left, shown, unclear, size, some.points[rows])
+                    targets = make_targets(
+                        boxes, is_left, shown, unclear, size, some.points[rows], some.window[rows]
+                    )
                     batches.append((some.pictures[rows], targets))
         mixed = torch.randperm(len(batches), generator=self.generator, device=self.device)
         return [batches[i] for i in mixed.tolist()]

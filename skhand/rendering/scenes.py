@@ -67,6 +67,8 @@ class Scenes:
         Whether there is such a hand.
     unclear : Tensor of shape (n, SLOTS), bool
         Whether so little is seen of it that it counts neither as a hand nor as none.
+    window : Tensor of shape (n, 4), px
+        x, y, width, height of the part that is the picture; what is beside it is grey.
     """
 
     pictures: Tensor
@@ -75,6 +77,7 @@ class Scenes:
     is_left: Tensor
     shown: Tensor
     unclear: Tensor
+    window: Tensor
 
 
 class _Numbers:
@@ -187,7 +190,8 @@ def compose_scenes(
     pictures = _photograph(canvas, draw, grain, window)
     shown = there & (seen >= _SHOWN)
     unclear = there & (seen >= _GONE) & ~shown
-    return Scenes(pictures, placed.points, placed.boxes, placed.is_left, shown, unclear)
+    window = torch.cat([torch.zeros_like(window), window], dim=1)
+    return Scenes(pictures, placed.points, placed.boxes, placed.is_left, shown, unclear, window)
 
 
 @dataclass

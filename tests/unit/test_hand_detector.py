@@ -181,34 +181,18 @@ def test_joints_are_told_from_the_middle_of_the_box():
     assert terms["joints"].item() == pytest.approx(42 * 0.1 / 7)
 
 
-@pytest.mark.parametrize("left", [False, True])
-@pytest.mark.parametrize("palm", [False, True])
-def test_a_side_is_palm_or_back_and_the_way_round(left, palm):
-    """Of a right palm with its fingers up the index is to the right of the little finger."""
-    boxes, yes = torch.tensor([[[40.0, 40.0, 80.0, 80.0]]]), torch.tensor([[True]])
-    points = torch.full((1, 1, 21, 2), 80.0)
-    to_the_right = 1.0 if palm != left else -1.0
-    points[0, 0, 0] = torch.tensor([80.0, 110.0])
-    points[0, 0, 5] = torch.tensor([80.0 + 20.0 * to_the_right, 70.0])
-    points[0, 0, 17] = torch.tensor([80.0 - 20.0 * to_the_right, 70.0])
-    targets = make_targets(boxes, torch.tensor([[left]]), yes, ~yes, 192, points)
-    assert targets.turn[0, 20, 20].item() == pytest.approx(0.8 * to_the_right)  # 2 arctan(1 / 2)
-    seen = torch.full((1, 48, 48), 12.0 if palm else -12.0)
-    zero = torch.zeros(1, 2, 48, 48)
-    maps = Maps(zero[:, :1], zero, zero, zero, torch.stack([seen, targets.turn], dim=1))
-    terms = detection_loss(maps, targets)
-    assert terms["palm"] < 1e-4 and terms["turn"] == 0.0
-    wrong = detection_loss(maps._replace(palm=-maps.palm), targets)
-    assert wrong["palm"].item() == pytest.approx(12.0, rel=1e-4)
-    assert wrong["turn"].item() == pytest.approx(1.6)
-
-
-def test_sides_are_the_product_of_two_answers():
-    network = DetectorNet(**SMALL)
-    torch.nn.init.normal_(network.maps.weight)
-    maps = network(torch.randn(2, 3, 64, 64))
-    assert torch.allclose(maps.side[:, 1], 2.0 * maps.palm[:, 0] * maps.palm[:, 1])
-    assert torch.equal(maps.side[:, 0], -maps.side[:, 1])
+def test_the_centre_of_a_hand_that_leaves_the_picture_is_that_of_what_is_seen():
+    """Half of the first hand is in the picture; above the second, the picture is 40 px narrower."""
+    boxes, yes = torch.tensor([[[-40.0, 60.0, 80.0, 40.0]], [[112.0, 60.0, 80.0, 40.0]]]), torch.ones(2, 1)
+    window = torch.tensor([[0.0, 0.0, 192.0, 192.0], [0.0, 0.0, 152.0, 192.0]])
+    yes = yes > 0
+    targets = make_targets(boxes, yes, yes, ~yes, 192, window=window)
+    # 20 and 132 px from the left, 80 from the top; a pixel of the maps is 4 px
+    assert (targets.heat == 1.0).nonzero().tolist() == [[0, 20, 5], [1, 20, 33]]
+    maps = Maps(12.0 * targets.heat[:, None], targets.size, targets.offset, torch.zeros(2, 2, 48, 48))
+    found = read_maps(maps, 0.999, 2, 0.5, 192)
+    for one, box in zip(found, boxes, strict=True):
+        assert torch.allclose(one.box, box, atol=1e-3)
 
 
 def test_overlap_is_that_of_areas():
@@ -250,7 +234,8 @@ def test_turned_scenes_show_the_same_hands(quarters, mirrored):
         pictures[0, :, y, x] = 50 * (k + 1)
     boxes = torch.tensor([[[1.0, 2, 12, 21], [22, 5, 9, 4]]])
     left, there = torch.tensor([[True, False]]), torch.tensor([[True, True]])
-    scenes = Scenes(pictures, points, boxes, left, there, ~there)
+    window = torch.tensor([[0.0, 0.0, 31.0, 20.0]])
+    scenes = Scenes(pictures, points, boxes, left, there, ~there, window)
     turned = turn_scenes(scenes, quarters, mirrored)
     x, y = turned.points[0].reshape(-1, 2).long().unbind(1)
     assert turned.pictures[0, 0, y, x].tolist() == [50, 100, 150, 200]
@@ -266,6 +251,9 @@ def test_turned_scenes_show_the_same_hands(quarters, mirrored):
     low = turned.points.amin(dim=2) - turned.boxes[..., :2]
     high = turned.boxes[..., :2] + turned.boxes[..., 2:] - turned.points.amax(dim=2)
     assert sorted(torch.cat([low, high], dim=2)[0, 0].tolist()) == [2.0, 3.0, 3.0, 3.0]
+    # the picture was at the top; it is at the left after a quarter, and at the bottom after two
+    sides = {0: [0, 0, 31, 20], 1: [0, 0, 20, 31], 2: [0, 11, 31, 20], 3: [11, 0, 20, 31]}
+    assert turned.window[0].tolist() == sides[quarters]
 
 
 def test_training_starts_from_what_the_pose_network_knows_of_hands():
