@@ -238,7 +238,7 @@ class Run:
             state = torch.load(args.start, map_location="cpu", weights_only=False)
             for network in (training.network, training.average):
                 network.load_state_dict(state["average"])
-            self.before = state["pictures"]
+            self.before = state["before"] + state["pictures"]
             print(f"starting from {args.start}, {self.before} pictures", flush=True)
 
     def train(self, total, grow):

@@ -22,5 +22,9 @@ def test_train_detector_goes_on_and_writes_what_the_detector_reads(tmp_path, run
     run("train_detector.py", "--minutes", 0.21, "--out", tmp_path / "next", *small, *start, "--workers", 2)
     recipe = json.loads((tmp_path / "next" / "hand_detector.json").read_text())["recipe"]
     assert recipe["pictures_before"] == meta["recipe"]["pictures"] < recipe["pictures"]
+    third = ("--start", tmp_path / "next" / "checkpoint.pt", "--pool-dir", tmp_path)
+    run("train_detector.py", "--minutes", 0.21, "--out", tmp_path / "third", *small, *third)
+    again = json.loads((tmp_path / "third" / "hand_detector.json").read_text())["recipe"]
+    assert again["pictures_before"] == recipe["pictures"]
     detector = HandDetector(0.0, weights=tmp_path / "hand_detector.safetensors")
     assert len(detector.predict(np.zeros((48, 64, 3), np.uint8))) == 1
