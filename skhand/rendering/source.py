@@ -198,7 +198,7 @@ class HandSource:
         strange = draw_strange(self.seed, rows, chosen.strange)
         elbow, sleeve = strange.shorten(elbow, sleeve)
         people = replace(people, skin=strange.colour(people.skin))
-        a, b, radii = build_cones(joints, frames, palm, people.thickness, elbow, across, sleeve)
+        a, b, radii = build_cones(joints, frames, palm, people.thickness, people.flesh, elbow, across, sleeve)
         a, b = _turn(view, a) + shift[:, None], _turn(view, b) + shift[:, None]
         placed = turned + shift[:, None]
         pinhole = np.stack([camera[:, 0, 0], camera[:, 1, 1], camera[:, 0, 2], camera[:, 1, 2]], axis=1)
