@@ -33,6 +33,7 @@ import torch
 from skorch.callbacks import Callback
 
 from skhand import HandFrames, ImageFiles, concat_frames
+from skhand._columns import read_columns
 from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
 from skhand.estimators.latent_heatmap.pretrained import write_pretrained
@@ -59,7 +60,9 @@ RECIPE: dict[str, Any] = {
 }
 NEAR_VIEWS = 100
 """In a pool, half of the hands are seen within so many degrees of the frontal view: most photographs are."""
-AUGMENT = {"rotate": 25, "shift": 0.06, "zoom": 0.15, "colour": 0.4}
+AUGMENT = {"rotate": 25, "shift": 0.06, "zoom": 0.15, "colour": 0.4, "grey": 0.08}
+OTHERS = 0.15
+"""In a pool, so many of the hands have another one behind them."""
 VALIDATION_SEED = 2
 
 
@@ -97,6 +100,7 @@ def render_pool(folder: str, worker: int, n_workers: int, args: argparse.Namespa
     """Render shard after shard into a folder, and take the oldest away, for ever."""
     torch.set_num_threads(1)
     rows = {**RECIPE, "device": args.render_device, "random_state": args.seed}
+    rows["images"] = ("rgb", "mask")
     hands = [
         make_hands(args.shard, lazy=True, endless=True, **{**rows, "rotation": views}).data
         for views in (180, NEAR_VIEWS)
@@ -107,7 +111,9 @@ def render_pool(folder: str, worker: int, n_workers: int, args: argparse.Namespa
         frames = hands[round_number % 2].at_epoch(number)
         columns = {name: getattr(frames, name) for name in ("keypoints2d", "pose3d", "camera")}
         path = os.path.join(folder, f"{number:07d}")
-        np.save(path + ".rgb.npy", np.asarray(frames.rgb))
+        pictures = {name: getattr(frames, name) for name in ("rgb", "mask")}
+        rgb, mask = read_columns(pictures, pictures, np.arange(len(frames))).values()
+        np.save(path + ".rgb.npy", lay_over_others(rgb, mask, np.random.default_rng([args.seed, number])))
         np.savez(path + ".part.npz", **columns)
         os.replace(path + ".part.npz", path + ".labels")
         old = os.path.join(folder, f"{number - kept * n_workers:07d}")
@@ -115,6 +121,25 @@ def render_pool(folder: str, worker: int, n_workers: int, args: argparse.Namespa
             if os.path.exists(old + ending):
                 os.remove(old + ending)
         number += n_workers
+
+
+def lay_over_others(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Put hands of other pictures behind some of the hands: a person mostly shows two."""
+    n, size = mask.shape[:2]
+    rgb = rgb.copy()
+    for row in np.flatnonzero(random.random(n) < OTHERS):
+        other = int(random.integers(n))
+        picture, hand = rgb[other], mask[other]
+        if random.random() < 0.5:
+            picture, hand = picture[:, ::-1], hand[:, ::-1]
+        if random.random() < 0.5:
+            picture, hand = picture[::-1], hand[::-1]
+        right, down = random.integers(-size // 2, size // 2 + 1, 2)
+        there = slice(max(0, down), size + min(0, down)), slice(max(0, right), size + min(0, right))
+        taken = slice(max(0, -down), size + min(0, -down)), slice(max(0, -right), size + min(0, -right))
+        behind = hand[taken] & ~mask[row][there]
+        rgb[row][there][behind] = picture[taken][behind]
+    return rgb
 
 
 class Pool(HandFrames):

@@ -158,9 +158,9 @@ def make_hands(
     jpeg : (float, float) or None, default=None
         Range of the JPEG quality, 1 to 100, that ``rgb`` goes through; None leaves it as it is.
     strange : float, default=0.0
-        Share of the rows that look as other renderers draw hands, in one or more of five ways: an arm that
+        Share of the rows that look as other renderers draw hands, in one or more of six ways: an arm that
         ends at the wrist, skin of any colour, skin without detail, light from everywhere, a background of one
-        colour or between two.
+        colour or between two, or one that is in focus down to the pixel.
     domain : {"synthetic", "real"}, default="synthetic"
         Depth as it is, or as a depth camera measures it: quantised, noisy, with holes and flying pixels; the
         people's hands are shaped otherwise too. "real" is generated as well: it stands in for what a real

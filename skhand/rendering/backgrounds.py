@@ -16,11 +16,15 @@ __all__ = ["BACKGROUND_DRAWS", "draw_backgrounds", "enlarge"]
 
 BACKGROUND_DRAWS = 1100
 _LARGEST, _SMALLEST = 128, 32
-_PERSON = 0.22
+_PERSON, _IN_FOCUS = 0.22, 0.4
 
 
 def draw_backgrounds(
-    draws: Draws, skin: np.ndarray, size: int, device: torch.device | str = "cpu"
+    draws: Draws,
+    skin: np.ndarray,
+    size: int,
+    device: torch.device | str = "cpu",
+    sharp: np.ndarray | None = None,
 ) -> torch.Tensor:
     """Draw one background a row.
 
@@ -34,6 +38,8 @@ def draw_backgrounds(
         Colour of the person's skin in the shade, linear light; some rows show more of that person.
     size : int, px
     device : torch.device, default="cpu"
+    sharp : ndarray of shape (n,), bool, or None
+        Which rows are in focus down to the pixel; None is none.
 
     Returns
     -------
@@ -62,7 +68,9 @@ def draw_backgrounds(
     _illuminate(canvas, clouds, light)
     picture = grid_sample(canvas, _view(view, fine, device), padding_mode="reflection", align_corners=False)
     least = np.array([0.15 + blurred for _, _, blurred in SURROUNDINGS])[kind]
-    defocus(picture, least + blur**1.4 * np.log2(max(fine / 16.0, 2.0)))
+    out_of_focus = np.maximum((blur - _IN_FOCUS) / (1.0 - _IN_FOCUS), 0.0)
+    level = least + out_of_focus**1.4 * np.log2(max(fine / 16.0, 2.0))
+    defocus(picture, level if sharp is None else np.where(sharp, 0.0, level))
     return picture if fine == size else enlarge(picture)[..., :size, :size].contiguous()
 
 

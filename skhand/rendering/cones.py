@@ -8,15 +8,18 @@ from typing import Any
 import numpy as np
 
 from skhand.rendering.kinematics import forward_kinematics
-from skhand.rendering.subjects import MEAN_BASES, MEAN_LENGTHS
+from skhand.rendering.subjects import MEAN_BASES, MEAN_FLESH, MEAN_LENGTHS
 
 __all__ = ["BLEND", "FRAME", "NEIGHBOURS", "PARTS", "build_cones"]
 
 _CARPALS = np.array([(11.0, 6.0, 0.0), (3.5, 5.0, -2.0), (-4.5, 6.0, -1.5), (-11.0, 7.0, 0.5)])
+# half of breadths: Pheasant 1986, "Bodyspace": 19.5 mm at the index finger's PIP and 21 mm at the thumb's IP
 _FINGER_RADII = np.array(
-    [(9.4, 9.0, 7.9, 6.6), (9.5, 9.2, 8.1, 6.8), (9.0, 8.6, 7.6, 6.4), (8.0, 7.4, 6.6, 5.6)]
+    [(10.0, 9.7, 8.6, 7.6), (10.2, 9.9, 8.8, 7.8), (9.6, 9.3, 8.3, 7.4), (8.6, 8.0, 7.2, 6.5)]
 )
-_THUMB_RADII = (11.5, 10.2, 9.4, 7.2)
+_THUMB_RADII = (12.0, 10.8, 10.2, 8.7)
+_WEB = 4.2
+"""Radius of a web's edge, mm."""
 _FOREARM = 320.0
 """The arm widens as a forearm of this length does, mm."""
 
@@ -42,10 +45,18 @@ def _mix(one: np.ndarray, two: np.ndarray, share: float) -> np.ndarray:
     return one * (1 - share) + two * share
 
 
-def _finger(build: _Builder, digit: int, joints: np.ndarray, frames: np.ndarray, thick: np.ndarray) -> None:
+def _finger(
+    build: _Builder,
+    digit: int,
+    joints: np.ndarray,
+    frames: np.ndarray,
+    thick: np.ndarray,
+    taper: np.ndarray,
+) -> None:
     """Three bones and their palmar pads."""
     chain = joints[:, 1 + 4 * digit : 5 + 4 * digit]
     radii = np.array(_THUMB_RADII if digit == 0 else _FINGER_RADII[digit - 1]) * thick[:, None]
+    radii = radii * taper[:, None] ** np.array([0.0, 0.2, 0.6, 1.0])
     for bone in range(3):
         start, end = chain[:, bone], chain[:, bone + 1]
         palmar, along = frames[:, digit, bone, :, 2], frames[:, digit, bone, :, 1]
@@ -54,10 +65,10 @@ def _finger(build: _Builder, digit: int, joints: np.ndarray, frames: np.ndarray,
             build.add((0, 0), start, end, ra * 1.05, rb)
             continue
         if bone == 2:
-            tip = end - along * (0.45 * rb)[:, None]
+            tip = end - along * (0.52 * rb)[:, None]
             build.add((digit, 2), start, tip - palmar * (0.04 * rb)[:, None], ra * 0.97, rb * 0.93)
-            pulp = _mix(start, end, 0.58) + palmar * (0.2 * rb)[:, None]
-            build.add((digit, 2), pulp, tip + palmar * (0.08 * rb)[:, None], rb * 1.04, rb * 0.86)
+            pulp = _mix(start, end, 0.58) + palmar * (0.12 * rb)[:, None]
+            build.add((digit, 2), pulp, tip + palmar * (0.05 * rb)[:, None], rb * 1.03, rb * 0.88)
             continue
         build.add((digit, bone), start, end, ra, rb)
         low, high = (0.3, 0.72) if bone == 0 else (0.32, 0.7)
@@ -74,6 +85,8 @@ def _palm(
     palm: np.ndarray,
     size: np.ndarray,
     thick: np.ndarray,
+    web: np.ndarray,
+    ball: np.ndarray,
 ) -> None:
     """Metacarpals, the gaps between them, thenar, hypothenar and the webs."""
     knuckles = joints[:, [5, 9, 13, 17]]
@@ -101,34 +114,44 @@ def _palm(
             0.5 * (carpals[:, k] + carpals[:, k + 1]) + (back[:, k] + back[:, k + 1]) * (1.5 * thick)[:, None]
         )
         build.add((5, k), _mix(start, middle, 0.45), _mix(start, middle, 0.97), 11.5 * thick, 9.0 * thick)
-        # the web between two fingers
-        one = _mix(joints[:, 5 + 4 * k], joints[:, 6 + 4 * k], 0.28)
-        two = _mix(joints[:, 9 + 4 * k], joints[:, 10 + 4 * k], 0.28)
-        build.add(
-            (5, k), _mix(start, middle, 0.95), _mix(0.5 * (one + two), middle, 0.35), 8.2 * thick, 5.0 * thick
+        # the web between two fingers, on the palm's side and towards the back of the hand
+        edge = 0.5 * sum(
+            joints[:, j]
+            + (web / np.linalg.norm(joints[:, j + 1] - joints[:, j], axis=1))[:, None]
+            * (joints[:, j + 1] - joints[:, j])
+            for j in (5 + 4 * k, 9 + 4 * k)
         )
+        build.add((5, k), _mix(start, middle, 0.95), edge, 8.6 * thick, _WEB * thick)
+        over = middle - (back[:, k] + back[:, k + 1]) * (2.4 * thick)[:, None]
+        build.add((5, k), over, _mix(over, edge, 0.7), 7.4 * thick, _WEB * thick)
     cmc, mcp = joints[:, 1], joints[:, 2]
     thumb_palmar = frames[:, 0, 0, :, 2]
     base = np.array([12.0, 7.0, 6.0]) * size[:, None]
+    full = ball * thick
     build.add((5, 4), base, _mix(cmc, mcp, 0.25), 13.0 * thick, 12.8 * thick)
     # thenar: from the carpus along the metacarpal, on its palmar side
     belly = _mix(cmc, mcp, 0.45) + thumb_palmar * (3.5 * thick)[:, None]
-    build.add((5, 4), np.array([6.0, 16.0, 11.0]) * size[:, None], belly, 11.5 * thick, 13.0 * thick)
+    build.add((5, 4), np.array([6.0, 16.0, 11.0]) * size[:, None], belly, 12.0 * full, 13.8 * full)
     build.add(
-        (5, 4), belly, _mix(cmc, mcp, 0.9) + thumb_palmar * (1.0 * thick)[:, None], 13.0 * thick, 10.6 * thick
+        (5, 4), belly, _mix(cmc, mcp, 0.9) + thumb_palmar * (1.0 * thick)[:, None], 13.8 * full, 11.3 * thick
     )
     inner = _mix(np.zeros_like(cmc), knuckles[:, 1], 0.45) + palm[:, 2, :, 2] * (6.0 * thick)[:, None]
-    build.add((5, 4), inner, belly, 9.5 * thick, 10.0 * thick)
+    build.add((5, 4), inner, belly, 9.5 * thick, 10.6 * full)
     # first web: between the thumb's and the index finger's metacarpals
     root = _mix(carpals[:, 0], knuckles[:, 0], 0.42)
     build.add((5, 5), root, _mix(cmc, mcp, 0.5), 10.0 * thick, 9.5 * thick)
     build.add(
-        (5, 5), _mix(carpals[:, 0], knuckles[:, 0], 0.62), _mix(cmc, mcp, 0.72), 8.6 * thick, 8.0 * thick
+        (5, 5), _mix(carpals[:, 0], knuckles[:, 0], 0.62), _mix(cmc, mcp, 0.74), 8.8 * thick, 8.4 * thick
     )
+    # its edge, a little hollow, from the index finger's knuckle to beyond the thumb's
+    high, low = _mix(carpals[:, 0], knuckles[:, 0], 0.84), _mix(mcp, joints[:, 3], 0.14)
+    hollow = _mix(0.5 * (high + low), _mix(carpals[:, 0], cmc, 0.5), 0.2)
+    build.add((5, 5), high, hollow, 7.2 * thick, 5.6 * thick)
+    build.add((5, 5), low, hollow, 7.6 * thick, 5.6 * thick)
     # hypothenar
     heel = np.array([-14.0, 7.0, 4.0]) * size[:, None]
-    edge = _mix(carpals[:, 3], knuckles[:, 3], 0.72) + back[:, 3] * (5.0 * thick)[:, None]
-    build.add((5, 6), heel, edge, 13.6 * thick, 10.5 * thick)
+    rim = _mix(carpals[:, 3], knuckles[:, 3], 0.72) + back[:, 3] * (5.0 * thick)[:, None]
+    build.add((5, 6), heel, rim, 14.4 * thick, 11.4 * thick)
 
 
 def _arm(build: _Builder, elbow: np.ndarray, side: np.ndarray, thick: np.ndarray, sleeve: np.ndarray) -> None:
@@ -165,6 +188,7 @@ def build_cones(
     frames: np.ndarray,
     palm: np.ndarray,
     thickness: np.ndarray,
+    flesh: np.ndarray,
     elbow: np.ndarray,
     side: np.ndarray,
     sleeve: np.ndarray,
@@ -177,6 +201,8 @@ def build_cones(
         From `forward_kinematics`, hand frame, mm.
     thickness : ndarray of shape (n, 3)
         Factors on the radii of fingers, palm and forearm.
+    flesh : ndarray of shape (n, 3)
+        As in `Subjects`.
     elbow, side : ndarray of shape (n, 3), mm and unit
         End of the forearm, and the direction across it, hand frame.
     sleeve : ndarray of shape (n, 3)
@@ -188,7 +214,7 @@ def build_cones(
         Ends of the axes, hand frame.
     radii : ndarray of shape (n, n_cones, 2), mm
     """
-    build = _hang(joints, frames, palm, thickness, elbow, side, sleeve)
+    build = _hang(joints, frames, palm, thickness, flesh, elbow, side, sleeve)
     return np.stack(build.a, axis=1), np.stack(build.b, axis=1), np.stack(build.radii, axis=1)
 
 
@@ -197,6 +223,7 @@ def _hang(
     frames: np.ndarray,
     palm: np.ndarray,
     thickness: np.ndarray,
+    flesh: np.ndarray,
     elbow: np.ndarray,
     side: np.ndarray,
     sleeve: np.ndarray,
@@ -204,8 +231,9 @@ def _hang(
     build = _Builder([], [], [], [])
     size = np.linalg.norm(joints[:, 9], axis=1) / np.linalg.norm(MEAN_BASES[2])
     for digit in range(5):
-        _finger(build, digit, joints, frames, thickness[:, 0])
-    _palm(build, joints, frames, palm, size, thickness[:, 1])
+        _finger(build, digit, joints, frames, thickness[:, 0], flesh[:, 0])
+    web = flesh[:, 1] * size - _WEB * thickness[:, 1]
+    _palm(build, joints, frames, palm, size, thickness[:, 1], web, flesh[:, 2])
     _arm(build, elbow, side, thickness[:, 2], sleeve)
     return build
 
@@ -216,7 +244,16 @@ def _rest() -> _Builder:
     angles[0, :5] = 32.0, 25.0, -65.0, 8.0, 8.0
     joints, frames, palm = forward_kinematics(angles, MEAN_BASES[None], MEAN_LENGTHS[None])
     elbow, side = np.array([[0.0, -320.0, 0.0]]), np.array([[1.0, 0.0, 0.0]])
-    return _hang(joints, frames, palm, np.ones((1, 3)), elbow, side, np.array([[60.0, 1.0, 8.0]]))
+    return _hang(
+        joints,
+        frames,
+        palm,
+        np.ones((1, 3)),
+        np.array([MEAN_FLESH]),
+        elbow,
+        side,
+        np.array([[60.0, 1.0, 8.0]]),
+    )
 
 
 def _adjacent(one: tuple[int, int], two: tuple[int, int]) -> bool:

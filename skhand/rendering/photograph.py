@@ -72,9 +72,9 @@ def draw_camera_effects(draws: Draws) -> dict[str, np.ndarray]:
     """
     return {
         "exposure": np.exp(0.30 * draws.normal() - 0.02),
-        "balance": 1 + 0.05 * np.clip(draws.normal(3), -2, 2),
+        "balance": 1 + 0.12 * np.clip(draws.normal(3), -2, 2),
         "contrast": 1 + 0.12 * np.clip(draws.normal(), -2, 2),
-        "saturation": 1 + 0.13 * np.clip(draws.normal(), -2, 2),
+        "saturation": 1 + 0.2 * np.clip(draws.normal(), -2, 2),
         "blur": draws.uniform(),
         "noise": 0.016 * draws.uniform() ** 1.5,
         "falloff": draws.uniform(low=0.0, high=0.22),

@@ -158,7 +158,7 @@ class HandSource:
         with torch.inference_mode():
             for posed in progress(_chunks(rows, max(_RIGS, step)), "rendering", unit="batch"):
                 rig = self._rig(posed)
-                ground = self._ground(posed, rig.subjects.skin) if "rgb" in names else None
+                ground = self._ground(posed, rig) if "rgb" in names else None
                 if ground is not None and self.settings.strange:
                     ground = rig.strange.repaint(ground)
                 for first in range(0, len(posed), step):
@@ -198,7 +198,7 @@ class HandSource:
         strange = draw_strange(self.seed, rows, chosen.strange)
         elbow, sleeve = strange.shorten(elbow, sleeve)
         people = replace(people, skin=strange.colour(people.skin))
-        a, b, radii = build_cones(joints, frames, palm, people.thickness, elbow, across, sleeve)
+        a, b, radii = build_cones(joints, frames, palm, people.thickness, people.flesh, elbow, across, sleeve)
         a, b = _turn(view, a) + shift[:, None], _turn(view, b) + shift[:, None]
         placed = turned + shift[:, None]
         pinhole = np.stack([camera[:, 0, 0], camera[:, 1, 1], camera[:, 0, 2], camera[:, 1, 2]], axis=1)
@@ -252,7 +252,7 @@ class HandSource:
             picture[rig.poses.is_left] = picture[rig.poses.is_left][:, :, ::-1]
         return pictures
 
-    def _ground(self, rows: np.ndarray, skin: np.ndarray) -> torch.Tensor:
+    def _ground(self, rows: np.ndarray, rig: _Rig) -> torch.Tensor:
         """Return what is behind the hands, linear light, shape (n, 3, size, size)."""
         size, device = self.settings.image_size, self.settings.device
         files = self.settings.backgrounds
@@ -260,7 +260,7 @@ class HandSource:
             return torch.zeros(len(rows), 3, size, size, dtype=torch.float32, device=device)
         if files == "procedural":
             draws = Draws(self.seed, "background", rows, BACKGROUND_DRAWS)
-            return draw_backgrounds(draws, 0.7 * skin, size, device)
+            return draw_backgrounds(draws, 0.7 * rig.subjects.skin, size, device, rig.strange.sharp)
         return read_backgrounds(files, Draws(self.seed, "background", rows, PICTURE_DRAWS), size, device)
 
     def _sensed(self, depths: torch.Tensor, rig: _Rig, rows: np.ndarray) -> torch.Tensor:

@@ -30,6 +30,8 @@ class Strange:
         Whether light comes evenly from everywhere.
     ground : ndarray of shape (n, 2, 3)
         Colours of the background at the top and at the bottom, linear light; NaN where it is as ever.
+    sharp : ndarray of shape (n,), bool
+        Whether the background is in focus down to the pixel, as where it was pasted behind.
     """
 
     arm: np.ndarray
@@ -37,6 +39,7 @@ class Strange:
     plain: np.ndarray
     flat: np.ndarray
     ground: np.ndarray
+    sharp: np.ndarray
 
     def shorten(self, elbow: np.ndarray, sleeve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the ends of the forearms (n, 3), mm, and the sleeves, which short arms do without."""
@@ -74,7 +77,7 @@ class Strange:
 
 
 def draw_strange(seed: int, rows: np.ndarray, share: float) -> Strange:
-    """Draw what is strange in a share of the rows: one or more of five things each.
+    """Draw what is strange in a share of the rows: one or more of six things each.
 
     Parameters
     ----------
@@ -99,6 +102,7 @@ def draw_strange(seed: int, rows: np.ndarray, share: float) -> Strange:
         plain,
         flat,
         np.where(ground[:, None, None], ends, np.nan),
+        chosen & (draws.uniform() < 0.45),
     )
 
 

@@ -23,6 +23,7 @@ _OFF: dict[str, Any] = {
     "zoom": 0.0,
     "flip": None,
     "colour": 0.0,
+    "grey": 0.0,
     "depth": 0.0,
 }
 
@@ -41,7 +42,8 @@ def check_augment(
         ``rotate``: largest angle, degrees. ``shift``: largest shift, as a fraction of the picture's size.
         ``zoom``: sizes are drawn from 1 - zoom to 1 + zoom. ``flip``: "horizontal", "vertical" or None, each
         row with probability 0.5. ``colour``: strength of random brightness, contrast and colour balance, 0 to
-        1. ``depth``: largest shift of the hand's cube along the optical axis, mm; it moves depth pictures
+        1. ``grey``: share of the rows that lose their colour, as in the pictures of infrared cameras.
+        ``depth``: largest shift of the hand's cube along the optical axis, mm; it moves depth pictures
         that are taken relative to their own middle.
     paper : dict or None, default=None
         The settings that "paper" names, those of an estimator's paper.
@@ -59,7 +61,7 @@ def check_augment(
     --------
     >>> from skhand.training import check_augment
     >>> check_augment({"rotate": 30, "flip": "horizontal"})
-    {'rotate': 30, 'shift': 0.0, 'zoom': 0.0, 'flip': 'horizontal', 'colour': 0.0, 'depth': 0.0}
+    {'rotate': 30, 'shift': 0.0, 'zoom': 0.0, 'flip': 'horizontal', 'colour': 0.0, 'grey': 0.0, 'depth': 0.0}
     """
     if augment is None:
         return None
@@ -77,6 +79,7 @@ def check_augment(
     check_number(settings["shift"], "augment['shift']", low=0, high=1)
     check_number(settings["zoom"], "augment['zoom']", low=0, high=0.9)
     check_number(settings["colour"], "augment['colour']", low=0, high=1)
+    check_number(settings["grey"], "augment['grey']", low=0, high=1)
     check_number(settings["depth"], "augment['depth']", low=0, high=1000)
     check_option(settings["flip"], "augment['flip']", [None, "horizontal", "vertical"])
     return None if settings == _OFF else settings

@@ -439,5 +439,6 @@ def test_training_defaults_are_the_papers():
         "zoom": 0.0,
         "flip": "vertical",
         "colour": 0.0,
+        "grey": 0.0,
         "depth": 0.0,
     }

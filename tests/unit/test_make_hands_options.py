@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from skhand.datasets import GESTURES, HAND_PRESETS, make_hands
 from skhand.exceptions import InputError
+from skhand.rendering.backgrounds import BACKGROUND_DRAWS, draw_backgrounds
+from skhand.rendering.draws import Draws
 
 
 def poses(n_samples=300, **options):
@@ -256,7 +260,7 @@ def test_strange_hands_look_otherwise_and_have_the_same_labels():
     plain, strange = pictures(24, images=("rgb", "mask")), pictures(24, images=("rgb", "mask"), strange=1.0)
     again = pictures(24, images=("rgb", "mask"), strange=1.0)
     other = (plain.data.rgb != strange.data.rgb).any(axis=(1, 2, 3))
-    assert other.mean() > 0.7  # one in twenty draws none of the five
+    assert other.mean() > 0.7  # one in twenty draws none of the six
     np.testing.assert_array_equal(again.data.rgb, strange.data.rgb)
     for name in ("keypoints2d", "camera", "side", "scale", "root", "box", "domain"):
         np.testing.assert_array_equal(getattr(strange.data, name), getattr(plain.data, name))
@@ -273,13 +277,23 @@ def test_strange_hands_look_otherwise_and_have_the_same_labels():
 def test_a_share_of_the_rows_is_strange_and_rows_do_not_depend_on_others():
     plain, half = pictures(200, image_size=16), pictures(200, image_size=16, strange=0.5)
     share = (plain.data.rgb != half.data.rgb).any(axis=(1, 2, 3)).mean()
-    assert 0.35 < share < 0.55  # a half, less those that draw none of the five
+    assert 0.35 < share < 0.55  # a half, less those that draw none of the six
     whole = pictures(200, image_size=16, strange=1.0)
     for row in np.flatnonzero((plain.data.rgb != half.data.rgb).any(axis=(1, 2, 3)))[:20]:
         np.testing.assert_array_equal(half.data.rgb[row], whole.data.rgb[row])
     np.testing.assert_array_equal(pictures(7, image_size=16, strange=0.5).data.rgb, half.data.rgb[:7])
     lazy = pictures(7, image_size=16, strange=0.5, lazy=True)
     np.testing.assert_array_equal(lazy.data.rgb[[5, 2]], half.data.rgb[[5, 2]])
+
+
+def test_strange_backgrounds_are_in_focus_down_to_the_pixel():
+    draws, skin = (partial(Draws, 5, "background", np.arange(24), BACKGROUND_DRAWS), np.full((24, 3), 0.3))
+    sharp = np.arange(24) % 2 == 0
+    plain, some = (draw_backgrounds(draws(), skin, 64, sharp=which).numpy() for which in (None, sharp))
+    np.testing.assert_array_equal(some[~sharp], plain[~sharp])
+    steps = [np.abs(np.diff(light[sharp], axis=3)).mean(axis=(1, 2, 3)) for light in (plain, some)]
+    assert (steps[1] > steps[0]).all()
+    assert steps[1].mean() > 1.1 * steps[0].mean()  # four in ten are nearly in focus without it
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, np.nan, "some", None])

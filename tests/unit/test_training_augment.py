@@ -150,7 +150,7 @@ def test_rows_are_moved_independently_and_without_a_draw_nothing_moves(rng):
     batch = marked_batch(rng)
     shifts = augmented(batch)["keypoints2d"] - batch["keypoints2d"].numpy()
     assert len(np.unique(shifts.round(6), axis=0)) == len(shifts)
-    zero = {"rotate": 0.0, "shift": 0.0, "zoom": 0.0, "flip": None, "colour": 0.0, "depth": 0.0}
+    zero = {"rotate": 0.0, "shift": 0.0, "zoom": 0.0, "flip": None, "colour": 0.0, "grey": 0.0, "depth": 0.0}
     still = augment_batch(batch, zero)
     np.testing.assert_allclose(still["rgb"], batch["rgb"], atol=1e-4)
     np.testing.assert_array_equal(still["side"], batch["side"])
@@ -221,7 +221,7 @@ def test_every_modality_stands_still_without_motion(rng, name):
         "pose3d": rng.normal(0, 50, (3, 21, 3)), "table": rng.normal(size=(3, 5)),
     }  # fmt: skip
     assert set(rows) == set(MODALITIES)
-    off = {"rotate": 0.0, "shift": 0.0, "zoom": 0.0, "flip": None, "colour": 0.0, "depth": 0.0}
+    off = {"rotate": 0.0, "shift": 0.0, "zoom": 0.0, "flip": None, "colour": 0.0, "grey": 0.0, "depth": 0.0}
     moved = augment_batch({name: torch.from_numpy(rows[name])}, off)
     assert set(moved) == {name}
     wanted = rows[name] / 255.0 if name == "rgb" else rows[name]
@@ -235,6 +235,16 @@ def test_colour_stays_in_range_and_changes_no_geometry(rng):
     assert moved["rgb"].max() <= 1
     assert np.abs(moved["rgb"] - batch["rgb"].numpy()).mean() > 0.02
     np.testing.assert_array_equal(moved["keypoints2d"], batch["keypoints2d"].numpy())
+
+
+def test_a_share_of_the_pictures_loses_its_colour():
+    red_and_blue = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]).repeat(500, 2, 1)[:, :, None, :]
+    pictures = augmented({"rgb": red_and_blue}, {"grey": 0.3})["rgb"]
+    grey = (np.ptp(pictures, axis=3) < 1e-6).all(axis=(1, 2))
+    assert abs(grey.mean() - 0.3) < 0.06  # four standard deviations of a share
+    np.testing.assert_allclose(pictures[grey][:, ::2].mean(axis=(0, 1, 2)), 0.299, atol=1e-6)
+    np.testing.assert_allclose(pictures[grey][:, 1::2].mean(axis=(0, 1, 2)), 0.114, atol=1e-6)
+    np.testing.assert_allclose(pictures[~grey], red_and_blue[~grey], atol=1e-6)
 
 
 def test_the_depth_shift_is_drawn_last_and_only_for_depth(rng):
@@ -276,7 +286,7 @@ def test_a_depth_shift_leaves_absolute_depth_alone(rng):
 
 
 def test_the_settings_of_abdi_are_ten_millimetres_of_a_300_mm_cube():
-    off = {"zoom": 0.0, "flip": None, "colour": 0.0}
+    off = {"zoom": 0.0, "flip": None, "colour": 0.0, "grey": 0.0}
     assert check_augment("paper", ABDI) == {**off, **ABDI}
     assert check_augment({"rotate": 180.0, "shift": 1 / 30, "depth": 10.0}) == {**off, **ABDI}
     edges = np.linspace(-150, 150, 129)  # of the 128 pixels, mm
@@ -284,7 +294,7 @@ def test_the_settings_of_abdi_are_ten_millimetres_of_a_300_mm_cube():
 
 
 def test_settings_are_completed_and_nothing_is_none():
-    assert check_augment("paper", SPURR) == {"zoom": 0.0, "colour": 0.0, "depth": 0.0, **SPURR}
+    assert check_augment("paper", SPURR) == {"zoom": 0.0, "colour": 0.0, "grey": 0.0, "depth": 0.0, **SPURR}
     assert check_augment({"rotate": 10.0})["shift"] == 0
     assert check_augment(None) is None
     assert check_augment({"rotate": 0}) is None
@@ -302,6 +312,7 @@ def test_settings_are_completed_and_nothing_is_none():
         ({"zoom": 1.0}, "zoom"),
         ({"shift": np.nan}, "shift"),
         ({"colour": 2}, "colour"),
+        ({"grey": 1.1}, "grey"),
         ({"depth": -1}, "depth"),
         ({"depth": np.inf}, "depth"),
         ({"depth": "10"}, "depth"),

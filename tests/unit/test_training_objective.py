@@ -25,7 +25,15 @@ from skhand.training.modalities.pose3d import PoseCodec
 from skhand.training.modalities.rgb import RGBCodec
 
 CODECS = {"rgb": RGBCodec(), "pose3d": PoseCodec(np.zeros(63), np.ones(63), (21, 3), None, True)}
-TURN = {"rotate": 180.0, "shift": 0.0, "zoom": 0.0, "flip": "horizontal", "colour": 0.0, "depth": 0.0}
+TURN = {
+    "rotate": 180.0,
+    "shift": 0.0,
+    "zoom": 0.0,
+    "flip": "horizontal",
+    "colour": 0.0,
+    "grey": 0.0,
+    "depth": 0.0,
+}
 
 
 def make_objective(**options):

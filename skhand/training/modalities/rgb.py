@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, uint8
 
 from skhand._warp import warp_pictures
@@ -82,15 +83,20 @@ def _channels_first(rgb: Tensor) -> Tensor:
 
 
 def _recolour(rgb: Tensor, motion: Motion) -> Tensor:
-    """Random brightness, contrast and colour balance of pictures (n, 3, h, w) in -0.5..0.5."""
-    strength = motion.settings["colour"]
-    if strength == 0:
-        return rgb
+    """Random brightness, contrast and colour balance of pictures (n, 3, h, w) in -0.5..0.5; some get grey."""
+    strength, grey = motion.settings["colour"], motion.settings["grey"]
     n = len(rgb)
-    gain = 1 + strength * motion.uniform(n, 1, 1, 1)
-    balance = 1 + 0.5 * strength * motion.uniform(n, 3, 1, 1)
-    brightness = 0.5 * strength * motion.uniform(n, 1, 1, 1)
-    return (rgb * gain * balance + brightness).clamp(-0.5, 0.5)
+    if strength > 0:
+        gain = 1 + strength * motion.uniform(n, 1, 1, 1)
+        balance = 1 + 0.5 * strength * motion.uniform(n, 3, 1, 1)
+        brightness = 0.5 * strength * motion.uniform(n, 1, 1, 1)
+        rgb = (rgb * gain * balance + brightness).clamp(-0.5, 0.5)
+    if grey > 0:
+        red, green, blue = rgb.split(1, dim=1)
+        luma = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
+        chosen = motion.uniform(n, 1, 1, 1) < 2 * grey - 1
+        rgb = torch.where(chosen, luma, rgb)
+    return rgb
 
 
 MODALITY = RGB()
