@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 
 from skhand import concat_frames
 from skhand.datasets import make_hands
-from skhand.estimators import CrossModalVAERegressor, SimToRealRegressor
+from skhand.estimators import CrossModalVAERegressor, LatentHeatmapRegressor, SimToRealRegressor
 from skhand.metrics import mean_epe
 from skhand.training import ReplayedStep, StepContext
 
@@ -79,6 +79,13 @@ def test_hands_rendered_on_the_gpu_are_those_of_the_processor(options):
 
 
 # ---------------------------------------------------------------- training steps as CUDA graphs
+
+
+@pytest.mark.parametrize("heatmap", ["latent", "direct", "holistic"])
+def test_each_head_trains_in_replayed_steps(heatmap):
+    hands = make_hands(64, image_size=32, images=("rgb",), side="right", random_state=0)
+    est = LatentHeatmapRegressor(heatmap=heatmap, backbone="resnet10", width=16, max_epochs=3, batch_size=8)
+    assert np.isfinite(est.fit(hands.data).history_["train_loss"]).all()
 
 
 class NoisyObjective:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skhand.estimators.latent_heatmap.encoder_decoder import HeatmapNet
 from skhand.estimators.latent_heatmap.pyramid import PyramidNet
 from skhand.nn import ImageTrunk
+from skhand.training import constant
 
 __all__ = [
     "HEATMAPS",
@@ -298,7 +300,8 @@ class Pose25DNet(nn.Module):
             features = self.body(images)
             pose = self.end(features).float().view(len(images), -1, 3)
             height, width = self.image_size
-            size, middle = pose.new_tensor([[width - 1.0, height - 1.0, 1.0], [0.5, 0.5, 0.0]])
+            extent = np.array([[width - 1.0, height - 1.0, 1.0], [0.5, 0.5, 0.0]])
+            size, middle = constant(extent, pose.dtype, pose.device)
             return [Maps25D((pose + middle) * size)], features.float()
         maps, features = self.body(images)
         if self.heatmap == "direct":
