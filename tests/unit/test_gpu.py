@@ -85,7 +85,7 @@ def test_hands_rendered_on_the_gpu_are_those_of_the_processor(options):
 def test_each_head_trains_in_replayed_steps(heatmap):
     hands = make_hands(64, image_size=32, images=("rgb",), side="right", random_state=0)
     est = LatentHeatmapRegressor(heatmap=heatmap, backbone="resnet10", width=16, max_epochs=3, batch_size=8)
-    assert np.isfinite(est.fit(hands.data).history_["train_loss"]).all()
+    assert np.isfinite(est.fit(hands.data, hands.target).history_["train_loss"]).all()
 
 
 class NoisyObjective:
