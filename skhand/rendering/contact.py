@@ -8,7 +8,7 @@ from skhand.rendering.subjects import MEAN_LENGTHS
 
 __all__ = ["overlap"]
 
-# radii of a mean hand, mm, at the four joints of each digit, below the skin, which gives way; the thumb's first
+# radii of a mean hand at the four joints of each digit, mm, below the skin, which gives way; the thumb's first
 # bone without its muscle
 _RADII = np.array(
     [
