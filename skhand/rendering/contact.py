@@ -8,8 +8,8 @@ from skhand.rendering.subjects import MEAN_LENGTHS
 
 __all__ = ["overlap"]
 
-# radii of a mean hand at each digit's four joints, mm, below the skin, which gives way; the thumb's first without
-# its muscle
+# radii of a mean hand at each digit's four joints, mm, below the skin, which gives way; the thumb's first
+# bone without its muscle
 _RADII = np.array(
     [
         (9.0, 10.0, 9.4, 7.2),
