@@ -185,6 +185,7 @@ def fit_row(
         name += "-alone" * (stage == "disentangle" and own.get("adversarial_weight") == 0 and i == 0)
         name += f"-beta{own['beta']:g}" if "beta" in own and i == 0 else ""
         name += "-w0" * (stage == "align" and own["pose_weight"] == 0)
+        name += f"-kcs{own['kcs_weight']:g}-geo{own['geo_weight']:g}" * (stage == "refine")
         path = args.out / f"{name}.joblib"
         if path.exists() and i < len(steps) - 1:
             estimator = joblib.load(path)

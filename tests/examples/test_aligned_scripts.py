@@ -56,6 +56,15 @@ def test_a_rows_weights_are_its_own_whichever_row_made_the_shared_stages(tmp_pat
         assert float(text.rstrip("%")) == pytest.approx(change, abs=0.006)
 
 
+def test_rows_that_are_refined_until_still_share_no_refinement(tmp_path, run):
+    """Each of two refinements has the row's own losses, also where another row was refined before it."""
+    small = ("--source", "keypoints2d", "--n-train", 30, "--hidden-units", 8, "--latent-dim", 4)
+    arguments = ("--out", tmp_path, *SMALL, *small, "--augment", "none", "--until-still", "--rows")
+    run("benchmarks/aligned_ablation.py", *arguments, "refine, no losses", "D1", "D3")
+    refined = {path.name.split("refine2")[1] for path in tmp_path.glob("seed*-refine2*.joblib")}
+    assert refined == {"-kcs0-geo0.joblib", "-kcs0.01-geo0.joblib", "-kcs0.01-geo1e-06.joblib"}
+
+
 def test_rows_without_a_component_say_what_it_does_to_the_latent_spaces(tmp_path, run):
     small = ("--source", "keypoints2d", "--n-train", 30, "--hidden-units", 8, "--latent-dim", 4)
     rows = ("B, weight 0", "D0, w = 0")
