@@ -29,6 +29,11 @@ def test_a_shard_that_is_read_stays_as_it_is_when_one_of_its_name_is_written(tmp
     assert sorted(each.name for each in tmp_path.iterdir()) == ["0000000.labels", "0000000.rgb.npy"]
 
 
+def test_a_pool_that_nobody_fills_is_named(tmp_path, run):
+    lines = run("train_weights.py", "--minutes", 1, "--out", tmp_path, fails=True)
+    assert "--workers: expected 1 or more" in lines[-1]
+
+
 def test_other_hands_lie_behind_a_share_of_the_hands(script):
     """Each hand is a block of one value; what is put behind has the value of another picture's hand."""
     n, size = 2000, 16
