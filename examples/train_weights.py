@@ -359,7 +359,7 @@ def start_workers(args: argparse.Namespace) -> list[Any]:
     if args.minutes is None:
         return []
     if args.workers < 1 and not any(args.pool.glob("*.labels")):
-        raise SystemExit(f"--workers: expected 1 or more, as {args.pool} has no pictures, got {args.workers}.")
+        raise SystemExit(f"--workers: expected 1 or more, as {args.pool} is empty, got {args.workers}.")
     args.pool.mkdir(parents=True, exist_ok=True)
     spawn = multiprocessing.get_context("spawn")
     processes = []
