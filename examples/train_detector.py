@@ -25,11 +25,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from skhand._device import resolve_device
+from skhand._validation import check_number
 from skhand._weights import load_weights, save_weights
 from skhand.datasets._scenes import load_pool, render_backgrounds, render_hands
 from skhand.detection._boxes import box_iou
 from skhand.detection._network import ARCHITECTURE, DetectorNet
 from skhand.detection._training import DetectorTraining, draw_scenes, score_network
+from skhand.exceptions import InputError
 from skhand.rendering.scenes import HandPool, Scenes
 from skhand.training import resolve_precision
 
@@ -53,8 +56,8 @@ class Parts:
     def paths(self):
         """Return a file for each part, in order."""
         firsts = range(0, self.n_hands, CHUNK)
-        names = (f"{first}_{min(CHUNK, self.n_hands - first)}_{self.n_backgrounds}.npz" for first in firsts)
-        return [self.folder / name for name in names]
+        sizes = (f"{first}_{min(CHUNK, self.n_hands - first)}_{self.n_backgrounds}" for first in firsts)
+        return [self.folder / f"{self.seed}_{size}.npz" for size in sizes]
 
     def render(self, number):
         """Render a part into its file."""
@@ -351,14 +354,24 @@ def parse():
     parser.add_argument("--uses", type=int, default=4, help="how often a scene is trained on, 1 to 8")
     parser.add_argument("--start", type=Path, default=None, help="checkpoint of another run to start from")
     parser.add_argument("--real", type=Path, default=None, help="folder of samples, scored for the log")
-    return parser.parse_args()
+    args = parser.parse_args()
+    check_number(args.minutes, "--minutes", low=0, include_low=False)
+    for name in ("pool", "held_out", "workers"):
+        check_number(getattr(args, name), f"--{name.replace('_', '-')}", integer=True, low=1)
+    check_number(args.uses, "--uses", integer=True, low=1, high=8)
+    if args.scenes < 50 or args.scenes % 50:
+        raise InputError(f"--scenes: expected a multiple of 50, got {args.scenes}.")
+    if args.start is not None and not args.start.exists():
+        raise InputError(
+            f"--start: expected a checkpoint of another run, got {args.start}, which is not there."
+        )
+    return args
 
 
 def main():
     """Render, train, and write the weights."""
     args, begin = parse(), time.monotonic()
-    name = args.device
-    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    device = resolve_device(args.device)
     on_gpu = device.type == "cuda"
     if on_gpu:
         torch.backends.cudnn.benchmark = True
@@ -387,7 +400,7 @@ def main():
             seed=args.seed,
         )
         run = Run(training, args, scenes, find_samples(args.real))
-        total = 60.0 * args.minutes - 12.0
+        total = max(60.0 * args.minutes - 12.0, 1.0)
         run.train(max(total - (time.monotonic() - begin), 0.5 * total), pool.grow)
         run.finish()
     finally:

@@ -113,14 +113,23 @@ def render_pool(folder: str, worker: int, n_workers: int, args: argparse.Namespa
         path = os.path.join(folder, f"{number:07d}")
         pictures = {name: getattr(frames, name) for name in ("rgb", "mask")}
         rgb, mask = read_columns(pictures, pictures, np.arange(len(frames))).values()
-        np.save(path + ".rgb.npy", lay_over_others(rgb, mask, np.random.default_rng([args.seed, number])))
-        np.savez(path + ".part.npz", **columns)
-        os.replace(path + ".part.npz", path + ".labels")
+        rgb = lay_over_others(rgb, mask, np.random.default_rng([args.seed, number]))
+        write_shard(path, rgb, columns)
         old = os.path.join(folder, f"{number - kept * n_workers:07d}")
         for ending in (".labels", ".rgb.npy"):
             if os.path.exists(old + ending):
                 os.remove(old + ending)
         number += n_workers
+
+
+def write_shard(path: str, rgb: np.ndarray, columns: dict[str, np.ndarray]) -> None:
+    """Write a shard; who still reads an earlier one of that name keeps it, pictures and labels alike."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path + ".labels")
+    np.save(path + ".part.npy", rgb)
+    os.replace(path + ".part.npy", path + ".rgb.npy")
+    np.savez(path + ".part.npz", **columns)
+    os.replace(path + ".part.npz", path + ".labels")
 
 
 def lay_over_others(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -263,7 +272,8 @@ class Scores(Callback):
         names = ("batch_size", "lr", "averaging", "seed", "minutes", "start")
         said = {name: getattr(self.args, name) for name in names}
         start = None if said["start"] is None else str(said["start"])
-        return {**said, "start": start, "near_views": NEAR_VIEWS if self.args.minutes else None}
+        pool = {"near_views": NEAR_VIEWS, "others": OTHERS} if self.args.minutes else {}
+        return {**said, "start": start, **pool}
 
     def write(self, name: str) -> dict[str, Any]:
         """Write the present weights with their scores, and log them."""
@@ -348,6 +358,8 @@ def start_workers(args: argparse.Namespace) -> list[Any]:
     args.pool = args.pool or args.out / "pool"
     if args.minutes is None:
         return []
+    if args.workers < 1 and not any(args.pool.glob("*.labels")):
+        raise SystemExit(f"--workers: expected 1 or more, as {args.pool} is empty, got {args.workers}.")
     args.pool.mkdir(parents=True, exist_ok=True)
     spawn = multiprocessing.get_context("spawn")
     processes = []

@@ -160,7 +160,7 @@ def make_hands(
     strange : float, default=0.0
         Share of the rows that look as other renderers draw hands, in one or more of six ways: an arm that
         ends at the wrist, skin of any colour, skin without detail, light from everywhere, a background of one
-        colour or between two, or one that is in focus down to the pixel.
+        colour or between two, or one that is in focus down to the pixel (above 128 px, to two pixels).
     domain : {"synthetic", "real"}, default="synthetic"
         Depth as it is, or as a depth camera measures it: quantised, noisy, with holes and flying pixels; the
         people's hands are shaped otherwise too. "real" is generated as well: it stands in for what a real

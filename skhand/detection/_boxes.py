@@ -84,7 +84,7 @@ def make_targets(
     points : Tensor of shape (n, k, 21, 2), px, optional
         The joints.
     window : Tensor of shape (n, 4), px, optional
-        The part of the input that is the picture; all by default.
+        The part of the input that is the picture, as of `Scenes`; all by default.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def make_targets(
     place = torch.arange(size // STRIDE, device=boxes.device, dtype=torch.float32)
     spread = (_SPREAD * boxes[..., 2:].clamp_min(1.0) / STRIDE).clamp(_LEAST, _MOST)
     if window is None:
-        window = boxes.new_tensor([0.0, 0.0, size, size]).expand(len(boxes), 4)
+        window = boxes.new_tensor([-0.5, -0.5, size, size]).expand(len(boxes), 4)
     low = torch.maximum(boxes[..., :2], window[:, None, :2])
     high = torch.minimum(boxes[..., :2] + boxes[..., 2:], (window[:, :2] + window[:, 2:])[:, None])
     peak = ((0.5 * (low + high - (STRIDE - 1))) / STRIDE).round().clamp(0, size // STRIDE - 1)

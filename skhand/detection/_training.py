@@ -16,7 +16,7 @@ from skhand.detection._measure import measure
 from skhand.detection._network import ARCHITECTURE, DetectorNet, normalise
 from skhand.rendering.scenes import GROUNDS, SCENE_NUMBERS, SLOTS, HandPool, Scenes, compose_scenes
 
-__all__ = ["DetectorTraining", "draw_scenes", "score_network", "start_from_pose"]
+__all__ = ["DetectorTraining", "draw_scenes", "score_network", "start_from_pose", "turn_scenes"]
 
 _DECAY = 0.999
 # how a scene that is used several times is turned, by quarters, and whether it is mirrored
@@ -141,7 +141,7 @@ class DetectorTraining:
         Whether convolutions run in bfloat16.
     ahead : int, default=1
         How many batches are composed together, which takes a GPU less time. Those that wait are not in
-        `state_dict`: only with 1 does a training go on bit by bit.
+        `state_dict`, but composed again by `load_state_dict`: they are the same if the pool is.
     uses : int, default=1
         How often a scene is trained on, at most 8 times: as it is, mirrored, and then turned by quarters.
     pretrained : bool, default=False
@@ -185,6 +185,7 @@ class DetectorTraining:
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.steps, self.pictures, self.ahead, self.uses = 0, 0, ahead, uses
         self._waiting: list[tuple[Tensor, Targets]] = []
+        self._drawn_from = self.generator.get_state()  # what those that wait were drawn from
 
     def step(self, progress: float) -> dict[str, Tensor]:
         """Train on one batch.
@@ -225,6 +226,7 @@ class DetectorTraining:
     def _draw(self) -> list[tuple[Tensor, Targets]]:
         """Compose the next batches."""
         size, batches = self.network.input, []
+        self._drawn_from = self.generator.get_state()
         with torch.no_grad():
             scenes = draw_scenes(self.pool, self.ahead * self.batch_size, size, self.generator)
             turned = [turn_scenes(scenes, *way) for way in _WAYS[: self.uses]]
@@ -257,7 +259,8 @@ class DetectorTraining:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
+            "generator": self._drawn_from if self._waiting else self.generator.get_state(),
+            "waiting": len(self._waiting),
             "device": self.device.type,
             "steps": self.steps,
             "pictures": self.pictures,
@@ -269,8 +272,10 @@ class DetectorTraining:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.steps, self.pictures = state["steps"], state["pictures"]
+        self.steps, self.pictures, self._waiting = state["steps"], state["pictures"], []
         if state["device"] == self.device.type:
             self.generator.set_state(state["generator"].cpu())
+            if state["waiting"]:
+                self._waiting = self._draw()[: state["waiting"]]
         else:
             self.generator.manual_seed(self.steps + 1)

@@ -39,7 +39,7 @@ def draw_backgrounds(
     size : int, px
     device : torch.device, default="cpu"
     sharp : ndarray of shape (n,), bool, or None
-        Which rows are in focus down to the pixel; None is none.
+        Which rows are in focus down to the pixel in which they are drawn; None is none.
 
     Returns
     -------

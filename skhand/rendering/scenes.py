@@ -68,7 +68,8 @@ class Scenes:
     unclear : Tensor of shape (n, SLOTS), bool
         Whether so little is seen of it that it counts neither as a hand nor as none.
     window : Tensor of shape (n, 4), px
-        x, y, width, height of the part that is the picture; what is beside it is grey.
+        x, y, width, height of the part that is the picture, from the edge of its first pixel at -0.5; what is
+        beside it is grey.
     """
 
     pictures: Tensor
@@ -190,7 +191,7 @@ def compose_scenes(
     pictures = _photograph(canvas, draw, grain, window)
     shown = there & (seen >= _SHOWN)
     unclear = there & (seen >= _GONE) & ~shown
-    window = torch.cat([torch.zeros_like(window), window], dim=1)
+    window = torch.cat([torch.full_like(window, -0.5), window], dim=1)
     return Scenes(pictures, placed.points, placed.boxes, placed.is_left, shown, unclear, window)
 
 

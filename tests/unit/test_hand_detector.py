@@ -256,6 +256,22 @@ def test_turned_scenes_show_the_same_hands(quarters, mirrored):
     assert turned.window[0].tolist() == sides[quarters]
 
 
+def test_a_whole_picture_stays_whole_when_it_is_turned():
+    arrays = render_hands(0, np.arange(2), 64)
+    pool = load_pool({**arrays, "backgrounds": render_backgrounds(0, np.arange(2), 64)})
+    scenes = draw_scenes(pool, 40, 96, torch.Generator().manual_seed(0))
+    whole = (scenes.window[:, 2:] == 96).all(dim=1)
+    assert 0 < whole.sum() < 40
+    for way in [(0, True), (1, False), (2, False)]:
+        assert torch.equal(turn_scenes(scenes, *way).window[whole], scenes.window[whole])
+    # the first pixel that is grey throughout is the one beyond the window's edge
+    for picture, window in zip(scenes.pictures[~whole], scenes.window[~whole], strict=True):
+        right, below = (window[:2] + window[2:] + 0.5).int().tolist()
+        inside = torch.zeros(96, 96, dtype=torch.bool)
+        inside[:below, :right] = True
+        assert (picture[:, ~inside] == 128).all()
+
+
 def test_training_starts_from_what_the_pose_network_knows_of_hands():
     """Down to 1/8 the trunk answers as the pose network's does; at 1/16 about so."""
     network = DetectorNet(**ARCHITECTURE)
@@ -312,6 +328,20 @@ def test_training_goes_on_bit_by_bit_and_learns():
     other = DetectorTraining(pool, batch_size=8, rate=1e-2, architecture=SMALL, seed=5)
     other.load_state_dict(state)
     assert sum(other.step(0.0).values()).item() == last[0]
+
+
+@pytest.mark.parametrize(("ahead", "uses"), [(1, 3), (3, 1), (2, 2)])
+def test_training_goes_on_bit_by_bit_amid_waiting_batches(ahead, uses):
+    arrays = render_hands(0, np.arange(4), 64)
+    pool = load_pool({**arrays, "backgrounds": render_backgrounds(0, np.arange(4), 64)})
+    options = {"batch_size": 4, "architecture": SMALL, "ahead": ahead, "uses": uses}
+    training, other = DetectorTraining(pool, **options), DetectorTraining(pool, seed=5, **options)
+    for each in (training, other):  # both have batches that wait
+        each.step(0.0)
+    state = pickle.loads(pickle.dumps(training.state_dict()))
+    after = [sum(training.step(0.0).values()).item() for _ in range(5)]
+    other.load_state_dict(state)
+    assert [sum(other.step(0.0).values()).item() for _ in range(5)] == after
 
 
 def test_the_sides_of_a_few_scenes_are_learnt_by_heart():
