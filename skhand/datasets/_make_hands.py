@@ -158,7 +158,7 @@ def make_hands(
     jpeg : (float, float) or None, default=None
         Range of the JPEG quality, 1 to 100, that ``rgb`` goes through; None leaves it as it is.
     strange : float, default=0.0
-        Share of the rows that look as other renderers draw hands, in one or more of six ways: an arm that
+        Share of the rows that look as other renderers draw hands, in some of six ways: an arm that
         ends at the wrist, skin of any colour, skin without detail, light from everywhere, a background of one
         colour or between two, or one that is in focus down to the pixel (above 128 px, to two pixels).
     domain : {"synthetic", "real"}, default="synthetic"

@@ -77,7 +77,7 @@ class Strange:
 
 
 def draw_strange(seed: int, rows: np.ndarray, share: float) -> Strange:
-    """Draw what is strange in a share of the rows: one or more of six things each.
+    """Draw what is strange in a share of the rows: some of six things each, a few of them none.
 
     Parameters
     ----------
