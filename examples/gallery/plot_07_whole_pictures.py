@@ -63,7 +63,8 @@ print(len(pictures), "pictures:", keypoints.shape, "px and", joints.shape, "mm")
 # %%
 # The first pictures with something in them. Boxes are the detector's, with its score; skeletons the
 # network's. It is told the side that the detector guesses, which is hardly better than a coin: `HandTracker`
-# asks the pose network instead, finds the camera, and does all of this in one call; the steps are for your own.
+# asks the pose network instead, finds the camera, and does all of this in one call; the steps are for your
+# own.
 figure, axes = plt.subplots(3, 4, figsize=(8, 6.4), layout="constrained")
 shown = np.unique(found.picture)[:12]
 for ax, number in zip(axes.flat, shown, strict=True):
