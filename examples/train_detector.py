@@ -12,7 +12,6 @@ the log only: none trains it, and none chooses anything.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
 import json
 import os
@@ -275,10 +274,8 @@ class Run:
         scores = score_network(self.training.average, self.scenes, 0.3)
         self.log.append({name: round(value, 4) for name, value in (entry | scores).items()})
         print(" ".join(f"{name} {value:.4g}" for name, value in self.log[-1].items()), flush=True)
-        real = {}
-        with contextlib.suppress(Exception):
-            real = score_real(self.training.average, self.real)
-            print("   real, logged only:", real, flush=True)
+        real = score_real(self.training.average, self.real)
+        print("   real, logged only:", real, flush=True)
         self.write_checkpoint()
         self.export({"0.3": scores}, real)
 

@@ -88,10 +88,11 @@ def _palm(
     web: np.ndarray,
     ball: np.ndarray,
 ) -> None:
-    """Metacarpals, the gaps between them, thenar, hypothenar and the webs."""
+    """Metacarpals, the gaps and webs between them, thenar and hypothenar."""
     knuckles = joints[:, [5, 9, 13, 17]]
     carpals = _CARPALS * size[:, None, None]
     back = palm[:, 1:, :, 2]
+    beyond = knuckles + frames[:, 1:, 0, :, 1] * web[:, None, None]
     for k in range(4):
         head = np.array([10.6, 10.8, 10.2, 9.2])[k] * thick
         start = carpals[:, k] + back[:, k] * (2.0 * thick)[:, None]
@@ -115,16 +116,29 @@ def _palm(
         )
         build.add((5, k), _mix(start, middle, 0.45), _mix(start, middle, 0.97), 11.5 * thick, 9.0 * thick)
         # the web between two fingers, on the palm's side and towards the back of the hand
-        edge = 0.5 * sum(
-            joints[:, j]
-            + (web / np.linalg.norm(joints[:, j + 1] - joints[:, j], axis=1))[:, None]
-            * (joints[:, j + 1] - joints[:, j])
-            for j in (5 + 4 * k, 9 + 4 * k)
-        )
+        edge = 0.5 * (beyond[:, k] + beyond[:, k + 1])
         build.add((5, k), _mix(start, middle, 0.95), edge, 8.6 * thick, _WEB * thick)
         over = middle - (back[:, k] + back[:, k + 1]) * (2.4 * thick)[:, None]
         build.add((5, k), over, _mix(over, edge, 0.7), 7.4 * thick, _WEB * thick)
-    cmc, mcp = joints[:, 1], joints[:, 2]
+    _thenar(build, joints, frames, palm, size, thick, ball)
+    # hypothenar
+    heel = np.array([-14.0, 7.0, 4.0]) * size[:, None]
+    rim = _mix(carpals[:, 3], knuckles[:, 3], 0.72) + back[:, 3] * (5.0 * thick)[:, None]
+    build.add((5, 6), heel, rim, 14.4 * thick, 11.4 * thick)
+
+
+def _thenar(
+    build: _Builder,
+    joints: np.ndarray,
+    frames: np.ndarray,
+    palm: np.ndarray,
+    size: np.ndarray,
+    thick: np.ndarray,
+    ball: np.ndarray,
+) -> None:
+    """The ball of the thumb, and the web between thumb and index finger."""
+    cmc, mcp, knuckle = joints[:, 1], joints[:, 2], joints[:, 5]
+    carpal = _CARPALS[0] * size[:, None]
     thumb_palmar = frames[:, 0, 0, :, 2]
     base = np.array([12.0, 7.0, 6.0]) * size[:, None]
     full = ball * thick
@@ -135,23 +149,17 @@ def _palm(
     build.add(
         (5, 4), belly, _mix(cmc, mcp, 0.9) + thumb_palmar * (1.0 * thick)[:, None], 13.8 * full, 11.3 * thick
     )
-    inner = _mix(np.zeros_like(cmc), knuckles[:, 1], 0.45) + palm[:, 2, :, 2] * (6.0 * thick)[:, None]
+    inner = _mix(np.zeros_like(cmc), joints[:, 9], 0.45) + palm[:, 2, :, 2] * (6.0 * thick)[:, None]
     build.add((5, 4), inner, belly, 9.5 * thick, 10.6 * full)
     # first web: between the thumb's and the index finger's metacarpals
-    root = _mix(carpals[:, 0], knuckles[:, 0], 0.42)
+    root = _mix(carpal, knuckle, 0.42)
     build.add((5, 5), root, _mix(cmc, mcp, 0.5), 10.0 * thick, 9.5 * thick)
-    build.add(
-        (5, 5), _mix(carpals[:, 0], knuckles[:, 0], 0.62), _mix(cmc, mcp, 0.74), 8.8 * thick, 8.4 * thick
-    )
+    build.add((5, 5), _mix(carpal, knuckle, 0.62), _mix(cmc, mcp, 0.74), 8.8 * thick, 8.4 * thick)
     # its edge, a little hollow, from the index finger's knuckle to beyond the thumb's
-    high, low = _mix(carpals[:, 0], knuckles[:, 0], 0.84), _mix(mcp, joints[:, 3], 0.14)
-    hollow = _mix(0.5 * (high + low), _mix(carpals[:, 0], cmc, 0.5), 0.2)
+    high, low = _mix(carpal, knuckle, 0.84), _mix(mcp, joints[:, 3], 0.14)
+    hollow = _mix(0.5 * (high + low), _mix(carpal, cmc, 0.5), 0.2)
     build.add((5, 5), high, hollow, 7.2 * thick, 5.6 * thick)
     build.add((5, 5), low, hollow, 7.6 * thick, 5.6 * thick)
-    # hypothenar
-    heel = np.array([-14.0, 7.0, 4.0]) * size[:, None]
-    rim = _mix(carpals[:, 3], knuckles[:, 3], 0.72) + back[:, 3] * (5.0 * thick)[:, None]
-    build.add((5, 6), heel, rim, 14.4 * thick, 11.4 * thick)
 
 
 def _arm(build: _Builder, elbow: np.ndarray, side: np.ndarray, thick: np.ndarray, sleeve: np.ndarray) -> None:
@@ -243,17 +251,8 @@ def _rest() -> _Builder:
     angles = np.zeros((1, 22))
     angles[0, :5] = 32.0, 25.0, -65.0, 8.0, 8.0
     joints, frames, palm = forward_kinematics(angles, MEAN_BASES[None], MEAN_LENGTHS[None])
-    elbow, side = np.array([[0.0, -320.0, 0.0]]), np.array([[1.0, 0.0, 0.0]])
-    return _hang(
-        joints,
-        frames,
-        palm,
-        np.ones((1, 3)),
-        np.array([MEAN_FLESH]),
-        elbow,
-        side,
-        np.array([[60.0, 1.0, 8.0]]),
-    )
+    arm = np.array([[0.0, -320.0, 0.0]]), np.array([[1.0, 0.0, 0.0]]), np.array([[60.0, 1.0, 8.0]])
+    return _hang(joints, frames, palm, np.ones((1, 3)), MEAN_FLESH[None], *arm)
 
 
 def _adjacent(one: tuple[int, int], two: tuple[int, int]) -> bool:

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,12 @@ from PIL import Image
 from skhand.datasets import make_hands
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(scope="session")
+def define() -> Callable[[str], dict[str, Any]]:
+    """Return what a script of ``examples`` defines, by name, without running it as the main module."""
+    return lambda name: runpy.run_path(str(EXAMPLES / name), run_name=Path(name).stem)
 
 
 @pytest.fixture

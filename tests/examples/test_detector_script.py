@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skhand.detection import HandDetector
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.mark.parametrize(
@@ -30,8 +26,8 @@ def test_a_bad_argument_is_named_before_anything_is_rendered(tmp_path, run, argu
     assert f"{argument}: expected" in lines[-1] and not (tmp_path / "out").exists()
 
 
-def test_hands_of_another_seed_are_other_files(tmp_path):
-    script = runpy.run_path(str(EXAMPLES / "train_detector.py"), run_name="train_detector")
+def test_hands_of_another_seed_are_other_files(tmp_path, define):
+    script = define("train_detector.py")
     one, other = (set(script["Parts"](tmp_path, seed, 250, 4).paths()) for seed in (0, 1))
     assert len(one) == 3 and not one & other
 

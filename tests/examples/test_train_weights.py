@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import runpy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "examples" / "train_weights.py"
-
 
 @pytest.fixture(scope="module")
-def script() -> dict[str, Any]:
-    """What the script defines."""
-    return runpy.run_path(str(SCRIPT), run_name="train_weights")
+def script(define) -> dict[str, Any]:
+    """Return the pieces of the script by name."""
+    return define("train_weights.py")
 
 
 def test_a_shard_that_is_read_stays_as_it_is_when_one_of_its_name_is_written(tmp_path, script):

@@ -46,9 +46,8 @@ def fitted(hands):
 def test_auto_takes_the_gpu_and_loads_on_a_cpu(fitted, hands, monkeypatch):
     est = fitted["auto"]
     assert est.device_.type == "cuda"
-    with torch.backends.cudnn.flags(
-        enabled=True, allow_tf32=False
-    ):  # with it 0.13 mm, emulated on a processor
+    # TensorFloat-32 would be 0.13 mm off, emulated on a processor
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         expected = est.predict(hands.data[1600:1610])
     packed = pickle.dumps(est)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

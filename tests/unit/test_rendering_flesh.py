@@ -12,7 +12,7 @@ from skhand.rendering.subjects import MEAN_BASES, MEAN_FLESH, MEAN_LENGTHS, draw
 
 @pytest.fixture(scope="module")
 def hand():
-    """Joints of the mean hand, flat with its fingers apart, and its surface's depth at given points."""
+    """Return the joints of the mean hand, flat with its fingers apart, and what tells points inside of it."""
     angles = np.zeros((1, 22))
     angles[0, :5] = 32.0, 25.0, -65.0, 8.0, 8.0
     joints, frames, palm = forward_kinematics(angles, MEAN_BASES[None], MEAN_LENGTHS[None])
@@ -29,7 +29,7 @@ def hand():
 
 
 def reach(is_inside, start, way, across):
-    """How far the surface, seen across the line, lies from a start along a way, mm."""
+    """Return how far along a way from a start the surface reaches, seen across it, mm."""
     far = np.arange(0.0, 60.0, 0.25)
     depths = np.arange(-12.0, 12.1, 1.0)
     points = start + far[:, None, None] * way + depths[:, None] * across
