@@ -39,6 +39,7 @@ from skhand.estimators.latent_heatmap.labels import (
 from skhand.estimators.latent_heatmap.network import HEATMAPS, NETWORKS, Maps25D, Pose25DNet, map_spread
 from skhand.estimators.latent_heatmap.pretrained import check_agreement, read_pretrained
 from skhand.estimators.latent_heatmap.steps import AUGMENT, HeatmapObjective, is_left
+from skhand.estimators.latent_heatmap.turns import average_answers, turn_pictures
 from skhand.exceptions import InputError, SideInformationError, TrainingWarning
 from skhand.geometry import mean_bone_lengths
 from skhand.nn import BACKBONES, TRUNKS, fold_once
@@ -154,6 +155,10 @@ class LatentHeatmapRegressor(PoseEstimator):
     predict_precision : {"float32", "bfloat16"}, default="float32"
         Precision of the predictions' matrix products. On generated hands of 64 px bfloat16 moved joints by
         0.15 mm on average, one in a hundred by more than 0.6 mm, and the mean error by less than 0.01 mm.
+    n_turns : int, default=1
+        How many copies of a picture, turned 15 degrees apart, are answered and averaged (test-time
+        augmentation), up to 24. With 3, the errors of the weights of `from_pretrained` are 4% lower, in three
+        times the time. Heatmaps and features are those of the picture itself.
     random_state : int, RandomState or None, default=None
         Seed of weights, shuffles and augmentation. The global random state is left alone.
     verbose : bool, default=False
@@ -275,6 +280,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         device: str = "auto",
         precision: str = "auto",
         predict_precision: str = "float32",
+        n_turns: int = 1,
         random_state: Any = None,
         verbose: bool = False,
     ):
@@ -311,6 +317,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         self.device = device
         self.precision = precision
         self.predict_precision = predict_precision
+        self.n_turns = n_turns
         self.random_state = random_state
         self.verbose = verbose
 
@@ -538,11 +545,12 @@ class LatentHeatmapRegressor(PoseEstimator):
         "mean_bones": optional(check_bones),
         "mirror_left": check_bool,
         "n_stacks": width(100),
+        "n_turns": number(integer=True, low=1, high=24),
         "network": one_of(*NETWORKS),
         "sigma": number(low=0, include_low=False),
         "width": optional(width()),
     }
-    _checked_to_predict = (*PoseEstimator._checked_to_predict, "camera")
+    _checked_to_predict = (*PoseEstimator._checked_to_predict, "camera", "n_turns")
 
     def _validate_parameters(self) -> Any:
         augment = super()._validate_parameters()
@@ -664,9 +672,9 @@ class LatentHeatmapRegressor(PoseEstimator):
     # ------------------------------------------------------------------ prediction
 
     def _apply(
-        self, columns: dict[str, Any], rows: np.ndarray, function: Callable[..., Any]
+        self, columns: dict[str, Any], rows: np.ndarray, function: Callable[..., Any], n_turns: int = 1
     ) -> list[np.ndarray]:
-        """Call a function on the network's last answer and features of rows."""
+        """Call a function on the network's last answer and features of rows, or of turned copies of them."""
         names = ["rgb", *(["side"] if "side" in self.given_ or self.mirror_left else [])]
         dtype = resolve_precision(self.predict_precision, self.device_, "predict_precision")
         with self._turn():
@@ -678,10 +686,21 @@ class LatentHeatmapRegressor(PoseEstimator):
         def compute(batch: Any) -> Any:
             side = one_hot_side(batch) if "side" in self.given_ else None
             left = is_left(batch) if self.mirror_left else None
-            answers, features = module(self.codecs_["rgb"].encode(batch), side, left)
-            return function(answers[-1], features)
+            pictures = self.codecs_["rgb"].encode(batch)
+            if n_turns == 1:
+                answers, features = module(pictures, side, left)
+                return function(answers[-1], features)
+            copies, back = turn_pictures(pictures, n_turns)
+            side, left = (
+                None if each is None else each.repeat_interleave(n_turns, 0) for each in (side, left)
+            )
+            answers, features = module(copies, side, left)
+            return average_answers(function(answers[-1], features), back)
 
         return self._in_chunks(rows, read, compute, True)
+
+    def _chunk_size(self, is_image: bool) -> int:
+        return max(1, super()._chunk_size(is_image) // self.n_turns)
 
     def _points(self, columns: dict[str, Any], rows: np.ndarray, spread: bool = False) -> list[np.ndarray]:
         """2.5D poses (n, 21, 3) and, with ``spread``, the covariance (n, 21, 3, 3) of their maps, float64."""
@@ -691,7 +710,7 @@ class LatentHeatmapRegressor(PoseEstimator):
             size = (self.input_shape_[0], self.input_shape_[1])
             return (answer.points, map_spread(answer, latent, size)) if spread else (answer.points,)
 
-        return [array.astype(np.float64) for array in self._apply(columns, rows, read)]
+        return [array.astype(np.float64) for array in self._apply(columns, rows, read, self.n_turns)]
 
     def _given_columns(self, columns: dict[str, Any]) -> list[str]:
         """Return which of the columns that place a hand are given and there."""
