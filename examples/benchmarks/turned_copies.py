@@ -1,8 +1,8 @@
 """What averaging over turned copies of a picture gains: errors by ``n_turns``, from the weights that ship.
 
-On generated hands of the training's recipe, of other people and all views, on which the number was chosen; and
-on the photographs in the folder of ``examples/fit_photographs.py``, if it is given. Nothing but the camera is
-given, and for the last column of photographs the root and the scale too.
+On generated hands of the training's recipe, of other people and all views, on which the number was chosen,
+and on the photographs in the folder of ``examples/fit_photographs.py``, if it is given. Nothing but the
+camera is given, and for the last column of photographs the root and the scale too.
 """
 
 from __future__ import annotations

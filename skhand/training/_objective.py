@@ -157,11 +157,18 @@ def gradient_ratio(term: Tensor, reference: Tensor, at: tuple[Tensor, ...]) -> T
 
 
 def take_step(
-    context: StepContext, loss: Tensor, parts: Iterable[nn.Module] | None = None, *, name: str | None = None
+    context: StepContext,
+    loss: Tensor,
+    parts: Iterable[nn.Module] | None = None,
+    *,
+    name: str | None = None,
+    slowed: nn.Module | None = None,
+    rate: float = 1.0,
 ) -> None:
     """Move the weights of these networks, and no others, by the gradient of this loss; None is all.
 
-    ``name`` tells apart the losses that move the same weights in turn, each with moments of its own.
+    ``name`` tells apart the losses that move the same weights in turn, each with moments of its own. Weights
+    of the network ``slowed`` move by ``rate`` times the step only.
     """
     if isinstance(context.optimizer, AdamInTurn):
         context.optimizer.turn_to(name)
@@ -170,7 +177,12 @@ def take_step(
     loss.backward(inputs=inputs)
     if context.on_gradients is not None:
         context.on_gradients()
+    weights = [] if slowed is None or rate == 1.0 else list(slowed.parameters())
+    before = [weight.detach().clone() for weight in weights]
     context.optimizer.step()
+    with torch.no_grad():
+        for weight, old in zip(weights, before, strict=True):
+            weight.lerp_(old, 1.0 - rate)
 
 
 def sum_terms(terms: Mapping[str, Tensor] | Iterable[Tensor]) -> Tensor:

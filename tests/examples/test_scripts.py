@@ -49,10 +49,18 @@ def test_semi_supervised_resumes_and_refuses_other_settings(tmp_path, run):
     fits = json.loads(out.read_text())["fits"]
     assert [fit["labelled_rows"] / fit["train_rows"] for fit in fits.values()] == [
         pytest.approx(0.5, abs=0.01)
-    ] * 2
+    ] * 4
     assert "variant 1 {" not in "\n".join(run("benchmarks/semi_supervised.py", *arguments, "--steps", 4))
     refused = run("benchmarks/semi_supervised.py", *arguments, "--steps", 5, fails=True)
     assert "other settings" in refused[-1]
+
+
+def test_semi_supervised_on_one_person(tmp_path, run):
+    arguments = ("--n-samples", 60, "--labels", 0.5, "--seeds", 0, "--rates", 0.1, "--out", tmp_path / "one.json")
+    small = ("--source", "depth", "--image-size", 16, "--steps", 3, "--person")
+    assert "50%" in "\n".join(run("benchmarks/semi_supervised.py", *small, *arguments))
+    rows = [fit["labelled_rows"] for fit in json.loads((tmp_path / "one.json").read_text())["fits"].values()]
+    assert rows == [16, 16]
 
 
 def test_latent_mixing_reports_accuracies(tmp_path, run):

@@ -230,6 +230,19 @@ def test_a_weight_scales_its_pairs_mse_and_beta_the_kl(hands):
     assert first(beta=1e-3)[name][0] == pytest.approx(10 * plain[name][0], rel=1e-5)
 
 
+def test_a_reconstruction_takes_its_share_of_the_step_on_an_encoder_that_it_shares(hands):
+    def fitted(**options):
+        settings = {"variant": 4, "max_epochs": 1, "batch_size": len(hands.target), **options}
+        return dict(lifting(**settings).fit(hands.data, hands.target).module_.named_parameters())
+
+    none, whole, default = fitted(reconstruction_rate=0), fitted(reconstruction_rate=1), fitted()
+    for name, weight in default.items():
+        shared = name.startswith("encoders.keypoints2d.")  # the pose's own encoder only reconstructs
+        wanted = none[name].lerp(whole[name], 0.1) if shared else whole[name]
+        torch.testing.assert_close(weight, wanted, rtol=1e-4, atol=1e-7)
+        assert torch.equal(none[name], whole[name]) != shared, name
+
+
 def test_a_users_callback_hears_every_epoch_and_its_numbers_join_the_history(hands):
     counted = EveryEpoch(lambda net: net.history.record("mine", len(net.history)))
     named = EveryEpoch(lambda net: net.history.record("name", "not a number"))

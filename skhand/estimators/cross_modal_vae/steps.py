@@ -37,6 +37,9 @@ class PairObjective(Objective):
         One reconstruction weight a pair.
     beta : float
         Weight of the KL term, the same for every pair.
+    reconstruction_rate : float, default=1.0
+        Share of its step that a pair takes on its encoder, if it is one from a modality to itself and others
+        start from that encoder too.
     **settings : dict
         Those of `Objective`.
 
@@ -52,10 +55,13 @@ class PairObjective(Objective):
         rows: Sequence[np.ndarray],
         weights: Sequence[float],
         beta: float,
+        reconstruction_rate: float = 1.0,
         **settings: Any,
     ):
         super().__init__(**settings)
         self.pairs, self.weights, self.beta = list(pairs), list(weights), beta
+        shared = {source for source, target in pairs if source != target}
+        self.rates = [reconstruction_rate if a == b and a in shared else 1.0 for a, b in pairs]
         self.labels = ["_to_".join(pair) for pair in pairs]
         self.streams: dict[str, np.ndarray] = {}
         self.stream_of: list[str] = []
@@ -81,5 +87,6 @@ class PairObjective(Objective):
             terms.update({f"mse_{name}": mse.detach(), f"kl_{name}": kl.detach()})
             if context.measure:
                 terms[f"kl_gradient_{name}"] = gradient_ratio(kl, mse, (mean, log_var))
-            take_step(context, mse + kl, name=name)
+            slowed = module.encoders[source]
+            take_step(context, mse + kl, name=name, slowed=slowed, rate=self.rates[pair])
         return terms
