@@ -36,7 +36,7 @@ def progress(items: Iterable[T], what: str, *, total: float | None = None, unit:
     unit : str, default="it"
         What an item is.
     """
-    if sys.stderr is None:  # a program without a console
+    if sys.stderr is None or not sys.stderr.isatty():  # None: a program without a console
         return items
     elsewhere = multiprocessing.current_process().name != "MainProcess"
     if _quiet.get() or elsewhere or threading.current_thread() is not threading.main_thread():
