@@ -38,14 +38,14 @@ def pack_convolutions(module: nn.Module) -> None:
     traced = fx.GraphModule(module, _Tracer().trace(module))
     graph = traced.graph
     graph.eliminate_dead_code()
-    layers = dict(traced.named_modules())
-    order = {node: i for i, node in enumerate(graph.nodes)}
-    for node in list(order):
-        layer = layers.get(node.target) if node.op == "call_module" else None
+    layers = {node: _layer(traced, node) for node in graph.nodes}
+    for node, layer in layers.items():
         if isinstance(layer, nn.Identity):
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
-        elif isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
+    order = {node: i for i, node in enumerate(graph.nodes)}
+    for node, layer in layers.items():
+        if isinstance(layer, nn.Conv2d) and layer.padding_mode == "zeros":
             _pack_node(traced, node, layer, order)
     graph.lint()
     traced.recompile()
@@ -70,7 +70,7 @@ class _PackedConv2d(nn.Module):
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         x = x.to(self.weight.dtype)
         packed, end = self.pack(x.shape), "relu" if self.rectified else None
-        if packed is None:
+        if packed is None or (other is not None and other.dtype != x.dtype):
             padding, stride, dilation, groups = self.options
             x = functional.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
             x = x if other is None else x + other
@@ -132,16 +132,24 @@ def _pack_node(traced: fx.GraphModule, node: fx.Node, layer: nn.Conv2d, order: d
 
 def _other_addend(node: fx.Node) -> fx.Node | None:
     """Return what is added to the node's value where nothing else is done with it."""
-    follower = next(iter(node.users))
-    if len(node.users) > 1 or follower.target not in _ADDITIONS or follower.kwargs:
+    follower = _only_user(node)
+    if follower is None or follower.target not in _ADDITIONS or follower.kwargs:
         return None
     others = [each for each in follower.args if each is not node]
     return others[0] if len(others) == 1 and isinstance(others[0], fx.Node) else None
 
 
 def _is_rectified(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Tell whether nothing else is done with the node's value."""
-    follower = next(iter(node.users))
-    if len(node.users) > 1 or follower.op != "call_module":
-        return len(node.users) == 1 and follower.target in _RECTIFIERS
-    return isinstance(traced.get_submodule(str(follower.target)), nn.ReLU)
+    """Tell whether a rectifier follows, and nothing else is done with the node's value."""
+    follower = _only_user(node)
+    if follower is None:
+        return False
+    return follower.target in _RECTIFIERS or isinstance(_layer(traced, follower), nn.ReLU)
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _layer(traced: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return traced.get_submodule(str(node.target)) if node.op == "call_module" else None

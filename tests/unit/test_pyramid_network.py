@@ -165,6 +165,17 @@ def test_places_come_back_from_the_maps_and_targets_stand_where_joints_are():
     torch.testing.assert_close(4 * middle + 1.5, places[0, 0], atol=0.01, rtol=0)
 
 
+def test_far_from_a_joint_its_map_has_no_numbers_that_take_long():
+    """Numbers below the normal ones of float32, but for 0, take a processor ten times as long."""
+    maps = torch.full((1, 2, 8, 8), -20.0)
+    maps[0, 0, 3, 3] = 0.0
+    answer = latent_pose(maps, torch.tensor([4.45]))  # exp(-89) is below them
+    smallest = torch.finfo(torch.float32).tiny
+    for values in (answer.heatmaps, answer.depth_maps):
+        assert ((values == 0) | (values.abs() >= smallest)).all()
+    torch.testing.assert_close(answer.points, torch.tensor([[[3.0, 3.0, -20.0]]]))
+
+
 def test_the_spread_of_maps_is_in_pixels_of_the_picture():
     """Half of the probability in each of two neighbours of a map: 2 px to either side in the picture."""
     heatmaps = torch.zeros(1, 1, 8, 8)
