@@ -266,16 +266,17 @@ def _letterbox(picture: np.ndarray, side: int, device: torch.device) -> Tensor:
     return out
 
 
-def _changed(path: Path) -> float:
-    """Return when a file was changed, so that a new one is read anew."""
+def _changed(path: Path) -> tuple[int, int]:
+    """Return which file it is and when it was changed, so that a new one is read anew."""
     try:
-        return path.stat().st_mtime
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
     except OSError as error:
         raise InputError(f"weights: expected a file, got {str(path)!r}, which is missing.") from error
 
 
 @functools.lru_cache(maxsize=4)
-def _load_network(path: str, changed: float, device: str) -> DetectorNet:
+def _load_network(path: str, changed: tuple[int, int], device: str) -> DetectorNet:
     """Read a network once for all detectors of the process."""
     weights, meta = load_weights(path)
     with torch.inference_mode(False):

@@ -225,6 +225,22 @@ def test_copies_pickles_and_files_of_an_estimator_that_has_predicted(fitted, han
     np.testing.assert_array_equal(answer(fitted, hands), wanted)
 
 
+def test_predictions_of_both_kinds_by_turns_make_nothing_anew(fitted, hands, monkeypatch):
+    fitted.set_params(predict_precision="float32")
+    wanted = answer(fitted, hands), fitted.predict_keypoints(hands.data)
+    monkeypatch.setattr(_folding, "fold_batch_norm", None)
+    np.testing.assert_array_equal(answer(fitted, hands), wanted[0])
+    np.testing.assert_array_equal(fitted.predict_keypoints(hands.data), wanted[1])
+
+
+def test_an_estimator_that_was_loaded_in_inference_mode_predicts_and_learns(fitted, hands):
+    wanted = answer(fitted, hands)
+    with torch.inference_mode():
+        other = pickle.loads(pickle.dumps(fitted))
+        np.testing.assert_array_equal(answer(other, hands), wanted)
+    assert other.fit(hands.data, hands.target).n_iter_ == 2
+
+
 def test_threads_answer_at_once_with_one_network(fitted, hands):
     wanted = [answer(fitted, hands)[:3], answer(fitted, hands)]
     fresh = pickle.loads(pickle.dumps(fitted))
@@ -241,7 +257,9 @@ def test_threads_answer_at_once_with_one_network(fitted, hands):
 def test_packed_weights_go_with_their_network(hands):
     est = LatentHeatmapRegressor.from_pretrained()
     answer(est, make_hands(1, images=("rgb",), random_state=0))
-    gone = weakref.ref(_folding._FOLDED[est.module_][1])
+    (folded,) = _folding._FOLDED[est.module_][1].values()
+    gone = weakref.ref(folded)
+    del folded
     del est
     gc.collect()
     assert gone() is None
@@ -259,7 +277,7 @@ def test_the_detector_finds_what_its_plain_network_does(monkeypatch):
     monkeypatch.setattr(_detector, "pack_convolutions", lambda network: None)
     monkeypatch.setattr(_detector, "_load_network", _detector._load_network.__wrapped__)
     plain = HandDetector(0.0).transform(scenes)
-    network = _detector._load_network(str(_detector._WEIGHTS), 0.0, "cpu")
+    network = _detector._load_network(str(_detector._WEIGHTS), (0, 0), "cpu")
     assert type(network) is DetectorNet and "forward" not in vars(network)
     for picture in (0, 1):
         one, other = (each[each.picture == picture][:1] for each in (packed, plain))
