@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -23,9 +23,9 @@ def pack_convolutions(module: nn.Module) -> None:
 
     oneDNN, which computes torch's convolutions, orders their weights anew at each call: of small pictures
     that takes as long as the convolution itself. Here the weights are ordered once for each shape of the
-    input, of which the last few are kept. A rectifier or a sum with another map that follows a convolution is
-    computed with it, in float32, and rounded once; the maximum over neighbours that follows is taken faster.
-    Nothing changes where torch is without oneDNN.
+    input and number of threads, of which the last few are kept. A rectifier or a sum with another map that
+    follows a convolution is computed with it, in float32, and rounded once; the maximum over neighbours that
+    follows is taken faster. Nothing changes where torch is without oneDNN.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ class _PackedConv2d(nn.Module):
         self.after_sum: tuple[Any, ...] = (self.bias, *self.options, "add", None, end, [], None)
         self.convolve = torch.ops.mkldnn._convolution_pointwise.default
         self.convolve_and_add = torch.ops.mkldnn._convolution_pointwise.binary
-        self.pack = functools.lru_cache(_SHAPES)(functools.partial(pack_weight, self.weight, self.options))
+        self.pack = _keep_packed(self.weight, self.options)
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         x = x.to(self.weight.dtype)
-        packed = self.pack(x.shape)
+        packed = self.pack(x.shape, torch.get_num_threads())
         if packed is None or (other is not None and other.dtype != x.dtype):
             padding, stride, dilation, groups = self.options
             x = functional.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
@@ -88,6 +88,16 @@ class _PackedConv2d(nn.Module):
         if other is None:
             return self.convolve(x, packed, *self.after)
         return self.convolve_and_add(x, other, packed, *self.after_sum)
+
+
+def _keep_packed(weight: Tensor, options: tuple[Any, ...]) -> Callable[[Sequence[int], int], Tensor | None]:
+    """Return `pack_weight` of a weight, kept for the last few shapes of inputs and numbers of threads."""
+
+    @functools.lru_cache(_SHAPES)
+    def pack(shape: Sequence[int], n_threads: int) -> Tensor | None:
+        return pack_weight(weight, options, shape)
+
+    return pack
 
 
 class _RectifiedPool(nn.Module):
@@ -119,7 +129,8 @@ def pack_weight(weight: Tensor, options: tuple[Any, ...], shape: Sequence[int]) 
     options : tuple
         Padding, stride and dilation, each a list of 2, and groups.
     shape : sequence of 4 int
-        Of the input. With inputs of other shapes these weights may be a hundred times as slow as plain ones.
+        Of the input. With inputs of other shapes, or another number of torch's threads, these weights may be
+        a hundred times as slow as plain ones.
 
     Returns
     -------

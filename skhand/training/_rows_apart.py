@@ -100,7 +100,8 @@ def _pack(x: Tensor, weight: Tensor, options: tuple[Any, ...]) -> Tensor | None:
     numbers = (
         torch.as_strided(weight, (16,), (max(1, weight.numel() // 16),)) if weight.numel() > 16 else weight
     )
-    state = (weight._version, tuple(numbers.flatten().tolist()), tuple(x.shape), str(options))
+    content = (weight._version, tuple(numbers.flatten().tolist()))
+    state = (*content, tuple(x.shape), str(options), torch.get_num_threads())
     known = _PACKED.get(weight)
     if known is not None and known[0] == state:
         return known[1]

@@ -142,6 +142,28 @@ def test_many_shapes_of_pictures_in_any_order():
             assert (got - wanted).abs().max() < 1e-3 * wanted.abs().max()
 
 
+def test_weights_are_packed_for_the_number_of_threads_and_the_shape(monkeypatch):
+    """In the order of another one, a convolution may take a hundred times as long."""
+    seen, pack = [], _packing.pack_weight
+
+    def spy(weight, options, shape):
+        seen.append((torch.get_num_threads(), tuple(shape)))
+        return pack(weight, options, shape)
+
+    monkeypatch.setattr(_packing, "pack_weight", spy)
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1)).eval().requires_grad_(False)
+    pack_convolutions(layers)
+    before = torch.get_num_threads()
+    try:
+        with torch.inference_mode():
+            for n_threads, n in [(1, 1), (1, 1), (2, 1), (1, 2), (2, 1), (1, 1)]:
+                torch.set_num_threads(n_threads)
+                layers(pictures(n, 8, 8))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [(1, (1, 3, 8, 8)), (2, (1, 3, 8, 8)), (1, (2, 3, 8, 8))]
+
+
 def test_sums_are_rounded_once_in_half_precision():
     """Packed in bfloat16, the network is no further from float32 than torch's own bfloat16 is."""
     torch.manual_seed(0)
