@@ -36,7 +36,8 @@ def progress(items: Iterable[T], what: str, *, total: float | None = None, unit:
     unit : str, default="it"
         What an item is.
     """
-    if sys.stderr is None:  # a program without a console
+    is_terminal = getattr(sys.stderr, "isatty", None)  # a program without a console has no stderr
+    if is_terminal is None or not is_terminal():
         return items
     elsewhere = multiprocessing.current_process().name != "MainProcess"
     if _quiet.get() or elsewhere or threading.current_thread() is not threading.main_thread():

@@ -184,31 +184,31 @@ def read_maps(maps: Maps, threshold: float, max_hands: int, overlap: float, inpu
     found : list of Found
         One a picture, on the processor.
     """
-    logits = maps.centre
-    highest = functional.max_pool2d(logits, 3, 1, 1)
-    peaks = torch.where(logits == highest, logits, -torch.inf).flatten(1)
-    width, k = logits.shape[3], min(4 * max_hands + 4, peaks.shape[1])
-    score, index = peaks.topk(k, dim=1)
-    picked = torch.cat([maps.size, maps.offset, maps.side], dim=1).flatten(2)
-    values = picked.gather(2, index[:, None].expand(-1, 6, -1)).transpose(1, 2)
-    numbers = torch.cat([score[..., None], index[..., None].to(score.dtype), values], dim=2).cpu().numpy()
-    return [_read_peaks(each, width, threshold, max_hands, overlap, input_size) for each in numbers]
+    numbers = torch.cat([maps.centre, maps.size, maps.offset, maps.side], dim=1).cpu().numpy()
+    return [_read_peaks(each, threshold, max_hands, overlap, input_size) for each in numbers]
 
 
-def _read_peaks(
-    peaks: np.ndarray, width: int, threshold: float, max_hands: int, overlap: float, input_size: int
-) -> Found:
-    """Turn peaks (k, 8), the highest first, into boxes without the unsure and what overlaps a surer one."""
+def _read_peaks(maps: np.ndarray, threshold: float, max_hands: int, overlap: float, input_size: int) -> Found:
+    """Turn peaks of maps (7, height, width) into boxes, without the unsure and what overlaps a surer one."""
+    padded = np.full((maps.shape[1] + 2, maps.shape[2] + 2), -np.inf, np.float32)
+    padded[1:-1, 1:-1] = maps[0]
+    highest = np.maximum(np.maximum(padded[:-2], padded[1:-1]), padded[2:])
+    highest = np.maximum(np.maximum(highest[:, :-2], highest[:, 1:-1]), highest[:, 2:])
+    y, x = np.nonzero(maps[0] == highest)
+    peaks = maps[:, y, x].T
     score = 1.0 / (1.0 + np.exp(-peaks[:, 0].clip(-80.0)))
-    peaks = peaks[score >= threshold]
-    place = np.stack([peaks[:, 1] % width, peaks[:, 1] // width], axis=1) * STRIDE + 0.5 * (STRIDE - 1)
-    sides = np.exp(peaks[:, 2:4].clip(-6.0, 1.0)) * input_size
-    boxes = np.concatenate([place + (peaks[:, 4:6] - 0.5) * sides, sides], axis=1)
+    order = np.argsort(-score, kind="stable")[: 4 * max_hands + 4]
+    order = order[score[order] >= threshold]
+    place = np.stack([x[order], y[order]], axis=1).astype(np.float32)
+    peaks, score = peaks[order], score[order]
+    sides = np.exp(peaks[:, 1:3].clip(-6.0, 1.0)) * input_size
+    corners = place * STRIDE + 0.5 * (STRIDE - 1) + (peaks[:, 3:5] - 0.5) * sides
+    boxes = np.concatenate([corners, sides], axis=1)
     kept: list[int] = []
     for i, box in enumerate(boxes.tolist()):
         if len(kept) < max_hands and all(_share(box, boxes[j].tolist()) <= overlap for j in kept):
             kept.append(i)
-    left = peaks[kept, 6] > peaks[kept, 7]
+    left = peaks[kept, 5] > peaks[kept, 6]
     return Found(*(torch.from_numpy(each) for each in (boxes[kept], score[kept], left)))
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from skhand._columns import LazyColumn, RowsOf, in_memory
 from skhand._device import resolve_device
@@ -24,7 +23,9 @@ from skhand.detection._mediapipe import find_with_mediapipe
 from skhand.detection._network import DetectorNet, normalise
 from skhand.exceptions import InputError
 from skhand.frames import HandFrames
+from skhand.nn import pack_convolutions
 from skhand.preprocessing._base import StatelessTransformer
+from skhand.preprocessing._crop import resize_antialiased
 from skhand.training import resolve_precision
 
 __all__ = ["HandDetector", "find_hands"]
@@ -193,7 +194,7 @@ class HandDetector(StatelessTransformer):
         if self.detector == "mediapipe":
             return find_with_mediapipe(pictures, self.threshold, self.max_hands), pictures, column
         path = _WEIGHTS if self.weights is None else Path(self.weights)
-        network = _load_network(str(path.resolve()), _changed(path), str(resolve_device(self.device)))
+        network = _load_network(os.path.abspath(path), _changed(path), str(resolve_device(self.device)))
         found = find_hands(network, pictures, self.threshold, int(self.max_hands), self.overlap)
         return found, pictures, column
 
@@ -255,26 +256,27 @@ def _to_picture(box: Tensor, scales: Tensor) -> Tensor:
 def _letterbox(picture: np.ndarray, side: int, device: torch.device) -> Tensor:
     """Return the picture with its longest side brought to ``side`` px, in grey: (1, 3, height, width)."""
     height, width = _small_size(picture.shape, side)
-    pixels = torch.from_numpy(np.require(picture, np.uint8, ["C", "W"])).permute(2, 0, 1)[None]
-    small = pixels
+    small = pixels = torch.from_numpy(np.require(picture, np.uint8, ["C", "W"])).permute(2, 0, 1)[None]
     if (height, width) != picture.shape[:2]:
-        small = functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
+        small = torch.empty((1, height, width, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+        resize_antialiased(pixels, [height, width], False, None, None, out=small)
     whole = (-(-height // 32) * 32, -(-width // 32) * 32)
-    out = torch.full((1, 3, *whole), _GREY, device=device).contiguous(memory_format=torch.channels_last)
+    out = torch.full((1, *whole, 3), _GREY, device=device).permute(0, 3, 1, 2)  # channels last in memory
     out[:, :, :height, :width] = small.to(device)
     return out
 
 
-def _changed(path: Path) -> float:
-    """Return when a file was changed, so that a new one is read anew."""
+def _changed(path: Path) -> tuple[int, int]:
+    """Return which file it is and when it was changed, so that a new one is read anew."""
     try:
-        return path.stat().st_mtime
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
     except OSError as error:
         raise InputError(f"weights: expected a file, got {str(path)!r}, which is missing.") from error
 
 
 @functools.lru_cache(maxsize=4)
-def _load_network(path: str, changed: float, device: str) -> DetectorNet:
+def _load_network(path: str, changed: tuple[int, int], device: str) -> DetectorNet:
     """Read a network once for all detectors of the process."""
     weights, meta = load_weights(path)
     with torch.inference_mode(False):
@@ -284,7 +286,10 @@ def _load_network(path: str, changed: float, device: str) -> DetectorNet:
             network.load_state_dict(weights)
         except (KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"weights: expected those of a hand detector, got {path} ({error}).") from error
-        return network.requires_grad_(False).to(place)
+        network.requires_grad_(False).to(place)
+        if place.type == "cpu":
+            pack_convolutions(network)
+        return network
 
 
 class PictureList(LazyColumn):

@@ -633,11 +633,10 @@ class PoseEstimator(
         Another thread's training of the same object waits between two steps, while a chunk is computed.
         """
         dtype = resolve_precision(self.predict_precision, self.device_, "predict_precision")
-        apart = self.device_.type == "cpu" and dtype == torch.float32
+        apart = self._computes_apart(dtype)
         filled = apart or are_rows_together()
         size, parts = self._chunk_size(is_image), []
-        alike = rows_apart() if apart else autocast(self.device_, dtype)
-        with torch.inference_mode(), alike:
+        with torch.inference_mode(), rows_apart() if apart else autocast(self.device_, dtype):
             chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
             batches = zip(chunks, read_ahead(read, chunks), strict=True)
             for part, batch in progress(batches, type(self).__name__, total=len(chunks), unit="batch"):
@@ -645,6 +644,10 @@ class PoseEstimator(
                 with self._turn(), evaluating(self.module_):
                     parts.append([_to_array(array[: len(part)]) for array in function(padded)])
         return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+    def _computes_apart(self, dtype: torch.dtype) -> bool:
+        """Return whether predictions in this precision are computed row by row; see `rows_apart`."""
+        return self.device_.type == "cpu" and dtype == torch.float32 and not are_rows_together()
 
     def _chunk_size(self, is_image: bool) -> int:
         """Return how many rows are predicted at once."""

@@ -79,7 +79,8 @@ class PickledNetworks(BaseEstimator):
 
     def _rebuild(self, weights: dict[str, np.ndarray]) -> Any:
         """Return networks with these weights."""
-        with building(0), torch.device("meta"):  # without a random draw
-            module = self._build_module(pretrained=False)
-        module.load_state_dict(to_tensors(weights), assign=True)
-        return module.to(self.device_, memory_format=self._memory_format).eval()
+        with torch.inference_mode(False):  # which may surround this, and whose tensors are of no use later
+            with building(0), torch.device("meta"):  # without a random draw
+                module = self._build_module(pretrained=False)
+            module.load_state_dict(to_tensors(weights), assign=True)
+            return module.to(self.device_, memory_format=self._memory_format).eval()

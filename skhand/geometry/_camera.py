@@ -269,15 +269,18 @@ def transform_camera(camera: Any, affine: Any, rotation: Any = None) -> np.ndarr
     """
     matrix = check_camera(camera, unknown=True)
     warp = check_numbers(affine, "affine", (3, 3), leading=True, allow_nan=True)
-    turn = check_numbers(np.eye(3) if rotation is None else rotation, "rotation", (3, 3), leading=True)
-    if (np.abs(np.linalg.det(turn)) < 1e-12).any():
-        raise InputError("rotation: expected matrices that can be inverted, got a singular one.")
+    back = np.eye(3)
+    if rotation is not None:
+        turn = check_numbers(rotation, "rotation", (3, 3), leading=True)
+        if (np.abs(np.linalg.det(turn)) < 1e-12).any():
+            raise InputError("rotation: expected matrices that can be inverted, got a singular one.")
+        back = np.linalg.inv(turn)
     try:
-        changed = warp @ matrix @ np.linalg.inv(turn)
+        changed = warp @ matrix @ back
     except ValueError as error:
         raise InputError(
             f"affine: expected one matrix a camera {matrix.shape}, got {describe(warp)} "
-            f"and a rotation of shape {turn.shape}."
+            f"and a rotation of shape {back.shape}."
         ) from error
     unknown = np.isnan(matrix).all(axis=(-2, -1), keepdims=True)
     check_camera(np.where(unknown, np.eye(3), changed), "camera after the change by affine and rotation")

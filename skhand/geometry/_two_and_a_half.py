@@ -12,7 +12,7 @@ from skhand.geometry._align import bone_length, check_bone
 from skhand.geometry._camera import backproject, per_row, project
 from skhand.skeleton import JOINTS, root_position
 
-__all__ = ["Decoded25D", "Encoded25D", "decode_25d", "encode_25d"]
+__all__ = ["Decoded25D", "Encoded25D", "decode_25d", "encode_25d", "find_root_depth"]
 
 
 class Encoded25D(NamedTuple):
@@ -178,12 +178,36 @@ def decode_25d(
     check_bone(bone)
     root_position(points, root)  # the root is that of the depths; it only has to be one
     length = _lengths(scale, len(points))
-    depth = points[..., 2]
     rays = backproject(points[..., :2], 1.0, camera)
-    ends = [
-        np.stack([root_position(part, name) for part in (rays, depth[..., None] * rays)]) for name in bone
-    ]
-    slope, offset = ends[0] - ends[1]  # the bone is Z * slope + offset
+    z, clamped, ambiguous = find_root_depth(rays, points[..., 2], bone)
+    joints = rays * ((z[:, None] + points[..., 2]) * length[:, None])[..., None]
+    return Decoded25D(joints, z * length, clamped, ambiguous)
+
+
+def find_root_depth(
+    rays: np.ndarray, depth: np.ndarray, bone: tuple[str, str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the depth of the root that makes a bone 1 long, see `decode_25d`; nothing is checked.
+
+    Parameters
+    ----------
+    rays : ndarray of shape (n_samples, 21, 3)
+        Points at depth 1 behind the pixels.
+    depth : ndarray of shape (n_samples, 21), bones
+        Relative to the root.
+    bone : tuple of two str
+        Joint names, or ``"palm"``.
+
+    Returns
+    -------
+    root_depth : ndarray of shape (n_samples,), bones
+    clamped, ambiguous : ndarray of shape (n_samples,), bool
+        As of `Decoded25D`.
+    """
+    both = np.stack([rays, depth[..., None] * rays])
+    slope, offset = root_position(both, bone[0]) - root_position(
+        both, bone[1]
+    )  # the bone is Z slope + offset
     a, b, c = (slope**2).sum(-1), 2 * (slope * offset).sum(-1), (offset**2).sum(-1) - 1
     discriminant = b**2 - 4 * a * c
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -191,8 +215,7 @@ def decode_25d(
         # two forms of the larger solution, each where it adds numbers of one sign; -b / 2a if none is real
         z = np.where((b > 0) & (discriminant >= 0), -2 * c / (b + width), (width - b) / (2 * a))
         z = np.where(np.isfinite(z), z, np.nan)
-    joints = rays * ((z[:, None] + depth) * length[:, None])[..., None]
-    return Decoded25D(joints, z * length, discriminant < 0, (discriminant > 0) & (b < 0) & (c > 0))
+    return z, discriminant < 0, (discriminant > 0) & (b < 0) & (c > 0)
 
 
 def _lengths(scale: Any, n_samples: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from skhand.nn._losses import (
     masked_l1,
     masked_mse,
 )
+from skhand.nn._packing import pack_convolutions, pack_weight, read_padding
 
 __all__ = [
     "BACKBONES",
@@ -40,5 +41,8 @@ __all__ = [
     "known_difference",
     "masked_l1",
     "masked_mse",
+    "pack_convolutions",
+    "pack_weight",
+    "read_padding",
     "trunk_levels",
 ]

@@ -12,10 +12,10 @@ import torch
 
 from skhand.preprocessing._change import Pictures
 
-__all__ = ["Crop"]
+__all__ = ["Crop", "resize_antialiased"]
 
 # What ``interpolate(mode="bilinear")`` does, into memory that is there: a tenth to a quarter faster
-_ANTIALIASED = torch.ops.aten._upsample_bilinear2d_aa.out
+resize_antialiased = torch.ops.aten._upsample_bilinear2d_aa.out
 _BILINEAR = torch.ops.aten.upsample_bilinear2d.out
 
 
@@ -98,7 +98,7 @@ def _crop_smoothly(pictures: Pictures, windows: np.ndarray, out: np.ndarray, ord
             _copy_window(picture, x, y, cut_out[: h * w * n_channels].reshape(h, w, n_channels))
             source = _view_as_batch(window, h, w, n_channels)
             shrinks = h > height or w > width  # if not, both are the same, and the antialiased one is faster
-            resize = _BILINEAR if shrinks and order == "bilinear" else _ANTIALIASED
+            resize = _BILINEAR if shrinks and order == "bilinear" else resize_antialiased
             # rows first: the pass over columns is the slow one, and then has less to do
             if 4 * h > 5 * height:
                 middle = _view_as_batch(shorter, height, w, n_channels)

@@ -45,7 +45,12 @@ class Poses(NamedTuple):
 
 
 def crop_hands(
-    pixels: np.ndarray, boxes: np.ndarray, sides: np.ndarray, camera: np.ndarray, size: tuple[int, int]
+    pixels: np.ndarray,
+    boxes: np.ndarray,
+    sides: np.ndarray,
+    camera: np.ndarray,
+    size: tuple[int, int],
+    rows: np.ndarray | None = None,
 ) -> HandFrames:
     """Cut the hands out of one picture, as ``HandCropper(size)`` does, in half its time.
 
@@ -55,12 +60,14 @@ def crop_hands(
         The picture.
     boxes : ndarray of shape (n, 4), px
         x, y, width, height of each hand.
-    sides : ndarray of shape (n,), str
-        Left or right.
+    sides : ndarray of shape (n_crops,), str
+        Left or right, of each crop.
     camera : ndarray of shape (3, 3), px
         Of the picture.
     size : tuple of int, px
         Height and width of a crop.
+    rows : ndarray of shape (n_crops,), int, or None, default=None
+        Which of the boxes the crops are of; None is each once.
 
     Returns
     -------
@@ -71,6 +78,8 @@ def crop_hands(
     rgb = np.empty((len(boxes), *size, 3), np.uint8)
     Crop(windows, size, "antialiased")([pixels] * len(boxes), np.arange(len(boxes)), rgb)
     affine = affine_crop(windows - (0.5, 0.5, 0, 0), size)
+    if rows is not None:
+        rgb, affine = rgb[rows], affine[rows]
     return HandFrames(rgb=rgb, camera=transform_camera(camera, affine), affine=affine, side=sides)
 
 
@@ -161,10 +170,9 @@ def _predict(
     if len(boxes) == 0:
         return Poses(np.empty((0, len(JOINTS), 3)), np.empty((0, len(JOINTS), 2)), np.empty(0)), np.empty(0)
     rows = np.arange(len(boxes))
-    crops = crop_hands(pixels, boxes, sides[rows], camera, pose.input_shape_[:2])
     if again is not None:
         rows = np.concatenate([rows, again])
-        crops = crops[rows].replace(side=sides)
+    crops = crop_hands(pixels, boxes, sides, camera, pose.input_shape_[:2], rows)
     with rows_together():
         answer = pose.predict(crops, return_std=True) if can_judge(pose) else (pose.predict(crops),)
     joints, *more = (np.asarray(part).reshape(-1, len(JOINTS), 3) for part in answer)

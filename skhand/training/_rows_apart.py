@@ -13,6 +13,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from skhand.nn import pack_weight, read_padding
+
 __all__ = ["are_rows_together", "rows_apart", "rows_together"]
 
 _BLOCK = 4  # rows of one matrix product; of 8, the last ones are added up in another order on AVX2
@@ -78,12 +80,8 @@ def _convolve(
     if x.ndim != 4 or not torch.backends.mkldnn.is_available():
         return functional.conv2d(x, weight, bias, stride, padding, dilation, groups)
     stride, dilation = _pair(stride), _pair(dilation)
-    if isinstance(padding, str):
-        padding = [
-            0 if padding == "valid" else d * (k - 1) // 2
-            for d, k in zip(dilation, weight.shape[2:], strict=True)
-        ]
-    options = (_pair(padding), stride, dilation, groups)
+    padding = padding if isinstance(padding, str) else _pair(padding)
+    options = (read_padding(padding, weight.shape[2:], dilation), stride, dilation, groups)
     is_slow = len(x) == 1 and x.numel() <= _SMALL_ROW and weight.numel() >= _LARGE_WEIGHT
     packed = _pack(x, weight, options) if is_slow else None
     if packed is None:
@@ -102,15 +100,12 @@ def _pack(x: Tensor, weight: Tensor, options: tuple[Any, ...]) -> Tensor | None:
     numbers = (
         torch.as_strided(weight, (16,), (max(1, weight.numel() // 16),)) if weight.numel() > 16 else weight
     )
-    state = (weight._version, tuple(numbers.flatten().tolist()), tuple(x.shape), str(options))
+    content = (weight._version, tuple(numbers.flatten().tolist()))
+    state = (*content, tuple(x.shape), str(options), torch.get_num_threads())
     known = _PACKED.get(weight)
     if known is not None and known[0] == state:
         return known[1]
-    try:
-        reorder = torch.ops.mkldnn._reorder_convolution_weight
-        packed = reorder(weight, *options, list(x.shape))
-    except (AttributeError, NotImplementedError, RuntimeError):
-        packed = None
+    packed = pack_weight(weight, options, x.shape)
     _PACKED[weight] = (state, packed)
     return packed
 

@@ -90,10 +90,11 @@ def one_thread() -> contextlib.AbstractContextManager[object]:
 
 def count_operations(function: Callable[[], object]) -> int:
     """Return how many floating-point operations a call of a function takes."""
-    convolve = (
-        torch.ops.aten.mkldnn_convolution
-    )  # what `rows_apart` calls, of which torch's counter knows nothing
-    counter = FlopCounterMode(display=False, custom_mapping={convolve: _count_convolution})
+    # what `rows_apart` and packed convolutions call, of which torch's counter knows nothing
+    counts: dict[Any, Any] = {torch.ops.aten.mkldnn_convolution: _count_convolution}
+    if torch.backends.mkldnn.is_available():
+        counts[torch.ops.mkldnn._convolution_pointwise] = _count_packed
+    counter = FlopCounterMode(display=False, custom_mapping=counts)
     with counter:
         function()
     return int(counter.get_total_flops())
@@ -102,6 +103,11 @@ def count_operations(function: Callable[[], object]) -> int:
 def _count_convolution(x: Any, weight: Any, *_: Any, out_shape: Any, **__: Any) -> int:
     """Return the operations of a convolution, given shapes."""
     return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
+def _count_packed(x: Any, second: Any, third: Any, *_: Any, out_shape: Any, **__: Any) -> int:
+    """Return the operations of a convolution, whose weights may come after a map that is added."""
+    return _count_convolution(x, third if third and len(third) == 4 else second, out_shape=out_shape)
 
 
 def format_duration(seconds: float) -> str:

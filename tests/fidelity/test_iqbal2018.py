@@ -342,7 +342,7 @@ def test_a_joint_that_would_be_behind_the_camera_puts_the_hand_at_the_prior(rng)
     camera = random_cameras(rng, 3)
     points, scale = encode_25d(rng.normal(0, 40, (3, K, 3)) + [0, 0, 500], camera)
     points[1, 12, 2] = -1000.0
-    options = {"root": "palm", "bone": ("index_mcp", "wrist"), "scale": scale, "root_depth": None}
+    options = {"bone": ("index_mcp", "wrist"), "scale": scale, "root_depth": None}
     placed = recover_poses(points, camera, np.ones(20), 6.0, **options)
     assert placed.clamped[1]
     assert placed.root_depth[1] / scale[1] == pytest.approx(1006.0)
@@ -357,7 +357,7 @@ def test_the_spread_of_joints_is_that_of_their_coordinates_by_small_steps(rng):
     depth = root_position(poses)[:, 2]
 
     def place(points):
-        options = {"root": "palm", "bone": ("index_mcp", "wrist"), "scale": scale, "root_depth": depth}
+        options = {"bone": ("index_mcp", "wrist"), "scale": scale, "root_depth": depth}
         return recover_poses(points, camera, np.ones(20), 1.0, **options)
 
     placed = place(points)

@@ -166,6 +166,28 @@ def test_targets_are_read_back_as_the_boxes():
     assert sum(detection_loss(maps, targets).values()) < 1e-3
 
 
+def test_hands_are_read_at_pixels_that_none_around_is_above():
+    """Against loops, on maps of noise: every peak above the threshold, the highest first."""
+    noise = torch.randn(2, 7, 9, 12, generator=torch.Generator().manual_seed(0))
+    maps = Maps(noise[:, :1], 0.3 * noise[:, 1:3] - 3.0, 0.1 * noise[:, 3:5], noise[:, 5:])
+    for found, centre, size, offset, side in zip(read_maps(maps, 0.6, 99, 1.0, 96), *maps[:4], strict=True):
+        wanted = []
+        for y in range(9):
+            for x in range(12):
+                around = centre[0, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+                score = torch.sigmoid(centre[0, y, x]).item()
+                if centre[0, y, x] == around.max() and score >= 0.6:
+                    extent = 96 * size[:, y, x].exp()
+                    middle = torch.tensor([4 * x + 1.5, 4 * y + 1.5]) + offset[:, y, x] * extent
+                    box = torch.cat([middle - extent / 2, extent]).tolist()
+                    wanted.append((score, box, bool(side[0, y, x] > side[1, y, x])))
+        wanted.sort(key=lambda hand: -hand[0])
+        assert len(wanted) > 5 and found.box.dtype == torch.float32
+        np.testing.assert_allclose(found.score, [score for score, _, _ in wanted], rtol=1e-5)
+        np.testing.assert_allclose(found.box, [box for _, box, _ in wanted], rtol=1e-4, atol=1e-3)
+        assert found.is_left.tolist() == [left for _, _, left in wanted]
+
+
 def test_joints_are_told_from_the_middle_of_the_box():
     boxes, yes = torch.tensor([[[40.0, 60.0, 80.0, 40.0]]]), torch.tensor([[True]])
     points = torch.full((1, 1, 21, 2), 80.0)  # the middle of the box

@@ -80,13 +80,13 @@ def test_convolutions_kept_in_half_precision_give_the_bits_of_autocast():
 def test_a_batch_is_not_filled_up_where_speed_counts_more(hands, monkeypatch):
     """In half precision, chunks have one size, so that a row's bits do not depend on the others'."""
     est = small(predict_precision="bfloat16").fit(hands.data, hands.target)
-    sizes, forward = [], PyramidNet.forward
+    sizes, forward = [], Pose25DNet.forward
 
-    def count(net, images):
+    def count(net, images, *more):
         sizes.append(len(images))
-        return forward(net, images)
+        return forward(net, images, *more)
 
-    monkeypatch.setattr(PyramidNet, "forward", count)
+    monkeypatch.setattr(Pose25DNet, "forward", count)
     filled = est.predict_keypoints(hands.data[:3])
     with rows_together():
         alone = est.predict_keypoints(hands.data[:3])
@@ -163,6 +163,17 @@ def test_places_come_back_from_the_maps_and_targets_stand_where_joints_are():
     inside = target[0, 0] / target[0, 0].sum()
     middle = torch.stack([(inside.sum(dim=d) * torch.arange(32)).sum() for d in (0, 1)])
     torch.testing.assert_close(4 * middle + 1.5, places[0, 0], atol=0.01, rtol=0)
+
+
+def test_far_from_a_joint_its_map_has_no_numbers_that_take_long():
+    """Numbers below the normal ones of float32, but for 0, take a processor ten times as long."""
+    maps = torch.full((1, 2, 8, 8), -20.0)
+    maps[0, 0, 3, 3] = 0.0
+    answer = latent_pose(maps, torch.tensor([4.45]))  # exp(-89) is below them
+    smallest = torch.finfo(torch.float32).tiny
+    for values in (answer.heatmaps, answer.depth_maps):
+        assert ((values == 0) | (values.abs() >= smallest)).all()
+    torch.testing.assert_close(answer.points, torch.tensor([[[3.0, 3.0, -20.0]]]))
 
 
 def test_the_spread_of_maps_is_in_pixels_of_the_picture():

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor, LatentHeatmapRegressor, SimToRealRegressor
-from skhand.training import rows_apart, rows_together
+from skhand.training import _rows_apart, rows_apart, rows_together
 
 N = 21  # more than a chunk, and no multiple of one
 
@@ -58,6 +58,28 @@ def test_convolutions_of_one_row_follow_weights_that_change():
         with torch.inference_mode(), rows_apart():
             for _ in range(2):
                 torch.testing.assert_close(layer(x).double(), wanted, rtol=1e-4, atol=1e-3)
+
+
+def test_weights_of_one_row_are_ordered_anew_for_another_number_of_threads(monkeypatch):
+    """In the order of another one, a convolution may take a hundred times as long."""
+    seen, pack = [], _rows_apart.pack_weight
+
+    def spy(*arguments):
+        seen.append(torch.get_num_threads())
+        return pack(*arguments)
+
+    monkeypatch.setattr(_rows_apart, "pack_weight", spy)
+    layer = nn.Conv2d(256, 256, 3, padding=1).to(memory_format=torch.channels_last)
+    x = torch.randn(1, 256, 4, 4).contiguous(memory_format=torch.channels_last)
+    before = torch.get_num_threads()
+    try:
+        with torch.inference_mode(), rows_apart():
+            for n_threads in (1, 1, 2):
+                torch.set_num_threads(n_threads)
+                layer(x)
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1, 2]
 
 
 @pytest.mark.parametrize("padding", ["same", "valid", 2, (1, 2)])

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from skhand.exceptions import InputError
+from skhand.nn import pack_convolutions
 from skhand.training import (
     building,
     count_operations,
@@ -260,3 +261,22 @@ def test_operations_of_convolutions_are_counted_also_where_rows_are_computed_apa
         assert count_operations(lambda: layer(x)) == wanted
         with rows_apart():
             assert count_operations(lambda: layer(x)) == wanted
+
+
+class _Residual(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(4, 4, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        return torch.relu(x + self.layer(x))
+
+
+def test_operations_of_packed_convolutions_are_counted():
+    net, x = (
+        torch.nn.Sequential(_Residual(), torch.nn.Conv2d(4, 6, 3, padding=1, groups=2)),
+        torch.zeros(2, 4, 8, 8),
+    )
+    pack_convolutions(net.eval().requires_grad_(False))
+    with torch.inference_mode():
+        assert count_operations(lambda: net(x)) == 2 * (2 * 8 * 8) * (4 * 4 * 9 + 6 * 2 * 9)

@@ -9,6 +9,7 @@ import numpy as np
 from skhand._validation import check_one_camera, some_rows
 from skhand.exceptions import CameraError, InputError, SideInformationError
 from skhand.geometry import backproject, bone_length, decode_25d, encode_25d, recover_scale
+from skhand.geometry._two_and_a_half import find_root_depth
 from skhand.skeleton import root_position
 
 
@@ -149,7 +150,6 @@ def recover_poses(
     mean_bones: np.ndarray,
     prior: float,
     *,
-    root: str | int,
     bone: tuple[str, str],
     scale: np.ndarray | None,
     root_depth: np.ndarray | None,
@@ -166,7 +166,7 @@ def recover_poses(
         For the scale where it is not given.
     prior : float, bones
         Where no root depth fits before the camera: the depth of the root, or of the nearest joint before it.
-    root, bone : str or int, tuple of str
+    bone : tuple of str
         As in `decode_25d`.
     scale, root_depth : ndarray of shape (n,), mm, or None
         Where they are given.
@@ -175,21 +175,19 @@ def recover_poses(
     -------
     placed : Pose25DPrediction
     """
-    decoded = decode_25d(points, camera, root=root, bone=bone)
-    depth, clamped = decoded.root_depth, decoded.clamped
+    rays = backproject(points[..., :2], 1.0, camera)
+    depth, clamped, ambiguous = find_root_depth(rays, points[..., 2], bone)
     with np.errstate(invalid="ignore"):
         behind = ~((depth[:, None] + points[..., 2]).min(axis=1) > 0)
     depth = np.where(behind, prior - np.minimum(points[..., 2].min(axis=1), 0.0), depth)
     if scale is None:
-        unit = backproject(points[..., :2], depth[:, None] + points[..., 2], camera)
-        scale = recover_scale(unit, mean_bones)
+        scale = recover_scale(rays * (depth[:, None] + points[..., 2])[..., None], mean_bones)
     if root_depth is None:
         root_depth = depth * scale
     z = root_depth[:, None] + scale[:, None] * points[..., 2]
-    joints = backproject(points[..., :2], z, camera)
     with np.errstate(invalid="ignore"):
         clamped |= behind | ~(z.min(axis=1) > 0)
-    return Pose25DPrediction(points, scale, root_depth, joints, clamped, decoded.ambiguous)
+    return Pose25DPrediction(points, scale, root_depth, rays * z[..., None], clamped, ambiguous)
 
 
 def propagated_std(placed: Pose25DPrediction, covariance: np.ndarray, columns: dict[str, Any]) -> np.ndarray:

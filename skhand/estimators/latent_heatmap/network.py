@@ -25,6 +25,7 @@ __all__ = [
     "soft_argmax",
 ]
 
+_LEAST = 1e-30  # probability
 HEATMAPS = ("latent", "direct", "holistic")
 NETWORKS = ("pyramid", "paper")
 
@@ -46,13 +47,17 @@ class Maps25D(NamedTuple):
     depth_maps: Tensor | None = None
 
 
-def pixel_grid(maps: Tensor) -> Tensor:
-    """Coordinates u, v of the centres of maps' pixels, (2, height, width), px."""
-    height, width, device = maps.shape[-2], maps.shape[-1], maps.device
-    v, u = torch.meshgrid(
-        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+def pixel_axes(maps: Tensor, scale: tuple[float, float] = (1.0, 1.0)) -> tuple[Tensor, Tensor]:
+    """Coordinates of the centres of maps' pixels: u of the columns (width,) and v of the rows (height,), px.
+
+    With a scale, in px of a picture whose width and height are so many times as large.
+    """
+    sizes = (maps.shape[-1], maps.shape[-2])
+    u, v = (
+        torch.arange(size, dtype=torch.float32, device=maps.device) * factor + 0.5 * (factor - 1)
+        for size, factor in zip(sizes, scale, strict=True)
     )
-    return torch.stack([u, v]).float()
+    return u, v
 
 
 def soft_argmax(maps: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,9 +78,10 @@ def soft_argmax(maps: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
         u and v.
     """
     scores = maps.float() * beta.float()[:, None, None]
-    heatmaps = scores.flatten(2).softmax(dim=2).view_as(scores)
-    (u, _), (_, v) = pixel_grid(maps[..., :1, :]), pixel_grid(maps[..., :1])  # one row, and one column
-    places = [(heatmaps.sum(dim=2) * u[0]).sum(dim=2), (heatmaps.sum(dim=3) * v[:, 0]).sum(dim=2)]
+    # numbers below the normal ones of float32 take a processor ten times as long
+    heatmaps = scores.flatten(2).softmax(dim=2).clamp_min(_LEAST).view_as(scores)
+    u, v = pixel_axes(maps)
+    places = [(heatmaps.sum(dim=2) * u).sum(dim=2), (heatmaps.sum(dim=3) * v).sum(dim=2)]
     return heatmaps, torch.stack(places, dim=2)
 
 
@@ -95,9 +101,9 @@ def latent_pose(maps: Tensor, beta: Tensor) -> Maps25D:
         ``heatmaps`` are probabilities, ``depth_maps`` their products with the latent depth maps: a depth is
         the sum over its map.
     """
-    latent, depths = maps.chunk(2, dim=1)
+    latent, depths = maps.to(torch.float32, memory_format=torch.contiguous_format).chunk(2, dim=1)
     heatmaps, places = soft_argmax(latent, beta)
-    depth_maps = heatmaps * depths.float()
+    depth_maps = heatmaps * depths
     points = torch.cat([places, depth_maps.sum(dim=(2, 3))[..., None]], dim=2)
     return Maps25D(points, heatmaps, depth_maps)
 
@@ -174,17 +180,14 @@ def map_spread(answer: Maps25D, latent: bool, size: tuple[int, int]) -> Tensor:
     heatmaps, depth_maps = answer.heatmaps, answer.depth_maps
     if heatmaps is None or depth_maps is None:
         raise ValueError("answer: expected one with heatmaps.")
-    if latent:
-        weights = heatmaps
-    else:
-        weights = torch.where(heatmaps >= 0.1 * heatmaps.amax(dim=(2, 3), keepdim=True), heatmaps, 0.0)
-        weights = weights.clamp_min(0.0)
-    weights = weights / weights.sum(dim=(2, 3), keepdim=True).clamp_min(1e-12)
-    depth = torch.where(heatmaps > 1e-12, depth_maps / heatmaps.clamp_min(1e-12), 0.0)
+    weights = heatmaps
+    if not latent:
+        kept = heatmaps.clamp_min(0.0)
+        kept = torch.where(kept >= 0.1 * kept.amax(dim=(2, 3), keepdim=True), kept, 0.0)
+        weights = kept / kept.sum(dim=(2, 3), keepdim=True).clamp_min(1e-12)
     scale = (size[1] / heatmaps.shape[3], size[0] / heatmaps.shape[2])
-    places = scale_places(pixel_grid(heatmaps).permute(1, 2, 0), scale)
-    u, v = (places[0, :, 0] - answer.points[..., :1]), (places[:, 0, 1] - answer.points[..., 1:2])
-    off = depth - answer.points[..., 2, None, None]
+    u, v = (axis - answer.points[..., k, None] for k, axis in enumerate(pixel_axes(heatmaps, scale)))
+    off = depth_maps / heatmaps.clamp_min(1e-12) - answer.points[..., 2, None, None]
     # every moment of u and v follows from sums along a row or a column of the maps
     deep = weights * off
     rows, deep_rows = weights.sum(dim=2), deep.sum(dim=2)

@@ -675,17 +675,19 @@ class LatentHeatmapRegressor(PoseEstimator):
         self, columns: dict[str, Any], rows: np.ndarray, function: Callable[..., Any], n_turns: int = 1
     ) -> list[np.ndarray]:
         """Call a function on the network's last answer and features of rows, or of turned copies of them."""
-        names = ["rgb", *(["side"] if "side" in self.given_ or self.mirror_left else [])]
+        mirrors = self.mirror_left and not np.all(columns.get("side", 1))  # 1 is right
+        names = ["rgb", *(["side"] if "side" in self.given_ or mirrors else [])]
         dtype = resolve_precision(self.predict_precision, self.device_, "predict_precision")
+        packed = self.device_.type == "cpu" and not self._computes_apart(dtype)
         with self._turn():
-            module = fold_once(self.module_, self._memory_format, dtype)
+            module = fold_once(self.module_, self._memory_format, dtype, "body" if packed else None)
 
         def read(part: np.ndarray) -> Any:
             return fetch(columns, names, part, self.device_)
 
         def compute(batch: Any) -> Any:
             side = one_hot_side(batch) if "side" in self.given_ else None
-            left = is_left(batch) if self.mirror_left else None
+            left = is_left(batch) if mirrors else None
             pictures = self.codecs_["rgb"].encode(batch)
             if n_turns == 1:
                 answers, features = module(pictures, side, left)
@@ -733,7 +735,6 @@ class LatentHeatmapRegressor(PoseEstimator):
             require_camera(columns),
             self.mean_bones_,
             self.root_depth_,
-            root=self.root_,
             bone=self.bone_,
             scale=scale,
             root_depth=root_depth,
