@@ -50,7 +50,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--labels", type=float, nargs="+", default=[0.05, 0.1, 0.2, 0.5])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--beta", type=float, default=1e-4)
-    parser.add_argument("--rates", type=float, nargs="+", default=[1.0, 0.1, 0.0], help="of variant 3")
+    parser.add_argument("--rates", type=float, nargs="*", default=[1.0, 0.1, 0.0], help="of variant 3")
     parser.add_argument("--person", action="store_true", help="one person, another for each seed")
     parser.add_argument("--latent-dim", type=int, default=30)
     parser.add_argument("--out", type=Path, default=Path("semi_supervised.json"))
