@@ -56,10 +56,11 @@ def test_semi_supervised_resumes_and_refuses_other_settings(tmp_path, run):
 
 
 def test_semi_supervised_on_one_person(tmp_path, run):
-    arguments = ("--n-samples", 60, "--labels", 0.5, "--seeds", 0, "--rates", 0.1, "--out", tmp_path / "one.json")
+    out = tmp_path / "one.json"
+    arguments = ("--n-samples", 60, "--labels", 0.5, "--seeds", 0, "--rates", 0.1, "--out", out)
     small = ("--source", "depth", "--image-size", 16, "--steps", 3, "--person")
     assert "50%" in "\n".join(run("benchmarks/semi_supervised.py", *small, *arguments))
-    rows = [fit["labelled_rows"] for fit in json.loads((tmp_path / "one.json").read_text())["fits"].values()]
+    rows = [fit["labelled_rows"] for fit in json.loads(out.read_text())["fits"].values()]
     assert rows == [16, 16]
 
 

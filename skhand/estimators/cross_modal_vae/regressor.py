@@ -172,10 +172,10 @@ class CrossModalVAERegressor(PairedPoseEstimator):
     -----
     With 256 x 256 pictures and ``given=("side",)`` the networks have the published 12 398 387 (variant 1) to
     14 347 346 (variant 4) weights. Choices, where the paper is silent: ``beta`` and the reductions; the size
-    of the box's shift (a tenth of the picture); ``reconstruction_rate``; y centred and divided by one standard deviation; He's
-    initialisation of the (Linear, ReLU) layers, and encoders that start with a narrow posterior; `sample`
-    draws from the latent distribution of the training rows, not from N(0, 1), because a small ``beta`` leaves
-    these two apart.
+    of the box's shift (a tenth of the picture); ``reconstruction_rate``; y centred and divided by one
+    standard deviation; He's initialisation of the (Linear, ReLU) layers, and encoders that start with a
+    narrow posterior; `sample` draws from the latent distribution of the training rows, not from N(0, 1),
+    because a small ``beta`` leaves these two apart.
 
     References
     ----------
