@@ -31,12 +31,12 @@ def pack_convolutions(module: nn.Module) -> None:
     ----------
     module : Module
         In evaluation mode, without batch normalisation after convolutions (see `fold_batch_norm`). Its
-        weights may not change any more, and which steps its ``forward`` takes may not depend on the input, as
-        `torch.fx` traces them. Its attributes stay as they are.
+        weights may not change any more, no other thread may use it yet, and which steps its ``forward`` takes
+        may not depend on the input, as `torch.fx` traces them. Its attributes stay as they are.
     """
     if not torch.backends.mkldnn.is_available():
         return
-    traced = fx.GraphModule(module, _Tracer().trace(module))
+    traced = _trace(module)
     graph = traced.graph
     graph.eliminate_dead_code()
     layers = {node: _layer(traced, node) for node in graph.nodes}
@@ -53,12 +53,54 @@ def pack_convolutions(module: nn.Module) -> None:
             node.target = "rectified_pool"
     graph.lint()
     traced.recompile()
+    graph.owning_module = None  # a cycle, which would keep the weights in memory until garbage is collected
     module.forward = traced.forward
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, nn.Conv2d) or super().is_leaf_module(module, name)
+def _trace(module: nn.Module) -> fx.GraphModule:
+    """Return the steps that a module's forward takes, down to its convolutions and to layers of torch.
+
+    `torch.fx.symbolic_trace` changes what each call of a module does, in all threads, while it traces; here
+    only the layers of this module, which nobody else has yet, write down that they are called.
+    """
+    tracer = _Tracer(fx.Graph())
+    graph = tracer.graph
+    layers = {name: layer for name, layer in module.named_modules() if name and _is_layer(layer)}
+    for name, layer in layers.items():
+        layer.forward = functools.partial(_note_call, tracer, name)
+    try:
+        answer = module(fx.Proxy(graph.placeholder("x"), tracer))
+    finally:
+        for layer in layers.values():
+            del layer.forward
+    graph.output(tracer.create_arg(answer))
+    return fx.GraphModule({**layers, **tracer.tensors}, graph)
+
+
+class _Tracer(fx.proxy.GraphAppendingTracer):
+    """Writes down what is done with a module's input, and keeps the tensors that take part in it."""
+
+    def __init__(self, graph: fx.Graph):
+        super().__init__(graph)
+        self.tensors: dict[str, Tensor] = {}
+
+    def create_arg(self, a: Any) -> Any:
+        if isinstance(a, Tensor):
+            name = f"tensor_{len(self.tensors)}"
+            self.tensors[name] = a
+            return self.create_node("get_attr", name, (), {})
+        if isinstance(a, tuple) and hasattr(a, "_fields"):  # a named one, which torch 2.6 cannot write down
+            return self.create_node("call_function", type(a), tuple(self.create_arg(each) for each in a), {})
+        return super().create_arg(a)
+
+
+def _is_layer(module: nn.Module) -> bool:
+    is_of_torch = type(module).__module__.startswith("torch.nn.")
+    return isinstance(module, nn.Conv2d) or (is_of_torch and not isinstance(module, nn.Sequential))
+
+
+def _note_call(tracer: _Tracer, name: str, *arguments: Any, **keywords: Any) -> fx.Proxy:
+    return tracer.create_proxy("call_module", name, arguments, keywords)
 
 
 class _PackedConv2d(nn.Module):
@@ -87,6 +129,9 @@ class _PackedConv2d(nn.Module):
             return functional.relu(x, inplace=True) if self.rectified else x
         if other is None:
             return self.convolve(x, packed, *self.after)
+        if other.shape[2:] == (1, 1):  # which torch before 2.7 cannot add
+            x = self.convolve(x, packed, self.bias, *self.options, "none", [], "") + other
+            return functional.relu(x, inplace=True) if self.rectified else x
         return self.convolve_and_add(x, other, packed, *self.after_sum)
 
 
