@@ -121,26 +121,37 @@ class _PackedConv2d(nn.Module):
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         x = x.to(self.weight.dtype)
-        packed = self.pack(x.shape, torch.get_num_threads())
-        if packed is None or (other is not None and other.dtype != x.dtype):
+        packed, addable = self.pack(x.shape, torch.get_num_threads())
+        if packed is None:
             padding, stride, dilation, groups = self.options
             x = functional.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
-            x = x if other is None else x + other
-            return functional.relu(x, inplace=True) if self.rectified else x
-        if other is None:
+        elif other is None:
             return self.convolve(x, packed, *self.after)
-        if other.shape[2:] == (1, 1):  # which torch before 2.7 cannot add
-            x = self.convolve(x, packed, self.bias, *self.options, "none", [], "") + other
-            return functional.relu(x, inplace=True) if self.rectified else x
-        return self.convolve_and_add(x, other, packed, *self.after_sum)
+        elif other.shape == addable and other.dtype == x.dtype:
+            return self.convolve_and_add(x, other, packed, *self.after_sum)
+        else:
+            x = self.convolve(x, packed, self.bias, *self.options, "none", [], "")
+        x = x if other is None else x + other
+        return functional.relu(x, inplace=True) if self.rectified else x
 
 
-def _keep_packed(weight: Tensor, options: tuple[Any, ...]) -> Callable[[Sequence[int], int], Tensor | None]:
-    """Return `pack_weight` of a weight, kept for the last few shapes of inputs and numbers of threads."""
+_Packed = tuple[Tensor | None, tuple[int, ...] | None]
+
+
+def _keep_packed(weight: Tensor, options: tuple[Any, ...]) -> Callable[[Sequence[int], int], _Packed]:
+    """Return `pack_weight` of a weight, kept for the last few shapes of inputs and numbers of threads.
+
+    With it, the shape of a map that oneDNN can add: that of the convolution's own; none if it has one pixel,
+    which torch 2.6 refuses.
+    """
+    padding, stride, dilation, _ = options
 
     @functools.lru_cache(_SHAPES)
-    def pack(shape: Sequence[int], n_threads: int) -> Tensor | None:
-        return pack_weight(weight, options, shape)
+    def pack(shape: Sequence[int], n_threads: int) -> _Packed:
+        sides = zip(shape[2:], weight.shape[2:], padding, stride, dilation, strict=True)
+        size = tuple((side + 2 * p - d * (k - 1) - 1) // step + 1 for side, k, p, step, d in sides)
+        addable = None if size == (1, 1) else (shape[0], len(weight), *size)
+        return pack_weight(weight, options, shape), addable
 
     return pack
 

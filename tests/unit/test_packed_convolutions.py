@@ -83,6 +83,7 @@ class Steps(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.wide = nn.Conv2d(4, 6, (3, 5), stride=(2, 1), padding=(0, 2), dilation=(1, 2), groups=2)
         self.valid = nn.Conv2d(4, 4, 3, padding="valid")
+        self.last, self.single = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
         self.mirrored = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
         self.relu, self.nothing = nn.ReLU(inplace=True), nn.Identity()
 
@@ -99,7 +100,9 @@ class Steps(nn.Module):
         same = same + same
         shifted = torch.add(h(same), x, alpha=2) + 1.0
         row = i(shifted) + shifted[:, :, :1]  # a row, for all rows
-        return self.wide(torch.relu(row)), self.relu(self.valid(x)), self.mirrored(x).relu()
+        whole = self.last(x[:1, :, :1]) + x  # a row of one picture, to which all of them are added
+        ends = self.wide(torch.relu(row)), self.relu(self.valid(x)), self.mirrored(x).relu()
+        return *ends, whole, self.single(x) + x[0]
 
 
 def test_what_follows_a_convolution_is_computed_once_and_in_order():
@@ -146,7 +149,7 @@ def test_packed_weights_wait_for_no_garbage_collection():
         )
         with torch.inference_mode():
             net(pictures(1, 8, 8))
-            gone = weakref.ref(layer.pack(torch.Size([1, 3, 8, 8]), torch.get_num_threads()))
+            gone = weakref.ref(layer.pack(torch.Size([1, 3, 8, 8]), torch.get_num_threads())[0])
         del net, layer
         assert gone() is None
     finally:
