@@ -66,7 +66,7 @@ class CrossModalVAERegressor(PairedPoseEstimator):
     reconstruction_rate : float, default=0.1
         Share of its step that source -> source takes on the encoder, which source -> target has too; 0 to 1.
         The paper's is 1. Whole steps, which are as long as those to the target, harm a small labelled set of
-        colour pictures by a tenth.
+        colour pictures by a tenth (see Notes).
     source : str, default="auto"
         Modality of ``X``; "auto" reads it off X.
     backbone : str, default="resnet18"
