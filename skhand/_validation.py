@@ -324,8 +324,9 @@ def check_camera(camera: Any, name: str = "camera", *, unknown: bool = False) ->
             where = "" if array.ndim == 2 else f" in the rows {some_rows(broken)}"
             raise CameraError(f"{name}: expected finite numbers, got NaN or infinity{where}.")
         matrices = matrices[known]
-    if (np.abs(matrices[:, 2] - _LAST_ROW) > 1e-5 * _LAST_ROW + 1e-6).any():
-        raise CameraError(f"{name}: expected the last row (0, 0, 1), got {matrices[0, 2]}.")
+    other = (np.abs(matrices[:, 2] - _LAST_ROW) > 1e-5 * _LAST_ROW + 1e-6).any(axis=1)
+    if other.any():
+        raise CameraError(f"{name}: expected the last row (0, 0, 1), got {matrices[other][0, 2]}.")
     a, b, c, d = matrices[:, :2, :2].reshape(-1, 4).T
     with np.errstate(over="ignore", invalid="ignore"):
         singular = np.abs(a * d - b * c) < 1e-12

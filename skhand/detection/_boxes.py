@@ -197,7 +197,7 @@ def _read_peaks(maps: np.ndarray, threshold: float, max_hands: int, overlap: flo
     y, x = np.nonzero(maps[0] == highest)
     peaks = maps[:, y, x].T
     score = 1.0 / (1.0 + np.exp(-peaks[:, 0].clip(-80.0)))
-    order = np.argsort(-score, kind="stable")[: 4 * max_hands + 4]
+    order = np.argsort(-peaks[:, 0], kind="stable")[: 4 * max_hands + 4]  # scores near 1 are all 1 in float32
     order = order[score[order] >= threshold]
     place = np.stack([x[order], y[order]], axis=1).astype(np.float32)
     peaks, score = peaks[order], score[order]

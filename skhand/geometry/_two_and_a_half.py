@@ -205,9 +205,8 @@ def find_root_depth(
         As of `Decoded25D`.
     """
     both = np.stack([rays, depth[..., None] * rays])
-    slope, offset = root_position(both, bone[0]) - root_position(
-        both, bone[1]
-    )  # the bone is Z slope + offset
+    first, second = (root_position(both, name) for name in bone)
+    slope, offset = first - second  # the bone is Z * slope + offset
     a, b, c = (slope**2).sum(-1), 2 * (slope * offset).sum(-1), (offset**2).sum(-1) - 1
     discriminant = b**2 - 4 * a * c
     with np.errstate(divide="ignore", invalid="ignore"):

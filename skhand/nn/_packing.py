@@ -31,12 +31,12 @@ def pack_convolutions(module: nn.Module) -> None:
     ----------
     module : Module
         In evaluation mode, without batch normalisation after convolutions (see `fold_batch_norm`). Its
-        weights may not change any more, and which steps its ``forward`` takes may not depend on the input, as
-        `torch.fx` traces them. Its attributes stay as they are.
+        weights may not change any more, no other thread may use it yet, and which steps its ``forward`` takes
+        may not depend on the input, as `torch.fx` traces them. Its attributes stay as they are.
     """
     if not torch.backends.mkldnn.is_available():
         return
-    traced = fx.GraphModule(module, _Tracer().trace(module))
+    traced = _trace(module)
     graph = traced.graph
     graph.eliminate_dead_code()
     layers = {node: _layer(traced, node) for node in graph.nodes}
@@ -53,12 +53,54 @@ def pack_convolutions(module: nn.Module) -> None:
             node.target = "rectified_pool"
     graph.lint()
     traced.recompile()
+    graph.owning_module = None  # a cycle, which would keep the weights in memory until garbage is collected
     module.forward = traced.forward
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return isinstance(module, nn.Conv2d) or super().is_leaf_module(module, name)
+def _trace(module: nn.Module) -> fx.GraphModule:
+    """Return the steps that a module's forward takes, down to its convolutions and to layers of torch.
+
+    `torch.fx.symbolic_trace` changes what each call of a module does, in all threads, while it traces; here
+    only the layers of this module, which nobody else has yet, write down that they are called.
+    """
+    tracer = _Tracer(fx.Graph())
+    graph = tracer.graph
+    layers = {name: layer for name, layer in module.named_modules() if name and _is_layer(layer)}
+    for name, layer in layers.items():
+        layer.forward = functools.partial(_note_call, tracer, name)
+    try:
+        answer = module(fx.Proxy(graph.placeholder("x"), tracer))
+    finally:
+        for layer in layers.values():
+            del layer.forward
+    graph.output(tracer.create_arg(answer))
+    return fx.GraphModule({**layers, **tracer.tensors}, graph)
+
+
+class _Tracer(fx.proxy.GraphAppendingTracer):
+    """Writes down what is done with a module's input, and keeps the tensors that take part in it."""
+
+    def __init__(self, graph: fx.Graph):
+        super().__init__(graph)
+        self.tensors: dict[str, Tensor] = {}
+
+    def create_arg(self, a: Any) -> Any:
+        if isinstance(a, Tensor):
+            name = f"tensor_{len(self.tensors)}"
+            self.tensors[name] = a
+            return self.create_node("get_attr", name, (), {})
+        if isinstance(a, tuple) and hasattr(a, "_fields"):  # a named one, which torch 2.6 cannot write down
+            return self.create_node("call_function", type(a), tuple(self.create_arg(each) for each in a), {})
+        return super().create_arg(a)
+
+
+def _is_layer(module: nn.Module) -> bool:
+    is_of_torch = type(module).__module__.startswith("torch.nn.")
+    return isinstance(module, nn.Conv2d) or (is_of_torch and not isinstance(module, nn.Sequential))
+
+
+def _note_call(tracer: _Tracer, name: str, *arguments: Any, **keywords: Any) -> fx.Proxy:
+    return tracer.create_proxy("call_module", name, arguments, keywords)
 
 
 class _PackedConv2d(nn.Module):
@@ -79,23 +121,37 @@ class _PackedConv2d(nn.Module):
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         x = x.to(self.weight.dtype)
-        packed = self.pack(x.shape, torch.get_num_threads())
-        if packed is None or (other is not None and other.dtype != x.dtype):
+        packed, addable = self.pack(x.shape, torch.get_num_threads())
+        if packed is None:
             padding, stride, dilation, groups = self.options
             x = functional.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
-            x = x if other is None else x + other
-            return functional.relu(x, inplace=True) if self.rectified else x
-        if other is None:
+        elif other is None:
             return self.convolve(x, packed, *self.after)
-        return self.convolve_and_add(x, other, packed, *self.after_sum)
+        elif other.shape == addable and other.dtype == x.dtype:
+            return self.convolve_and_add(x, other, packed, *self.after_sum)
+        else:
+            x = self.convolve(x, packed, self.bias, *self.options, "none", [], "")
+        x = x if other is None else x + other
+        return functional.relu(x, inplace=True) if self.rectified else x
 
 
-def _keep_packed(weight: Tensor, options: tuple[Any, ...]) -> Callable[[Sequence[int], int], Tensor | None]:
-    """Return `pack_weight` of a weight, kept for the last few shapes of inputs and numbers of threads."""
+_Packed = tuple[Tensor | None, tuple[int, ...] | None]
+
+
+def _keep_packed(weight: Tensor, options: tuple[Any, ...]) -> Callable[[Sequence[int], int], _Packed]:
+    """Return `pack_weight` of a weight, kept for the last few shapes of inputs and numbers of threads.
+
+    With it, the shape of a map that oneDNN can add: that of the convolution's own; none if it has one pixel,
+    which torch 2.6 refuses.
+    """
+    padding, stride, dilation, _ = options
 
     @functools.lru_cache(_SHAPES)
-    def pack(shape: Sequence[int], n_threads: int) -> Tensor | None:
-        return pack_weight(weight, options, shape)
+    def pack(shape: Sequence[int], n_threads: int) -> _Packed:
+        sides = zip(shape[2:], weight.shape[2:], padding, stride, dilation, strict=True)
+        size = tuple((side + 2 * p - d * (k - 1) - 1) // step + 1 for side, k, p, step, d in sides)
+        addable = None if size == (1, 1) else (shape[0], len(weight), *size)
+        return pack_weight(weight, options, shape), addable
 
     return pack
 

@@ -170,3 +170,10 @@ def test_a_turn_out_of_the_picture_plane_has_no_affine():
 def test_bad_input_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_camera_that_is_none_is_the_one_that_is_told(points):
+    cameras = np.tile(CAMERA, (5, 1, 1))
+    cameras[3, 2] = [0.0, 0.5, 1.0]
+    with pytest.raises(CameraError, match=r"last row \(0, 0, 1\), got \[0\.  0\.5 1\. \]"):
+        project(points, cameras)

@@ -188,6 +188,18 @@ def test_hands_are_read_at_pixels_that_none_around_is_above():
         assert found.is_left.tolist() == [left for _, _, left in wanted]
 
 
+def test_the_surest_hand_comes_first_also_where_scores_are_all_one():
+    maps = Maps(
+        torch.full((1, 1, 9, 12), -9.0), torch.full((1, 2, 9, 12), -3.0), *torch.zeros(2, 1, 2, 9, 12)
+    )
+    for y, x, logit in ((2, 3, 30.0), (6, 9, 40.0)):
+        maps.centre[0, 0, y, x] = logit
+    (found,) = read_maps(maps, 0.5, 1, 0.5, 96)
+    extent = 96 * np.exp(-3.0)
+    wanted = [4 * 9 + 1.5 - extent / 2, 4 * 6 + 1.5 - extent / 2, extent, extent]
+    np.testing.assert_allclose(found.box[0], wanted, rtol=1e-5)
+
+
 def test_joints_are_told_from_the_middle_of_the_box():
     boxes, yes = torch.tensor([[[40.0, 60.0, 80.0, 40.0]]]), torch.tensor([[True]])
     points = torch.full((1, 1, 21, 2), 80.0)  # the middle of the box

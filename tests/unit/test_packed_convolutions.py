@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -81,6 +83,7 @@ class Steps(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.wide = nn.Conv2d(4, 6, (3, 5), stride=(2, 1), padding=(0, 2), dilation=(1, 2), groups=2)
         self.valid = nn.Conv2d(4, 4, 3, padding="valid")
+        self.last, self.single = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
         self.mirrored = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
         self.relu, self.nothing = nn.ReLU(inplace=True), nn.Identity()
 
@@ -97,7 +100,9 @@ class Steps(nn.Module):
         same = same + same
         shifted = torch.add(h(same), x, alpha=2) + 1.0
         row = i(shifted) + shifted[:, :, :1]  # a row, for all rows
-        return self.wide(torch.relu(row)), self.relu(self.valid(x)), self.mirrored(x).relu()
+        whole = self.last(x[:1, :, :1]) + x  # a row of one picture, to which all of them are added
+        ends = self.wide(torch.relu(row)), self.relu(self.valid(x)), self.mirrored(x).relu()
+        return *ends, whole, self.single(x) + x[0]
 
 
 def test_what_follows_a_convolution_is_computed_once_and_in_order():
@@ -112,6 +117,73 @@ def test_what_follows_a_convolution_is_computed_once_and_in_order():
             for one, other in zip(packed(x), wanted, strict=True):
                 torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
     assert torch.equal(x, kept)
+
+
+def test_packing_leaves_the_calls_of_other_threads_alone():
+    """As they would not be, were calls of all modules written down."""
+    other, plain, stop, done = nn.Conv2d(3, 4, 3), made("resnet10"), threading.Event(), []
+
+    def call():
+        with torch.inference_mode():
+            while not stop.is_set():
+                done.append(type(other(torch.zeros(1, 3, 4, 4))))
+
+    with ThreadPoolExecutor(1) as pool:
+        calls = pool.submit(call)
+        for _ in range(3):
+            pack_convolutions(copy.deepcopy(plain).body)
+        stop.set()
+        calls.result()
+    assert set(done) == {torch.Tensor}
+
+
+def test_packed_weights_wait_for_no_garbage_collection():
+    """A validation after each epoch packs weights of its own, and Python does not know how large they are."""
+    gc.collect()
+    gc.disable()
+    try:
+        net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU()).eval().requires_grad_(False)
+        pack_convolutions(net)
+        layer = next(
+            each for each in net.forward.__self__.modules() if isinstance(each, _packing._PackedConv2d)
+        )
+        with torch.inference_mode():
+            net(pictures(1, 8, 8))
+            gone = weakref.ref(layer.pack(torch.Size([1, 3, 8, 8]), torch.get_num_threads())[0])
+        del net, layer
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_maps_of_one_pixel_are_added_by_themselves():
+    """Before torch 2.7, oneDNN's sum refuses them."""
+
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(4, 4, 3, stride=2, padding=1)
+            self.beside = nn.Conv2d(4, 4, 1, stride=2)
+
+        def forward(self, x):
+            return torch.relu(self.beside(x) + self.layer(x))
+
+    def note(add, x, other, *more):
+        sizes.append(other.shape[2:])
+        return add(x, other, *more)
+
+    plain = Sum().eval().requires_grad_(False)
+    packed, x, sizes = copy.deepcopy(plain), pictures(2, 2, 2, channels=4), []
+    pack_convolutions(packed)
+    for layer in packed.forward.__self__.modules():
+        if isinstance(layer, _packing._PackedConv2d):
+            layer.convolve_and_add = partial(note, layer.convolve_and_add)
+    with torch.inference_mode():
+        torch.testing.assert_close(packed(x), plain(x))
+        assert not sizes
+        larger = pictures(1, 4, 2, channels=4)
+        torch.testing.assert_close(packed(larger), plain(larger))
+    assert sizes == [(2, 1)]
 
 
 @pytest.mark.parametrize("refuses", ["none", "weights", "all"])

@@ -118,6 +118,14 @@ def test_a_rows_answer_does_not_depend_on_the_others(hands):
     assert np.isfinite(std).all() and (std > 0).all()
 
 
+def test_copies_are_no_operations_of_a_training_step(hands):
+    """Of which there are as many whatever predictions do: they decide how many cores train."""
+    est = LatentHeatmapRegressor.from_pretrained(device="cpu")
+    columns = est._read(hands.data[:1])
+    alone = est._count_operations(columns)
+    assert alone > 1e8 and est.set_params(n_turns=3)._count_operations(columns) == alone
+
+
 @pytest.mark.parametrize("n_turns", [0, 25, 2.5, True, "3", None])
 def test_what_is_no_number_of_copies_is_refused(hands, n_turns):
     with pytest.raises(InputError, match="n_turns"):

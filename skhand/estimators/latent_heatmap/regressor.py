@@ -650,7 +650,7 @@ class LatentHeatmapRegressor(PoseEstimator):
         )
 
     def _predict_rows(self, columns: dict[str, Any], rows: np.ndarray) -> Any:
-        return self._points(columns, rows)
+        return self._apply(columns, rows, lambda answer, _: (answer.points,))  # one copy, as in training
 
     def _error(self, columns: dict[str, Any], rows: np.ndarray) -> float:
         """Median over rows of the joints' mean error relative to the root, mm.

@@ -27,7 +27,7 @@ def turn_pictures(pictures: Tensor, n_turns: int) -> tuple[Tensor, Tensor]:
     pictures : Tensor of shape (n, n_channels, height, width)
         In -0.5..0.5.
     n_turns : int
-        Copies a picture; they are `TURN` degrees apart, the middle one upright.
+        Copies a picture, `TURN` degrees apart, as many to the left as to the right of upright.
 
     Returns
     -------
