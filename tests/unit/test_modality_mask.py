@@ -56,6 +56,7 @@ def both_ways(hands, parts):
     estimator = CrossModalVAERegressor(
         pairs=pairs, backbone="small", hidden_units=128, n_hidden_layers=2, given=("root",), augment=None,
         beta=2e-5, lr=3e-3, lr_schedule="cosine", batch_size=32, max_epochs=10, random_state=0,
+        reconstruction_rate=1.0,
     )  # fmt: skip
     return estimator.fit(hands.data[parts[0]], hands.target[parts[0]])
 
