@@ -57,7 +57,10 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def read(args: argparse.Namespace, seed: int) -> tuple[HandFrames, np.ndarray, np.ndarray, np.ndarray]:
+Hands = tuple[HandFrames, np.ndarray, np.ndarray, np.ndarray]
+
+
+def read(args: argparse.Namespace, seed: int) -> Hands:
     """Hands, their joints, and the rows to train and to test on."""
     people = (
         {**PERSON, "random_state": 1000 + seed} if args.person else {"n_subjects": 40, "random_state": seed}
@@ -77,9 +80,11 @@ def read(args: argparse.Namespace, seed: int) -> tuple[HandFrames, np.ndarray, n
     return hands.data.replace(root=None), hands.target, train, test
 
 
-def run(args: argparse.Namespace, seed: int, share: float, rate: float | None) -> dict[str, float]:
+def run(
+    args: argparse.Namespace, seed: int, share: float, rate: float | None, hands: Hands
+) -> dict[str, float]:
     """One fit and its test errors, mm; no rate is variant 1."""
-    X, y, train, test = read(args, seed)
+    X, y, train, test = hands
     labelled = np.random.default_rng(seed).permutation(train)[: round(share * len(train))]
     y_train = np.full_like(y, np.nan)
     y_train[labelled] = y[labelled]
@@ -119,11 +124,13 @@ def main() -> None:
     settings = {name: value for name, value in vars(args).items() if name not in several}
     done = begin_or_go_on({"settings": settings, "machine": machine(), "fits": {}}, args.out)
     for seed in args.seeds:
+        hands = None  # rendered once a seed, if a fit is still to be done
         for share in args.labels:
             for rate in (None, *args.rates):
                 key = name_fit(seed, share, rate)
                 if key not in done["fits"]:
-                    done["fits"][key] = run(args, seed, share, rate)
+                    hands = hands or read(args, seed)
+                    done["fits"][key] = run(args, seed, share, rate, hands)
                     save_results(done, args.out)
                     print(key, {k: round(v, 2) for k, v in done["fits"][key].items()}, flush=True)
     for measure in ("mean_epe", "median_epe"):

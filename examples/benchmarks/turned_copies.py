@@ -1,4 +1,4 @@
-"""What averaging over turned copies of a picture gains: errors by ``n_turns``, from the weights that ship.
+"""Measure the errors of the weights that ship by ``n_turns``, the turned copies that they average over.
 
 On generated hands of the training's recipe, of other people and all views, on which the number was chosen,
 and on the photographs in the folder of ``examples/fit_photographs.py``, if it is given. Nothing but the

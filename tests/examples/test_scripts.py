@@ -64,6 +64,16 @@ def test_semi_supervised_on_one_person(tmp_path, run):
     assert rows == [16, 16]
 
 
+def test_turned_copies_are_measured_with_the_same_hands(tmp_path, run):
+    out = tmp_path / "turned.json"
+    run("benchmarks/turned_copies.py", "--n-samples", 6, "--turns", 1, 3, "--out", out)
+    one, three = json.loads(out.read_text())["rows"]
+    assert (one["n_turns"], three["n_turns"]) == (1, 3)
+    assert one["hands"] == three["hands"] == "generated"
+    assert 0 < one["procrustes_mm"] < 40 and 0 < three["procrustes_mm"] < 40  # the mean pose: some 25 mm
+    assert one["keypoints_px"] != three["keypoints_px"]
+
+
 def test_latent_mixing_reports_accuracies(tmp_path, run):
     small = ("--source", "keypoints2d", "--n-samples", 120, "--epochs", 2, "--seeds", 0)
     run("benchmarks/latent_mixing.py", *small, "--out", tmp_path / "mixing.json")
