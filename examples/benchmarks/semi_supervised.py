@@ -5,8 +5,9 @@ labelled rows alone; variant 3 (source -> 3D, source -> source) reconstructs all
 ``--rates`` as ``reconstruction_rate``: with 0 the reconstruction does not move the encoder. All take the same
 number of source -> 3D steps with the same batch. They are tested on held-out people; with ``--person`` on
 other hands of the one person that there is then: ten gestures seen from within 15 degrees, as near to each
-other as the frames of a video, without augmentation. Finished fits are kept in ``--out``; a second call goes
-on.
+other as the frames of a video, without augmentation. With ``--until-still`` a fit goes on until the
+error on other training hands (of other people, where there are several) stands still, and once more at a
+fifth of the rate; the best weights are kept. Finished fits are kept in ``--out``; a second call goes on.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor
 from skhand.metrics import mean_epe, median_epe
 
+N_VALIDATION = 200  # of the one person's training hands, on which a fit's error may stand still
 PERSON = {
     "n_subjects": 1,
     "gestures": (
@@ -45,6 +47,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--n-samples", type=int, default=2800)
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--steps", type=int, default=600, help="of source -> 3D, in every fit (default: 600)")
+    parser.add_argument("--until-still", action="store_true", help="--steps are then the most, at each rate")
+    parser.add_argument("--patience", type=int, default=400, help="steps without improvement that end a fit")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rotation", type=float, default=45)
     parser.add_argument("--labels", type=float, nargs="+", default=[0.05, 0.1, 0.2, 0.5])
@@ -57,11 +61,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-Hands = tuple[HandFrames, np.ndarray, np.ndarray, np.ndarray]
+Hands = tuple[HandFrames, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def read(args: argparse.Namespace, seed: int) -> Hands:
-    """Hands, their joints, and the rows to train and to test on."""
+    """Hands, their joints, and the rows to train, to validate and to test on."""
     people = (
         {**PERSON, "random_state": 1000 + seed} if args.person else {"n_subjects": 40, "random_state": seed}
     )
@@ -77,18 +81,26 @@ def read(args: argparse.Namespace, seed: int) -> Hands:
     else:
         groups = GroupShuffleSplit(1, test_size=0.25, random_state=seed)
         train, test = next(groups.split(hands.data, groups=hands.groups))
-    return hands.data.replace(root=None), hands.target, train, test
+    validation = train[:0]
+    if args.until_still and args.person:
+        train, validation = train_test_split(train, test_size=N_VALIDATION / len(train), random_state=seed)
+    elif args.until_still:
+        groups = GroupShuffleSplit(1, test_size=0.15, random_state=seed)
+        train, validation = (train[rows] for rows in next(groups.split(train, groups=hands.groups[train])))
+    return hands.data.replace(root=None), hands.target, train, validation, test
 
 
 def run(
     args: argparse.Namespace, seed: int, share: float, rate: float | None, hands: Hands
 ) -> dict[str, float]:
     """One fit and its test errors, mm; no rate is variant 1."""
-    X, y, train, test = hands
+    X, y, train, validation, test = hands
     labelled = np.random.default_rng(seed).permutation(train)[: round(share * len(train))]
     y_train = np.full_like(y, np.nan)
     y_train[labelled] = y[labelled]
     rows = labelled if rate is None else train
+    if args.until_still and rate is None:  # as many steps from one validation to the next
+        rows = np.resize(labelled, len(train))
     steps_an_epoch = -(-len(rows) // min(args.batch_size, len(rows)))
     est = CrossModalVAERegressor(
         source=args.source,
@@ -99,12 +111,18 @@ def run(
         given=("root",),
         beta=args.beta,
         lr=1e-3,
-        lr_schedule="cosine",
+        lr_schedule="constant" if args.until_still else "cosine",
+        early_stopping=args.until_still,
+        n_iter_no_change=-(-args.patience // steps_an_epoch),
+        warm_start=True,
         batch_size=args.batch_size,
         max_epochs=round(args.steps / steps_an_epoch),
         augment=None if args.person else "auto",
         random_state=seed,
-    ).fit(X[rows], y_train[rows])
+    )
+    for lr in (1e-3, 2e-4) if args.until_still else (1e-3,):
+        held_out = {"X_val": X[validation], "y_val": y[validation]} if args.until_still else {}
+        est.set_params(lr=lr).fit(X[rows], y_train[rows], **held_out)
     predicted = est.predict(X[test])
     return {
         "mean_epe": mean_epe(y[test], predicted, align="root"),
@@ -113,6 +131,7 @@ def run(
         "labelled_rows": len(labelled),
         "train_rows": len(train),
         "test_rows": len(test),
+        "steps": est.n_iter_ * steps_an_epoch,
         "seconds": sum(est.history_["seconds"]),
     }
 
