@@ -16,7 +16,7 @@ from skhand import concat_frames
 from skhand.datasets import make_hands
 from skhand.estimators import SimToRealRegressor
 from skhand.estimators.sim_to_real import regressor
-from skhand.exceptions import TrainingWarning
+from skhand.exceptions import InputError, TrainingWarning
 from skhand.metrics import get_scorer, mean_epe
 from skhand.model_selection import LabelledKFold
 
@@ -179,10 +179,13 @@ def test_discriminators_that_stay_at_chance_are_warned_of(hands, monkeypatch):
         fitted._warn_if_blind(4)
 
 
-def test_a_stage_that_is_all_warm_up_has_no_discriminators_to_warn_of(hands, monkeypatch):
+def test_a_stage_that_is_all_warm_up_has_no_discriminators_to_warn_of_and_no_mapping(hands, monkeypatch):
     monkeypatch.setattr(regressor, "BLIND_STEPS", 4)
     fitted = small(max_iter={"pose": 1, "depth": 4, "posterior": 1}, depth_warm_up=1.0).fit(*hands)
     assert fitted.n_steps_["depth"] == 4 and np.isfinite(fitted.predict(hands[0])).all()
+    assert not fitted.mapped_ and fitted.translate(hands[0], "synthetic").shape == hands[0].depth.shape
+    with pytest.raises(InputError, match="mapping of poses, which was not trained: .* depth_warm_up was 1"):
+        fitted.sample(1, target="real")
 
 
 def test_a_warm_up_learns_to_rebuild_pictures_and_nothing_else(hands):

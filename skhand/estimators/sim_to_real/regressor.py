@@ -202,7 +202,8 @@ class SimToRealRegressor(PairedPoseEstimator):
         For each domain of a row the domain whose front layers predict it: its own where they were trained.
     mapped_ : bool
         Whether the stage "depth" has trained the mapping from poses to pictures, which `sample` and
-        `translate` need for pictures of poses: not where ``map_weight`` and ``map_picture_weight`` are 0.
+        `translate` need for pictures of poses: not where ``map_weight`` and ``map_picture_weight`` are 0,
+        or ``depth_warm_up`` is 1.
     posterior_variance_ : ndarray of shape (latent_dim,)
         Mean squared distance of the latent vectors found in training pictures from those of their poses; 1
         before the stage "posterior" has trained. It is the same for all pictures and, measured on training
@@ -507,7 +508,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         if source == "pose3d" and not self.mapped_:
             raise InputError(
                 f"{what} needs the mapping of poses, which was not trained: map_weight and "
-                "map_picture_weight were 0."
+                "map_picture_weight were 0, or depth_warm_up was 1."
             )
 
     def _check_modality(self, name: str | None, argument: str, known: Any, default: str) -> str:
@@ -773,7 +774,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         data, labelled_rows = run.data, run.data.require(self.pairs_[0])
         maps = self._setting("map_weight") > 0 or self._setting("map_picture_weight") > 0
         if name == "depth":
-            self.mapped_ |= maps
+            self.mapped_ |= maps and self.depth_warm_up < 1
         weights = {weight.removesuffix("_weight"): self._setting(weight) for weight in WEIGHTS}
         arguments = (self.source_, weights, self.preset)
         settings = {**self._objective_settings(run), "use_side": False}
