@@ -218,17 +218,25 @@ def project(X: HandFrames, joints: np.ndarray) -> np.ndarray:
     return points[..., :2] / points[..., 2:]
 
 
-def score(path: Path, X: HandFrames, joints: np.ndarray, width: float, device: str) -> dict[str, float]:
-    """Return errors of written weights: mm, and px of a 256 px crop."""
-    est = LatentHeatmapRegressor.from_pretrained(path, device=device)
-    given = LatentHeatmapRegressor.from_pretrained(path, device=device, given=("root", "scale"))
-    free, placed = est.predict(X), given.predict(X)
-    off = np.linalg.norm(est.predict_keypoints(X) - project(X, joints), axis=2)
+def errors(est: LatentHeatmapRegressor, X: HandFrames, joints: np.ndarray, width: float) -> dict[str, float]:
+    """Return an estimator's errors: mm, and px of a 256 px crop, where X's are ``width`` px wide."""
+    predicted = est.predict(X)
+    off = np.linalg.norm(est.predict_keypoints(X) - project(X, joints), axis=2) * 256 / width
     return {
-        "procrustes_mm": mean_epe(joints, free, align="procrustes"),
-        "rooted_mm": mean_epe(joints, free, align="root", root="palm"),
+        "procrustes_mm": mean_epe(joints, predicted, align="procrustes"),
+        "rooted_mm": mean_epe(joints, predicted, align="root", root="palm"),
+        "keypoints_px": float(off.mean()),
+        "median_px": float(np.median(off.mean(axis=1))),
+    }
+
+
+def score(path: Path, X: HandFrames, joints: np.ndarray, width: float, device: str) -> dict[str, float]:
+    """Return errors of written weights, also with the root and the scale given."""
+    est = LatentHeatmapRegressor.from_pretrained(path, device=device)
+    placed = LatentHeatmapRegressor.from_pretrained(path, device=device, given=("root", "scale")).predict(X)
+    return {
+        **errors(est, X, joints, width),
         "rooted_given_mm": mean_epe(joints, placed, align="root", root="palm"),
-        "keypoints_px": float(np.mean(off) * 256 / width),
     }
 
 

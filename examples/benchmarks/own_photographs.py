@@ -16,22 +16,12 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from train_weights import project, read_photographs
+from train_weights import errors, read_photographs
 
 from skhand.estimators import LatentHeatmapRegressor
-from skhand.metrics import mean_epe
 from skhand.model_selection import BlockKFold
 
-
-def errors(est, X, y):
-    """Return mean errors: mm after Procrustes, mm relative to the palm, and px of the 256 px picture."""
-    predicted = est.predict(X)
-    off = np.linalg.norm(est.predict_keypoints(X) - project(X, y), axis=2)
-    return [
-        mean_epe(y, predicted, align="procrustes"),
-        mean_epe(y, predicted, align="root", root="palm"),
-        float(off.mean()),
-    ]
+ERRORS = ("procrustes_mm", "rooted_mm", "keypoints_px")  # px of the 256 px picture
 
 
 def main():
@@ -62,7 +52,7 @@ def main():
             if n:
                 some = train[np.linspace(0, len(train) - 1, min(n, len(train))).round().astype(int)]
                 est.set_params(max_epochs=max(1, n_pictures // len(some))).fit(X[some], y[some])
-            found = errors(est, X[test], y[test])
+            found = [errors(est, X[test], y[test], 256)[name] for name in ERRORS]
             rows.append({"photographs": n, "start": start, "fold": fold, "errors": found})
             print(n, start, fold, np.round(found, 2), f"{time.perf_counter() - begun:.0f} s", flush=True)
         mean = np.mean([r["errors"] for r in rows if (r["photographs"], r["start"]) == (n, start)], axis=0)

@@ -12,11 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 from recording import machine, save_results
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from train_weights import RECIPE, SIZE, project, read_photographs
+from train_weights import RECIPE, SIZE, errors, read_photographs
 
 from skhand.datasets import make_hands
 from skhand.estimators import LatentHeatmapRegressor
@@ -43,18 +42,10 @@ def main() -> None:
         for n_turns in args.turns:
             est = LatentHeatmapRegressor.from_pretrained(args.weights, n_turns=n_turns)
             begun = time.process_time()
-            predicted = est.predict(X)
+            est.predict(X)
             seconds = time.process_time() - begun
-            off = np.linalg.norm(est.predict_keypoints(X) - project(X, y), axis=2) * 256 / width
-            row = {
-                "hands": name,
-                "n_turns": n_turns,
-                "procrustes_mm": mean_epe(y, predicted, align="procrustes"),
-                "rooted_mm": mean_epe(y, predicted, align="root", root="palm"),
-                "keypoints_px": float(off.mean()),
-                "median_px": float(np.median(off.mean(axis=1))),
-                "cpu_ms_a_hand": 1e3 * seconds / len(y),
-            }
+            row = {"hands": name, "n_turns": n_turns, **errors(est, X, y, width)}
+            row["cpu_ms_a_hand"] = 1e3 * seconds / len(y)
             if name == "photographs":
                 given = {"n_turns": n_turns, "given": ("root", "scale")}
                 placed = LatentHeatmapRegressor.from_pretrained(args.weights, **given).predict(X)
