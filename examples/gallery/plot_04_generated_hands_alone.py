@@ -3,8 +3,8 @@ What generated hands alone are worth
 ====================================
 
 The weights that ship have seen generated hands and nothing else. How much is that worth on pictures that look
-otherwise? Photographs cannot come with skhand; on 400 of them, measured elsewhere, the answer is 16.1 mm
-relative to the palm and 10.8 mm after Procrustes alignment (:doc:`/weights`). On yours, labelled as in
+otherwise? Photographs cannot come with skhand; on 400 of them, measured elsewhere, the answer is 15.7 mm
+relative to the palm and 10.9 mm after Procrustes alignment (:doc:`/weights`). On yours, labelled as in
 :doc:`plot_03_own_camera`, ``skhand evaluate hands FOLDER`` writes a report. What can run here are pictures of
 other people, drawn in ways that move further and further from plain ones.
 """
