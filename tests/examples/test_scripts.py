@@ -64,6 +64,21 @@ def test_semi_supervised_on_one_person(tmp_path, run):
     assert rows == [16, 16]
 
 
+@pytest.mark.parametrize("people", [(), ("--person",)])
+def test_semi_supervised_until_the_error_stands_still(tmp_path, run, people):
+    out = tmp_path / "still.json"
+    arguments = ("--n-samples", 600, "--labels", 0.5, "--seeds", 0, "--rates", 0.1, "--out", out, *people)
+    still = ("--until-still", "--patience", 1, "--steps", 200)
+    run("benchmarks/semi_supervised.py", "--source", "keypoints2d", *still, *arguments)
+    one, three = json.loads(out.read_text())["fits"].values()
+    # validation hands are neither trained nor tested on
+    assert one["train_rows"] == three["train_rows"] <= 600 - one["test_rows"] - 60
+    steps_an_epoch = -(-one["train_rows"] // 32)  # as many steps from one validation to the next in both
+    for fit in (one, three):
+        assert fit["labelled_rows"] == round(0.5 * fit["train_rows"])
+        assert fit["steps"] % steps_an_epoch == 0 and 2 * steps_an_epoch <= fit["steps"] < 400
+
+
 def test_turned_copies_are_measured_with_the_same_hands(tmp_path, run):
     out = tmp_path / "turned.json"
     run("benchmarks/turned_copies.py", "--n-samples", 6, "--turns", 1, 3, "--out", out)
