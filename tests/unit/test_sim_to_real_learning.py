@@ -179,13 +179,30 @@ def test_discriminators_that_stay_at_chance_are_warned_of(hands, monkeypatch):
         fitted._warn_if_blind(4)
 
 
-def test_a_stage_that_is_all_warm_up_has_no_discriminators_to_warn_of_and_no_mapping(hands, monkeypatch):
+@pytest.mark.parametrize("share", [1.0, 0.9])  # of 4 steps: all of them
+def test_a_stage_that_is_all_warm_up_has_no_discriminators_to_warn_of_and_no_mapping(
+    hands, monkeypatch, share
+):
     monkeypatch.setattr(regressor, "BLIND_STEPS", 4)
-    fitted = small(max_iter={"pose": 1, "depth": 4, "posterior": 1}, depth_warm_up=1.0).fit(*hands)
+    fitted = small(max_iter={"pose": 1, "depth": 4, "posterior": 1}, depth_warm_up=share).fit(*hands)
     assert fitted.n_steps_["depth"] == 4 and np.isfinite(fitted.predict(hands[0])).all()
     assert not fitted.mapped_ and fitted.translate(hands[0], "synthetic").shape == hands[0].depth.shape
-    with pytest.raises(InputError, match="mapping of poses, which was not trained: .* depth_warm_up was 1"):
+    with pytest.raises(InputError, match="mapping of poses, which was not trained: .* all of the stage"):
         fitted.sample(1, target="real")
+
+
+def test_the_mapping_is_there_once_steps_after_the_warm_up_have_trained_it(hands):
+    stages = {"stages": ("pose", "depth"), "max_iter": {"pose": 1, "depth": 2}, "warm_start": True}
+    fitted = small(**stages, depth_warm_up=1.0).fit(*hands)
+    assert not fitted.mapped_
+    fitted.partial_fit(*hands)  # goes on with "depth", after its warm-up
+    assert fitted.mapped_ and np.isfinite(fitted.history_["map_picture"][-1])
+    assert fitted.sample(1, target="real").shape == (1, SIZE, SIZE)
+    interrupted = small(**{**stages, "max_iter": {"pose": 1, "depth": 12}}, depth_warm_up=0.5)
+    interrupted.set_params(callbacks=[AtEpoch(2, interrupt)])  # 3 steps each
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.fit(*hands)
+    assert interrupted.n_steps_["depth"] <= 6 and not interrupted.mapped_
 
 
 def test_a_warm_up_learns_to_rebuild_pictures_and_nothing_else(hands):

@@ -203,7 +203,7 @@ class SimToRealRegressor(PairedPoseEstimator):
     mapped_ : bool
         Whether the stage "depth" has trained the mapping from poses to pictures, which `sample` and
         `translate` need for pictures of poses: not where ``map_weight`` and ``map_picture_weight`` are 0,
-        or ``depth_warm_up`` is 1.
+        nor before the steps of ``depth_warm_up`` are over.
     posterior_variance_ : ndarray of shape (latent_dim,)
         Mean squared distance of the latent vectors found in training pictures from those of their poses; 1
         before the stage "posterior" has trained. It is the same for all pictures and, measured on training
@@ -508,7 +508,7 @@ class SimToRealRegressor(PairedPoseEstimator):
         if source == "pose3d" and not self.mapped_:
             raise InputError(
                 f"{what} needs the mapping of poses, which was not trained: map_weight and "
-                "map_picture_weight were 0, or depth_warm_up was 1."
+                "map_picture_weight were 0, or the warm-up was all of the stage."
             )
 
     def _check_modality(self, name: str | None, argument: str, known: Any, default: str) -> str:
@@ -768,13 +768,17 @@ class SimToRealRegressor(PairedPoseEstimator):
 
     def _note_steps(self, name: str | None, n_steps: int) -> None:
         self.n_steps_ = {**self.n_steps_, str(name): self._n_before[str(name)] + n_steps}
+        if name == "depth":
+            warm = round(self.depth_warm_up * self._spread("max_iter")[name])
+            self.mapped_ |= self._maps_poses() and self.n_steps_[name] > warm
+
+    def _maps_poses(self) -> bool:
+        """The stage "depth" trains the mapping, after its warm-up."""
+        return self._setting("map_weight") > 0 or self._setting("map_picture_weight") > 0
 
     def _objective(self, name: str, run: Run) -> SimToRealObjective:
         """Return what a stage minimises."""
         data, labelled_rows = run.data, run.data.require(self.pairs_[0])
-        maps = self._setting("map_weight") > 0 or self._setting("map_picture_weight") > 0
-        if name == "depth":
-            self.mapped_ |= maps and self.depth_warm_up < 1
         weights = {weight.removesuffix("_weight"): self._setting(weight) for weight in WEIGHTS}
         arguments = (self.source_, weights, self.preset)
         settings = {**self._objective_settings(run), "use_side": False}
@@ -785,7 +789,7 @@ class SimToRealRegressor(PairedPoseEstimator):
             for some in (data.rows, labelled_rows)
         )
         labelled = {domain: some for domain, some in labelled.items() if len(some)}
-        if name == "depth" and not maps:
+        if name == "depth" and not self._maps_poses():
             labelled = {}
         if name == "posterior" and not self._settle_fronts(tuple(labelled)):
             rows = {}
