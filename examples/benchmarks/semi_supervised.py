@@ -24,7 +24,7 @@ from skhand.datasets import make_hands
 from skhand.estimators import CrossModalVAERegressor
 from skhand.metrics import mean_epe, median_epe
 
-N_VALIDATION = 200  # of the one person's training hands, on which a fit's error may stand still
+N_VALIDATION = 201  # of the one person's training hands, on which a fit's error may stand still
 PERSON = {
     "n_subjects": 1,
     "gestures": (
@@ -83,7 +83,7 @@ def read(args: argparse.Namespace, seed: int) -> Hands:
         train, test = next(groups.split(hands.data, groups=hands.groups))
     validation = train[:0]
     if args.until_still and args.person:
-        train, validation = train_test_split(train, test_size=N_VALIDATION / len(train), random_state=seed)
+        train, validation = train_test_split(train, test_size=N_VALIDATION, random_state=seed)
     elif args.until_still:
         groups = GroupShuffleSplit(1, test_size=0.15, random_state=seed)
         train, validation = (train[rows] for rows in next(groups.split(train, groups=hands.groups[train])))
