@@ -5,11 +5,11 @@ others for each seed. Given: T, S, H. Every row takes the same number of steps: 
 constant learning rate, and then ``--epochs``' last number with a cosine to zero, in which D1 to D3 are
 refined and the other rows go on with their last stage. Each component has rows without it: "B, weight 0" (no
 adversary), "D0, w = 0" (no poses in the alignment), "refine, no losses" (as D1 to D3, losses off), and
-"Baseline, refined" and "B, refined" (so too, after these). "Baseline, light beta" is there because the
-default beta was chosen with the injection decoder. With ``--until-still`` a step goes on until the error on
-other training subjects stands still, and keeps its best weights, those that it began with among them; the
-last stage is then trained again at a fifth of the rate. Stages that rows have in common are trained once a
-seed. Nothing is chosen on the held-out subjects.
+"Baseline, refined" and "B, refined" (so too, after these). "Baseline, light beta" and "D3, light beta" are
+there because the default beta was chosen by keypoints, with the injection decoder. With ``--until-still`` a
+step goes on until the error on other training subjects stands still, and keeps its best weights, those that
+it began with among them; the last stage is then trained again at a fifth of the rate. Stages that rows have
+in common are trained once a seed. Nothing is chosen on the held-out subjects.
 
 Checkpoints and results are kept in ``--out``; a second call goes on, and only reads what is there.
 """
@@ -55,6 +55,7 @@ ROWS = {
     "D2": {"stages": REFINED, "kcs_weight": 0.0},
     "D3": {"stages": REFINED},
     "Baseline, light beta": {"decoder": "plain", "stages": ("vae",), "beta": 1e-8},
+    "D3, light beta": {"stages": REFINED, "beta": 1e-8},
     "linear, concat": {"decoder": "plain", "stages": ("disentangle",), "decoded": "concat"},
     "linear, pose": {"decoder": "plain", "stages": ("disentangle",)},
     "injection, concat": {"stages": ("disentangle",), "decoded": "concat"},
@@ -66,6 +67,7 @@ PAPER = {
 BEFORE = {
     "Baseline, refined": "Baseline",
     "Baseline, light beta": "Baseline",
+    "D3, light beta": "Baseline, light beta",
     "A": "Baseline",
     "B, weight 0": "A",
     "B": "B, weight 0",
