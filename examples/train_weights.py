@@ -218,10 +218,11 @@ def project(X: HandFrames, joints: np.ndarray) -> np.ndarray:
     return points[..., :2] / points[..., 2:]
 
 
-def errors(est: LatentHeatmapRegressor, X: HandFrames, joints: np.ndarray, width: float) -> dict[str, float]:
-    """Return an estimator's errors: mm, and px of a 256 px crop, where X's are ``width`` px wide."""
-    predicted = est.predict(X)
-    off = np.linalg.norm(est.predict_keypoints(X) - project(X, joints), axis=2) * 256 / width
+def errors(
+    predicted: np.ndarray, keypoints: np.ndarray, X: HandFrames, joints: np.ndarray, width: float
+) -> dict[str, float]:
+    """Return the errors of predictions: mm, and px as if pictures ``width`` px wide had 256."""
+    off = np.linalg.norm(keypoints - project(X, joints), axis=2) * 256 / width
     return {
         "procrustes_mm": mean_epe(joints, predicted, align="procrustes"),
         "rooted_mm": mean_epe(joints, predicted, align="root", root="palm"),
@@ -235,7 +236,7 @@ def score(path: Path, X: HandFrames, joints: np.ndarray, width: float, device: s
     est = LatentHeatmapRegressor.from_pretrained(path, device=device)
     placed = LatentHeatmapRegressor.from_pretrained(path, device=device, given=("root", "scale")).predict(X)
     return {
-        **errors(est, X, joints, width),
+        **errors(est.predict(X), est.predict_keypoints(X), X, joints, width),
         "rooted_given_mm": mean_epe(joints, placed, align="root", root="palm"),
     }
 

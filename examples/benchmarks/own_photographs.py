@@ -52,7 +52,8 @@ def main():
             if n:
                 some = train[np.linspace(0, len(train) - 1, min(n, len(train))).round().astype(int)]
                 est.set_params(max_epochs=max(1, n_pictures // len(some))).fit(X[some], y[some])
-            found = [errors(est, X[test], y[test], 256)[name] for name in ERRORS]
+            measured = errors(est.predict(X[test]), est.predict_keypoints(X[test]), X[test], y[test], 256)
+            found = [measured[name] for name in ERRORS]
             rows.append({"photographs": n, "start": start, "fold": fold, "errors": found})
             print(n, start, fold, np.round(found, 2), f"{time.perf_counter() - begun:.0f} s", flush=True)
         mean = np.mean([r["errors"] for r in rows if (r["photographs"], r["start"]) == (n, start)], axis=0)

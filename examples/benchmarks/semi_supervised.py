@@ -110,7 +110,6 @@ def run(
         backbone="small",
         given=("root",),
         beta=args.beta,
-        lr=1e-3,
         lr_schedule="constant" if args.until_still else "cosine",
         early_stopping=args.until_still,
         n_iter_no_change=-(-args.patience // steps_an_epoch),
@@ -120,8 +119,8 @@ def run(
         augment=None if args.person else "auto",
         random_state=seed,
     )
+    held_out = {"X_val": X[validation], "y_val": y[validation]} if args.until_still else {}
     for lr in (1e-3, 2e-4) if args.until_still else (1e-3,):
-        held_out = {"X_val": X[validation], "y_val": y[validation]} if args.until_still else {}
         est.set_params(lr=lr).fit(X[rows], y_train[rows], **held_out)
     predicted = est.predict(X[test])
     return {

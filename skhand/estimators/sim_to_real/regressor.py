@@ -745,7 +745,7 @@ class SimToRealRegressor(PairedPoseEstimator):
             objective.apart_from = whole // 2 - n_done
             objective.replayable = False  # its steps are not all the same
         if isinstance(objective, DepthObjective) and self.depth_warm_up > 0:
-            objective.warm_until = round(self.depth_warm_up * whole) - n_done
+            objective.warm_until = self._warm_steps() - n_done
             objective.replayable = False
         if run.one_epoch:  # no more than one pass
             one_pass = max(-(-len(rows) // size) for rows in objective.streams.values())
@@ -769,8 +769,11 @@ class SimToRealRegressor(PairedPoseEstimator):
     def _note_steps(self, name: str | None, n_steps: int) -> None:
         self.n_steps_ = {**self.n_steps_, str(name): self._n_before[str(name)] + n_steps}
         if name == "depth":
-            warm = round(self.depth_warm_up * self._spread("max_iter")[name])
-            self.mapped_ |= self._maps_poses() and self.n_steps_[name] > warm
+            self.mapped_ |= self._maps_poses() and self.n_steps_[name] > self._warm_steps()
+
+    def _warm_steps(self) -> int:
+        """Steps of the stage "depth" that only rebuild pictures."""
+        return round(self.depth_warm_up * self._spread("max_iter")["depth"])
 
     def _maps_poses(self) -> bool:
         """The stage "depth" trains the mapping, after its warm-up."""
