@@ -20,6 +20,10 @@ trains its own posterior. So
 nothing. Settings are to be chosen by it, in a folder of its own. People held out for one seed train for
 another one: what is chosen with a seed has seen people that other seeds hold out.
 
+With ``--until-still`` each row's posterior, after its ``--steps``, goes on until the error on a fifth of the
+real domain's other people stands still, and once more at a fifth of the rate; the best weights are kept.
+These people's poses train nothing; the depth stage has their pictures, without labels, like the others'.
+
 "LSPS-synthetic, posterior_start" is the method with ``posterior_start="synthetic"``, which is not in the
 paper.
 
@@ -128,6 +132,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", default=None, help="only these rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--validate", action="store_true", help="measure on some of the training people")
+    parser.add_argument("--until-still", action="store_true", help="then posteriors go on after --steps")
+    parser.add_argument(
+        "--patience", type=int, default=3, help="times 1000 steps without improvement that end a posterior"
+    )
+    parser.add_argument("--most", type=int, default=40000, help="steps of a posterior, at each rate")
     parser.add_argument("--device", default="auto")
     return parser.parse_args()
 
@@ -216,16 +225,32 @@ def judged_last(fitted: SimToRealRegressor) -> float:
 def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict[str, object]:
     """Errors of one row on held-out people of the real domain."""
     train, test = split(seed, hands.people, args.validate)
-    known = np.random.default_rng(seed).permutation(len(train))[: round(row.labels * len(train))]
     y = np.full_like(hands.y_real[train], np.nan)
-    unlabelled = np.concatenate([hands.y_synthetic, y])
-    y[known] = hands.y_real[train][known]
     X = concat_frames([hands.synthetic, hands.real[train]])
-    fitted = begin(args, seed, row.after, X, unlabelled)
+    fitted = begin(args, seed, row.after, X, np.concatenate([hands.y_synthetic, y]))
     fitted.set_params(
         stages=(*FIRST[row.after], "posterior"), supervision=row.supervision, posterior_start=row.start
     )
-    fitted.fit(X, np.concatenate([hands.y_synthetic, y]))
+    if args.until_still:
+        validation = split(seed, hands.people, True)[1]
+        train = np.setdiff1d(train, validation, assume_unique=True)
+        y = np.full_like(hands.y_real[train], np.nan)
+        X = concat_frames([hands.synthetic, hands.real[train]])
+        fitted.set_params(lr_schedule="constant")
+    known = np.random.default_rng(seed).permutation(len(train))[: round(row.labels * len(train))]
+    y[known] = hands.y_real[train][known]
+    labels = np.concatenate([hands.y_synthetic, y])
+    fitted.fit(X, labels)
+    if args.until_still:
+        fitted.set_params(
+            max_iter={"posterior": args.most},
+            posterior_start="own",  # it is made
+            early_stopping=True,
+            n_iter_no_change=args.patience,
+        )
+        for share in (1.0, 0.2):
+            fitted.set_params(lr={"posterior": share * args.lr[2]})
+            fitted.fit(X, labels, X_val=hands.real[validation], y_val=hands.y_real[validation])
     wanted, predicted = hands.y_real[test], fitted.predict(hands.real[test])
     shown = hands.real[test[:TRANSLATED]]
     kept = relief_kept(shown.depth, fitted.translate(shown, to="synthetic")) if row.after == "depth" else None
