@@ -8,6 +8,8 @@ import joblib
 import numpy as np
 import pytest
 
+from skhand.estimators import LatentHeatmapRegressor
+
 
 def test_the_table_of_heads_resumes_and_averages_over_seeds(tmp_path, run):
     small = ("--n-samples", 60, "--n-subjects", 10, "--image-size", 16, "--width", 4, "--epochs", 1)
@@ -32,6 +34,27 @@ def test_the_table_of_heads_resumes_and_averages_over_seeds(tmp_path, run):
     assert float(row[1]) == pytest.approx(mean, abs=0.006)
     rooted = np.mean([fits[f"seed {seed}, latent"]["given_rooted_mm"] for seed in (0, 1)])
     assert float(row[10]) == pytest.approx(rooted, abs=0.06)
+
+
+def test_heads_train_until_the_error_on_people_who_train_nothing_stands_still(tmp_path, run, monkeypatch):
+    calls, fit = [], LatentHeatmapRegressor.fit
+
+    def watched(self, X, y, **held_out):
+        fitted = fit(self, X, y, **held_out)
+        calls.append((self.lr, self.n_iter_, len(X), len(held_out["X_val"]), self.history_["valid_epe"]))
+        return fitted
+
+    monkeypatch.setattr(LatentHeatmapRegressor, "fit", watched)
+    small = ("--n-samples", 60, "--n-subjects", 15, "--image-size", 16, "--width", 4, "--backbone", "small")
+    still = ("--epochs", 30, "--until-still", "--patience", 1, "--labelled", 1, "--seeds", 0)
+    run("benchmarks/heatmap_heads.py", "--out", tmp_path, *small, *still, "--rows", "holistic")
+    (found,) = json.loads((tmp_path / "results.json").read_text())["fits"].values()
+    (whole, fifth), n_trained = calls, found["train_rows"]
+    assert [whole[0], fifth[0]] == pytest.approx([1e-3, 2e-4])
+    assert whole[1] < 30 and found["steps"] == fifth[1] * -(-n_trained // 32)  # ended by itself
+    assert n_trained + whole[3] + found["test_rows"] == 60
+    assert fifth[2] == n_trained and min(whole[3], found["test_rows"]) > 0
+    assert len(fifth[4]) > len(whole[4])
 
 
 def test_settings_are_kept_from_the_start_and_those_of_others_not_taken(tmp_path, run):

@@ -70,6 +70,45 @@ def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path, script):
     assert f": {(alone - ours) / alone:.0%} +- 0% (paper, Fig. 5" in printed[-1]
 
 
+def test_posteriors_until_still_end_by_people_who_train_nothing(tmp_path, script, monkeypatch):
+    """Their pictures are in the depth stage, their poses in none; the copied front is not copied again."""
+    calls, fit = [], SimToRealRegressor.fit
+
+    def watched(self, X, y, **held_out):
+        calls.append((self.get_params(), X, y, held_out))
+        return fit(self, X, y, **held_out)
+
+    monkeypatch.setattr(SimToRealRegressor, "fit", watched)
+    small = (
+        "--n-samples 60 --n-subjects 15 --image-size 16 --width 2 --steps 5 3 4 --batch-sizes 8 1 4 --seeds 0"
+    )
+    rows = ["LSPS-synthetic, posterior_start", "real data, pretrained"]
+    still = ("--until-still", "--patience", "1", "--most", "20")
+    monkeypatch.setattr(sys, "argv", ["x", "--out", str(tmp_path), *small.split(), *still, "--rows", *rows])
+    script.main()
+    fits = list(json.loads((tmp_path / "results.json").read_text())["fits"].values())
+    hands = joblib.load(tmp_path / "hands.joblib")
+    train, test = script.split(0, hands.people, False)
+    kept, validation = script.split(0, hands.people, True)
+    first, others = calls[:2], (calls[2:5], calls[5:])
+    for _, X, y, held_out in first:  # stages pose and depth
+        assert len(X) == len(y) == 60 + len(train) and not held_out
+    for of_row, n_labels in zip(others, (60, 60 + len(kept)), strict=True):
+        assert [params["lr"]["posterior"] for params, *_ in of_row] == pytest.approx([1e-3, 1e-3, 2e-4])
+        assert [params["early_stopping"] for params, *_ in of_row] == [False, True, True]
+        for _, X, y, held_out in of_row:
+            np.testing.assert_array_equal(X.depth[60:], hands.real.depth[kept])
+            assert np.isfinite(y).all(axis=(1, 2)).sum() == n_labels
+            if held_out:
+                np.testing.assert_array_equal(held_out["y_val"], hands.y_real[validation])
+    assert [params["posterior_start"] for params, *_ in calls[2:5]] == ["synthetic", "own", "own"]
+    assert [fit["test_rows"] for fit in fits] == [len(test)] * 2
+    assert [fit["steps"]["posterior"] for fit in fits] == [
+        44,
+        44,
+    ]  # and no epoch of 1 000 without improvement
+
+
 def test_relief_is_kept_turned_over_or_not_there(script):
     near = np.where(np.eye(4) > 0, 0.0, np.arange(16.0).reshape(4, 4) + 500.0)[None]  # 0: nothing there
     assert script.relief_kept(near, np.where(near > 0, near + 30.0, 0.0)) == pytest.approx(1.0)
