@@ -5,9 +5,7 @@ others for each seed. Given: T, S, H. Every row takes the same number of steps: 
 constant learning rate, and then ``--epochs``' last number with a cosine to zero, in which D1 to D3 are
 refined and the other rows go on with their last stage. Each component has rows without it: "B, weight 0" (no
 adversary), "D0, w = 0" (no poses in the alignment), "refine, no losses" (as D1 to D3, losses off), and
-"Baseline, refined" and "B, refined" (so too, after these). "Baseline, light beta" and "D3, light beta" are
-there because the default beta was chosen by keypoints, with the injection decoder. With ``--until-still`` a
-step goes on until the error on other training subjects stands still, and keeps its best weights, those that
+"Baseline, refined" and "B, refined" (so too, after these). With ``--until-still`` a step goes on until the error on other training subjects stands still, and keeps its best weights, those that
 it began with among them; the last stage is then trained again at a fifth of the rate. Stages that rows have
 in common are trained once a seed. Nothing is chosen on the held-out subjects.
 
@@ -54,8 +52,6 @@ ROWS = {
     "D1": {"stages": REFINED, "geo_weight": 0.0},
     "D2": {"stages": REFINED, "kcs_weight": 0.0},
     "D3": {"stages": REFINED},
-    "Baseline, light beta": {"decoder": "plain", "stages": ("vae",), "beta": 1e-8},
-    "D3, light beta": {"stages": REFINED, "beta": 1e-8},
     "linear, concat": {"decoder": "plain", "stages": ("disentangle",), "decoded": "concat"},
     "linear, pose": {"decoder": "plain", "stages": ("disentangle",)},
     "injection, concat": {"stages": ("disentangle",), "decoded": "concat"},
@@ -66,8 +62,6 @@ PAPER = {
 }  # fmt: skip
 BEFORE = {
     "Baseline, refined": "Baseline",
-    "Baseline, light beta": "Baseline",
-    "D3, light beta": "Baseline, light beta",
     "A": "Baseline",
     "B, weight 0": "A",
     "B": "B, weight 0",
@@ -109,6 +103,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--n-train", type=int, help="training hands (default: all)")
     parser.add_argument("--hidden-units", type=int, default=512)
     parser.add_argument("--latent-dim", type=int, default=64, help="the context has as many")
+    parser.add_argument("--beta", type=float, help="(default: the estimator's, by --source)")
     parser.add_argument("--augment", choices=("paper", "none"), default="paper")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:13])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -168,6 +163,7 @@ def fit_row(
         hidden_units=args.hidden_units,
         latent_dim=args.latent_dim,
         context_dim=args.latent_dim,
+        beta=args.beta,
         given=("root", "scale", "side"),
         batch_size=args.batch_size,
         augment="paper" if args.augment == "paper" else None,
@@ -185,7 +181,6 @@ def fit_row(
     for i, (stage, epochs, schedule, share) in enumerate(steps):
         name = f"{name}-{stage}{epochs}"
         name += "-alone" * (stage == "disentangle" and own.get("adversarial_weight") == 0 and i == 0)
-        name += f"-beta{own['beta']:g}" if "beta" in own and i == 0 else ""
         name += "-w0" * (stage == "align" and own["pose_weight"] == 0)
         name += f"-kcs{own['kcs_weight']:g}-geo{own['geo_weight']:g}" * (stage == "refine")
         path = args.out / f"{name}.joblib"

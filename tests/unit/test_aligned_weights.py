@@ -84,6 +84,25 @@ def test_the_preset_stands_in_for_a_weight_that_is_none(hands):
     assert estimator.fit(hands.data, hands.target).get_params() == before
 
 
+@pytest.mark.parametrize(
+    ("preset", "source", "beta"),
+    [
+        ("tuned", "keypoints2d", 1e-5),
+        ("tuned", "rgb", 1e-8),
+        ("tuned", "depth", 1e-8),
+        ("paper", "rgb", 1e-5),
+    ],
+)
+def test_beta_is_light_for_pictures_and_the_papers_otherwise(preset, source, beta):
+    hands = make_hands(16, image_size=16, images=("rgb", "depth"), random_state=0)
+    options = {"stages": ("vae",), "max_epochs": 1, "batch_size": 16, "lr": 1e-12, "source": source}
+    terms = [
+        lifting(**options, preset=preset, beta=each, backbone="small").fit(hands.data, hands.target).history_
+        for each in (None, beta)
+    ]
+    assert terms[0]["kl"] == pytest.approx(terms[1]["kl"], rel=1e-6) and terms[0]["kl"][0] > 0
+
+
 # ---------------------------------------------------------------- stages that act, or are undone
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from skhand._columns import PICTURES
 from skhand._validation import check_option
 from skhand.estimators._base import Run
 from skhand.estimators._data import TrainingData
@@ -32,6 +33,7 @@ __all__ = ["AlignedLatentRegressor"]
 
 _STAGES = Stages(("vae", "disentangle"), ("align", "finetune", "refine"), needs={"finetune": "align"})
 _PRESETS = {"tuned": 3e-5, "paper": 1.0}  # the adversarial weight
+_BETA, _PICTURE_BETA = 1e-5, 1e-8  # the paper's, and what "tuned" has for pictures
 _WEIGHTS = ("context_weight", "pose_weight", "kcs_weight", "geo_weight")
 _HAND = 0.03  # m: about the standard deviation of a hand's coordinates, where y is no poses
 _SPACES = ("source", "pose", "context", "aligned")
@@ -54,9 +56,10 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     Parameters
     ----------
     preset : {"tuned", "paper"}, default="tuned"
-        Whose ``adversarial_weight`` stands in for None: 3e-5, with which the discriminator was right on two
-        thirds of held-out hands and poses were as good as without it, within 0.3 mm; or Eq. 4's 1, with which
-        "disentangle" learned next to nothing of the pose. All other weights are the paper's in both.
+        Whose ``adversarial_weight`` and ``beta`` stand in for None. The adversarial weight is 3e-5, with
+        which the discriminator was right on two thirds of held-out hands and poses were as good as without
+        it, within 0.3 mm; or Eq. 4's 1, with which "disentangle" learned next to nothing of the pose. All
+        other weights are the paper's in both.
     latent_dim : int, default=64
         Size of the pose-specific part of X's latent vector and of the pose encoder's; and of the aligned
         one, unless all of X's latent vector is decoded (see ``decoded``), which is then as long as that.
@@ -72,10 +75,12 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     decoded : {"pose", "concat"}, default="pose"
         What is decoded of X's latent vector after "disentangle": the pose-specific part, or all of it. After
         "vae" it is all of it.
-    beta : float, default=1e-5
-        Weight of every KL term, nats: summed over the latent dimensions and averaged over the batch. The
-        paper's helps long trainings and slows short ones: after 40 epochs on 4 830 pictures of 32 px the rows
-        "Baseline" and "D3" of the paper's tables were at 36.6 and 28.5 mm, and "Baseline" with 1e-8 at 26.4.
+    beta : float or None, default=None
+        Weight of every KL term, nats: summed over the latent dimensions and averaged over the batch. None is
+        the preset's: the paper's 1e-5, but 1e-8 in "tuned" where X is pictures. The paper's leaves a picture
+        some ten nats, too few for its pose: 1 500 hands of 32 px, trained until nothing improved, were at
+        37.3 mm (the row "Baseline" of the paper's tables), with 1e-8 at 28.7. By keypoints the paper's was
+        the better one.
     adversarial_weight : float or None, default=None
         Weight of the adversarial term of X's encoder in "disentangle", nats. None is the preset's.
     context_weight : float, default=0.0
@@ -243,8 +248,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     discriminator Eq. 1, and the pose encoder neither; the decoder ends linear; a mapper reads mean and
     standard deviation and corrects a linear image of the mean, which starts as the identity; the shared
     decoder's batch normalisation takes its statistics from X alone, and decodes the poses' latent vectors
-    with the running ones; widths and numbers of layers and ``preset="tuned"``'s ``adversarial_weight``
-    (chosen on generated hands, one seed); He's initialisation, and distributions that start
+    with the running ones; widths and numbers of layers and ``preset="tuned"``'s ``adversarial_weight`` and
+    ``beta`` (chosen on generated hands, one seed); He's initialisation, and distributions that start
     narrow; unknown coordinates (NaN) of a partly labelled pose enter the pose encoder as the mean pose's, and
     no loss. "refine" has no KL term, as printed, so that ``return_std`` and posterior samples grow narrower
     there.
@@ -275,7 +280,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         stages: Sequence[str] | str = "auto",
         decoder: str = "injection",
         decoded: str = "pose",
-        beta: float = 1e-5,
+        beta: float | None = None,
         adversarial_weight: float | None = None,
         context_weight: float = 0.0,
         pose_weight: float = 1e-2,
@@ -458,6 +463,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         **PairedPoseEstimator._checks,
         **dict.fromkeys(_WEIGHTS, number(low=0)),
         "adversarial_weight": optional(number(low=0)),
+        "beta": optional(number(low=0)),
         "context_dim": width(),
         "decoded": one_of("pose", "concat"),
         "lr": by_stage(_STAGES, low=0, include_low=False),
@@ -584,7 +590,7 @@ class AlignedLatentRegressor(PairedPoseEstimator):
             turn = n_done * -(-len(rows) // self.batch_size)  # where the stage goes on, so do the turns
             weights = self.kcs_weight, self.geo_weight
             return RefineObjective(self.source_, rows, *weights, metres, aligned, turn, **settings)
-        arguments = (self.source_, rows, pose_rows, self.beta / metres**2)
+        arguments = (self.source_, rows, pose_rows, self._beta() / metres**2)
         if name in ("align", "finetune"):
             return AlignObjective(*arguments, self.pose_weight, name == "finetune", **settings)
         weights = self._adversarial_weight(), self.context_weight
@@ -594,6 +600,12 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         """Return the parameter, or the preset's value where it is None."""
         return _PRESETS[self.preset] if self.adversarial_weight is None else self.adversarial_weight
 
+    def _beta(self) -> float:
+        """Return the parameter, or what stands in for None: the preset's, by the kind of X."""
+        if self.beta is not None:
+            return self.beta
+        return _PICTURE_BETA if self.preset == "tuned" and self.source_ in PICTURES else _BETA
+
     def _metres(self) -> float:
         """Return the length of one unit of the standardised target, m: weights are next to square metres."""
         if not self.poses_:
@@ -601,7 +613,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         return float(self.codecs_["pose3d"].std.mean()) * self.scale_mean_ / 1000.0
 
     def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:
-        beta, adversarial = self.beta, self._adversarial_weight()
+        beta = self.beta or 0.0  # None is known to be light
+        adversarial = self._adversarial_weight()
         return [
             ("kl_gradient", "beta", beta, "the KL term"),
             ("kl_pose_gradient", "beta", beta, "the pose encoder's KL term"),
