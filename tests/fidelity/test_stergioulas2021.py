@@ -427,7 +427,7 @@ def test_the_rows_of_the_tables_are_parameter_settings(row, rng):
 def test_training_defaults_are_the_papers():
     parameters = AlignedLatentRegressor().get_params()
     paper = {
-        "latent_dim": 64, "context_dim": 64, "beta": 1e-5, "pose_weight": 1e-2, "kcs_weight": 1e-2,
+        "latent_dim": 64, "context_dim": 64, "pose_weight": 1e-2, "kcs_weight": 1e-2,
         "geo_weight": 1e-6, "lr": 1e-4, "batch_size": 64, "backbone": "resnet18", "decoder": "injection",
         "decoded": "pose",
     }  # fmt: skip
