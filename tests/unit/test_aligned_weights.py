@@ -85,22 +85,24 @@ def test_the_preset_stands_in_for_a_weight_that_is_none(hands):
 
 
 @pytest.mark.parametrize(
-    ("preset", "source", "beta"),
+    ("preset", "source", "beta", "adversarial_weight"),
     [
-        ("tuned", "keypoints2d", 1e-5),
-        ("tuned", "rgb", 1e-8),
-        ("tuned", "depth", 1e-8),
-        ("paper", "rgb", 1e-5),
+        ("tuned", "keypoints2d", 1e-5, 3e-5),
+        ("tuned", "rgb", 1e-8, 3e-7),
+        ("tuned", "depth", 1e-8, 3e-7),
+        ("paper", "rgb", 1e-5, 1.0),
     ],
 )
-def test_beta_is_light_for_pictures_and_the_papers_otherwise(preset, source, beta):
+def test_the_tuned_weights_are_light_for_pictures(preset, source, beta, adversarial_weight):
     hands = make_hands(16, image_size=16, images=("rgb", "depth"), random_state=0)
-    options = {"stages": ("vae",), "max_epochs": 1, "batch_size": 16, "lr": 1e-12, "source": source}
+    options = {"stages": ("disentangle",), "max_epochs": 1, "batch_size": 16, "lr": 1e-12, "source": source}
+    own = {"beta": beta, "adversarial_weight": adversarial_weight}
     terms = [
-        lifting(**options, preset=preset, beta=each, backbone="small").fit(hands.data, hands.target).history_
-        for each in (None, beta)
+        lifting(**options, preset=preset, **each, backbone="small").fit(hands.data, hands.target).history_
+        for each in ({}, own)
     ]
-    assert terms[0]["kl"] == pytest.approx(terms[1]["kl"], rel=1e-6) and terms[0]["kl"][0] > 0
+    for name in ("kl", "adversarial"):
+        assert terms[0][name] == pytest.approx(terms[1][name], rel=1e-6) and terms[0][name][0] > 0, name
 
 
 # ---------------------------------------------------------------- stages that act, or are undone
