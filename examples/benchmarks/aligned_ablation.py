@@ -5,9 +5,10 @@ others for each seed. Given: T, S, H. Every row takes the same number of steps: 
 constant learning rate, and then ``--epochs``' last number with a cosine to zero, in which D1 to D3 are
 refined and the other rows go on with their last stage. Each component has rows without it: "B, weight 0" (no
 adversary), "D0, w = 0" (no poses in the alignment), "refine, no losses" (as D1 to D3, losses off), and
-"Baseline, refined" and "B, refined" (so too, after these). With ``--until-still`` a step goes on until the error on other training subjects stands still, and keeps its best weights, those that
-it began with among them; the last stage is then trained again at a fifth of the rate. Stages that rows have
-in common are trained once a seed. Nothing is chosen on the held-out subjects.
+"Baseline, refined" and "B, refined" (so too, after these). With ``--until-still`` a step goes on until the
+error on other training subjects stands still, and keeps its best weights, those that it began with among
+them; the last stage is then trained again at a fifth of the rate. Stages that rows have in common are trained
+once a seed. Nothing is chosen on the held-out subjects.
 
 Checkpoints and results are kept in ``--out``; a second call goes on, and only reads what is there.
 """
