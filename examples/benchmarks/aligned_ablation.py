@@ -105,6 +105,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--hidden-units", type=int, default=512)
     parser.add_argument("--latent-dim", type=int, default=64, help="the context has as many")
     parser.add_argument("--beta", type=float, help="(default: the estimator's, by --source)")
+    parser.add_argument("--adversarial-weight", type=float, help="(default: the estimator's, by --source)")
     parser.add_argument("--augment", choices=("paper", "none"), default="paper")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:13])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -156,7 +157,13 @@ def fit_row(
 
     ``rows`` are those to train on, and those to validate on where steps end by themselves.
     """
-    own = {"kcs_weight": 1e-2, "geo_weight": 1e-6, "pose_weight": 1e-2, **ROWS[row]}  # checkpoints are shared
+    own = {
+        "kcs_weight": 1e-2,
+        "geo_weight": 1e-6,
+        "pose_weight": 1e-2,
+        "adversarial_weight": args.adversarial_weight,
+        **ROWS[row],
+    }  # checkpoints are shared
     own.pop("stages")
     estimator = AlignedLatentRegressor(
         source=args.source,

@@ -138,7 +138,10 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--most", type=int, default=40000, help="steps of a posterior, at each rate")
     parser.add_argument("--device", default="auto")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.validate and args.until_still:
+        parser.error("--until-still ends posteriors by the people that --validate measures on")
+    return args
 
 
 def read(args: argparse.Namespace) -> Hands:

@@ -41,7 +41,10 @@ def test_heads_train_until_the_error_on_people_who_train_nothing_stands_still(tm
 
     def watched(self, X, y, **held_out):
         fitted = fit(self, X, y, **held_out)
-        calls.append((self.lr, self.n_iter_, len(X), len(held_out["X_val"]), self.history_["valid_epe"]))
+        rows = [np.asarray(each.rgb).tobytes() for each in (X, held_out["X_val"])]
+        calls.append(
+            (self.lr, self.n_iter_, len(X), len(held_out["X_val"]), self.history_["valid_epe"], rows)
+        )
         return fitted
 
     monkeypatch.setattr(LatentHeatmapRegressor, "fit", watched)
@@ -55,6 +58,13 @@ def test_heads_train_until_the_error_on_people_who_train_nothing_stands_still(tm
     assert n_trained + whole[3] + found["test_rows"] == 60
     assert fifth[2] == n_trained and min(whole[3], found["test_rows"]) > 0
     assert len(fifth[4]) > len(whole[4])
+    X, _, people = joblib.load(next(tmp_path.glob("hands-*.joblib")))
+    person = {X.rgb[i].tobytes(): people[i] for i in range(60)}
+    n_bytes = X.rgb[0].nbytes
+    trained, validated = (
+        {person[each[i : i + n_bytes]] for i in range(0, len(each), n_bytes)} for each in whole[5]
+    )
+    assert not trained & validated
 
 
 def test_settings_are_kept_from_the_start_and_those_of_others_not_taken(tmp_path, run):

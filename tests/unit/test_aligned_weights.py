@@ -91,9 +91,10 @@ def test_the_preset_stands_in_for_a_weight_that_is_none(hands):
         ("tuned", "rgb", 1e-8, 3e-7),
         ("tuned", "depth", 1e-8, 3e-7),
         ("paper", "rgb", 1e-5, 1.0),
+        ("paper", "keypoints2d", 1e-5, 1.0),
     ],
 )
-def test_the_tuned_weights_are_light_for_pictures(preset, source, beta, adversarial_weight):
+def test_the_presets_weights_are_light_for_pictures_if_tuned(preset, source, beta, adversarial_weight):
     hands = make_hands(16, image_size=16, images=("rgb", "depth"), random_state=0)
     options = {"stages": ("disentangle",), "max_epochs": 1, "batch_size": 16, "lr": 1e-12, "source": source}
     own = {"beta": beta, "adversarial_weight": adversarial_weight}
@@ -103,6 +104,18 @@ def test_the_tuned_weights_are_light_for_pictures(preset, source, beta, adversar
     ]
     for name in ("kl", "adversarial"):
         assert terms[0][name] == pytest.approx(terms[1][name], rel=1e-6) and terms[0][name][0] > 0, name
+
+
+def test_a_light_kl_term_is_warned_of_unless_the_preset_has_it(recwarn):
+    hands = make_hands(32, image_size=16, images=("rgb",), random_state=0)
+    options = {"stages": ("vae",), "max_epochs": 10, "batch_size": 16, "source": "rgb", "backbone": "small"}
+
+    def warned(**beta):
+        recwarn.clear()
+        lifting(**options, **beta).fit(hands.data, hands.target)
+        return any("the KL term" in str(each.message) for each in recwarn)
+
+    assert not warned() and warned(beta=1e-12)
 
 
 # ---------------------------------------------------------------- stages that act, or are undone

@@ -62,8 +62,9 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         Whose ``adversarial_weight`` and ``beta`` stand in for None. "tuned" has an adversarial weight of
         3e-5, with which the discriminator was right on two thirds of held-out hands and poses were as good as
         without it, within 0.3 mm. Where X is pictures it has 3e-7, next to the lighter ``beta`` there: the
-        discriminator is right on 99%, but with 3e-5 the latent vectors ran away. "paper" has Eq. 4's 1, with
-        which "disentangle" learned next to nothing of the pose. All other weights are the paper's in both.
+        discriminator is right on more than 99%, but with 3e-5 the latent vectors ran away. "paper" has Eq.
+        4's 1, with which "disentangle" learned next to nothing of the pose. All other weights are the paper's
+        in both.
     latent_dim : int, default=64
         Size of the pose-specific part of X's latent vector and of the pose encoder's; and of the aligned
         one, unless all of X's latent vector is decoded (see ``decoded``), which is then as long as that.
@@ -605,8 +606,11 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         value: float | None = getattr(self, name)
         if value is not None:
             return value
-        is_light = self.preset == "tuned" and self.source_ in PICTURES
-        return (_TUNED_FOR_PICTURES if is_light else _PRESETS[self.preset])[name]
+        return (_TUNED_FOR_PICTURES if self._is_light() else _PRESETS[self.preset])[name]
+
+    def _is_light(self) -> bool:
+        """Return whether the preset's weights are those for pictures."""
+        return self.preset == "tuned" and self.source_ in PICTURES
 
     def _metres(self) -> float:
         """Return the length of one unit of the standardised target, m: weights are next to square metres."""
@@ -615,7 +619,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         return float(self.codecs_["pose3d"].std.mean()) * self.scale_mean_ / 1000.0
 
     def _weights_of_terms(self) -> list[tuple[str, str, float, str]]:
-        beta, adversarial = self.beta or 0.0, self._setting("adversarial_weight")  # None is known to be light
+        weak = self.beta is None and self._is_light()  # by intent: no warning
+        beta, adversarial = 0.0 if weak else self._setting("beta"), self._setting("adversarial_weight")
         return [
             ("kl_gradient", "beta", beta, "the KL term"),
             ("kl_pose_gradient", "beta", beta, "the pose encoder's KL term"),
