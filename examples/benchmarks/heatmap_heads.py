@@ -32,7 +32,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from recording import begin_or_go_on, machine, save, save_results
+from recording import begin_or_go_on, machine, rates, save, save_results
 from sklearn.model_selection import GroupShuffleSplit
 
 from skhand import HandFrames
@@ -163,10 +163,9 @@ def measure(
         **({} if args.network == "pyramid" else {"fast": args.fast}),
         **ROWS[row],
     )
-    lr = args.holistic_lr if "holistic" in row else args.lr
     held_out = {"X_val": X[validation], "y_val": y[validation]} if args.until_still else {}
-    for share in (1.0, 0.2) if args.until_still else (1.0,):
-        estimator.set_params(lr=share * lr).fit(X[train], labels, **held_out)
+    for lr in rates(args.holistic_lr if "holistic" in row else args.lr, args.until_still):
+        estimator.set_params(lr=lr).fit(X[train], labels, **held_out)
     predicted = estimator.predict_25d(X[test])
     places = np.broadcast_to(X.keypoints2d[train].mean(axis=0), X.keypoints2d[test].shape)
     return {

@@ -1,4 +1,4 @@
-"""What the measuring scripts share: files that are whole or not there, and the machine's description."""
+"""What the measuring scripts share: whole files or none, rates, and the machine's description."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def begin_or_go_on(results: dict[str, object], path: Path) -> dict[str, object]:
             f"{path} was made with other settings: {kept['settings']}, and not {results['settings']}."
         )
     return kept
+
+
+def rates(lr: float, until_still: bool) -> tuple[float, ...]:
+    """Return the rates to fit at, one after the other: where a fit ends by itself, it goes on at a fifth."""
+    return (lr, 0.2 * lr) if until_still else (lr,)
 
 
 def machine() -> dict[str, object]:

@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from recording import begin_or_go_on, machine, save_results
+from recording import begin_or_go_on, machine, rates, save_results
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from skhand import HandFrames
@@ -120,7 +120,7 @@ def run(
         random_state=seed,
     )
     held_out = {"X_val": X[validation], "y_val": y[validation]} if args.until_still else {}
-    for lr in (1e-3, 2e-4) if args.until_still else (1e-3,):
+    for lr in rates(1e-3, args.until_still):
         est.set_params(lr=lr).fit(X[rows], y_train[rows], **held_out)
     predicted = est.predict(X[test])
     return {

@@ -39,7 +39,7 @@ from typing import NamedTuple
 
 import joblib
 import numpy as np
-from recording import begin_or_go_on, machine, save, save_results
+from recording import begin_or_go_on, machine, rates, save, save_results
 from sklearn.model_selection import GroupShuffleSplit
 
 from skhand import HandFrames, concat_frames
@@ -251,8 +251,8 @@ def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict
             early_stopping=True,
             n_iter_no_change=args.patience,
         )
-        for share in (1.0, 0.2):
-            fitted.set_params(lr={"posterior": share * args.lr[2]})
+        for lr in rates(args.lr[2], args.until_still):
+            fitted.set_params(lr={"posterior": lr})
             fitted.fit(X, labels, X_val=hands.real[validation], y_val=hands.y_real[validation])
     wanted, predicted = hands.y_real[test], fitted.predict(hands.real[test])
     shown = hands.real[test[:TRANSLATED]]
