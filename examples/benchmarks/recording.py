@@ -1,4 +1,4 @@
-"""What the measuring scripts share: whole files or none, rates, and the machine's description."""
+"""Shared by the measuring scripts: files written whole, rates, and the machine's description."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rates(lr: float, until_still: bool) -> tuple[float, ...]:
 
 
 def machine() -> dict[str, object]:
-    """What the numbers were measured on."""
+    """Return the machine that numbers are measured on."""
     return {
         "processor": platform.processor() or platform.machine(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
