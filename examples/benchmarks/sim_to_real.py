@@ -251,7 +251,7 @@ def measure(args: argparse.Namespace, seed: int, row: Row, hands: Hands) -> dict
             early_stopping=True,
             n_iter_no_change=args.patience,
         )
-        for lr in rates(args.lr[2], args.until_still):
+        for lr in rates(args.lr[2], until_still=True):
             fitted.set_params(lr={"posterior": lr})
             fitted.fit(X, labels, X_val=hands.real[validation], y_val=hands.y_real[validation])
     wanted, predicted = hands.y_real[test], fitted.predict(hands.real[test])

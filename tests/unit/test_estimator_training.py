@@ -230,6 +230,28 @@ def test_a_weight_scales_its_pairs_mse_and_beta_the_kl(hands):
     assert first(beta=1e-3)[name][0] == pytest.approx(10 * plain[name][0], rel=1e-5)
 
 
+def test_an_mse_of_pictures_weighs_twelve_times_by_default(hands):
+    def first(**options):
+        pairs = [("rgb", "pose3d"), ("rgb", "rgb")]
+        settings = {"source": "rgb", "backbone": "small", "pairs": pairs, "max_epochs": 1, "lr": 1e-12}
+        return lifting(**settings, **options).fit(hands.data, hands.target).history_
+
+    default, level = first(), first(pair_weights=[1.0, 1.0])
+    for name, factor in {"mse_rgb_to_rgb": 12, "kl_rgb_to_rgb": 1, "mse_rgb_to_pose3d": 1}.items():
+        assert default[name][0] == pytest.approx(factor * level[name][0], rel=1e-5), name
+
+
+@pytest.mark.filterwarnings("ignore::skhand.exceptions.TrainingWarning")  # of the weights of 0
+def test_a_pair_without_a_loss_does_not_go_on_with_the_steps_of_another(hands):
+    def encoder(rate):
+        settings = {"variant": 3, "pair_weights": [1.0, 0.0], "beta": 0.0, "reconstruction_rate": rate}
+        fitted = lifting(**settings).fit(hands.data, hands.target)
+        return list(fitted.module_.encoders["keypoints2d"].parameters())
+
+    for moved, unmoved in zip(encoder(1.0), encoder(0.0), strict=True):
+        assert torch.equal(moved, unmoved)  # one Adam for all pairs would repeat the pose's last step
+
+
 def test_a_reconstruction_takes_its_share_of_the_step_on_an_encoder_that_it_shares(hands):
     def fitted(**options):
         settings = {"variant": 4, "max_epochs": 1, "batch_size": len(hands.target), **options}
