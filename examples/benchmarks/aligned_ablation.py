@@ -106,6 +106,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--latent-dim", type=int, default=64, help="the context has as many")
     parser.add_argument("--beta", type=float, help="(default: the estimator's, by --source)")
     parser.add_argument("--adversarial-weight", type=float, help="(default: the estimator's, by --source)")
+    parser.add_argument("--context-weight", type=float, default=0.0, help="not in the paper (default: 0)")
     parser.add_argument("--augment", choices=("paper", "none"), default="paper")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS)[:13])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -172,6 +173,7 @@ def fit_row(
         latent_dim=args.latent_dim,
         context_dim=args.latent_dim,
         beta=args.beta,
+        context_weight=args.context_weight,
         given=("root", "scale", "side"),
         batch_size=args.batch_size,
         augment="paper" if args.augment == "paper" else None,

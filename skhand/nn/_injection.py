@@ -16,6 +16,10 @@ class InjectionDecoder(nn.Module):
     ``y_i = f(W_i y_{i-1}) + f(S_i z)``, and the end is linear: the printed ReLU and batch normalisation of
     Eq. 19 could not give a coordinate below zero. The first layer, having no W, is as wide as z.
 
+    In training every path from z begins with batch normalisation, so that a shift of its entries and a common
+    scale change no output: along these an error of the output has no gradient, and only terms on z itself (a
+    KL term, an adversary) move it.
+
     Parameters
     ----------
     latent_dim : int

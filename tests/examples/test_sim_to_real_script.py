@@ -51,6 +51,9 @@ def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path, script):
     epe = {name: first[f"seed 0, {name}"]["epe_mm"] for name in table}
     closed = (epe[table[1]] - epe[table[2]]) / (epe[table[1]] - epe[table[3]])
     assert f"{closed:.0%}" in printed[-1]
+    gap = epe[table[1]] - epe[table[3]]
+    assert f"gap, mm, of each seed: {gap:.1f}" in printed
+    assert any("too narrow" in line for line in printed) == (gap < 5.0)
     printed = run(*arguments)
     fits = json.loads((tmp_path / "results.json").read_text())["fits"]
     assert {name: fits[name] for name in first} == first

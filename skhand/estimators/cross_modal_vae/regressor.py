@@ -65,7 +65,7 @@ class CrossModalVAERegressor(PairedPoseEstimator):
         size whatever a loss's weight.
     reconstruction_rate : float, default=0.1
         Share of its step that source -> source takes on the encoder, which source -> target has too; 0 to 1.
-        The paper's is 1, which raised the error by 2% on keypoints and by up to 11% on colour pictures of one
+        The paper's is 1, which raised the error by 2% on keypoints and by up to 16% on colour pictures of one
         person. Take 1 where X is to be decoded well: masks of 16 px then overlap by 0.66 and not by 0.62.
     source : str, default="auto"
         Modality of ``X``; "auto" reads it off X.
