@@ -40,7 +40,7 @@ def test_the_injection_decoder_is_equations_18_and_19_with_a_linear_end():
     expected = y @ decoder.end.weight.T + decoder.end.bias
     torch.testing.assert_close(decoder.train()(z), expected)
     assert (expected < 0).any()
-    moved = decoder(100 * z + torch.arange(6))  # an error of poses does not see where z lies, or how wide it is
+    moved = decoder(100 * z + torch.arange(6))  # an error of poses sees neither z's place nor its width
     torch.testing.assert_close(moved, decoder(100 * z))
     torch.testing.assert_close(moved, expected, rtol=0, atol=1e-3)  # but for the 1e-5 beside the variance
 
