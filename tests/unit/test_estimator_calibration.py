@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from skhand.datasets import make_hands
-from skhand.estimators import CrossModalVAERegressor, LatentHeatmapRegressor
+from skhand.estimators import (
+    AlignedLatentRegressor,
+    CrossModalVAERegressor,
+    LatentHeatmapRegressor,
+    SimToRealRegressor,
+)
 from skhand.estimators._calibration import fit_std
 from skhand.exceptions import InputError
 
@@ -76,6 +81,25 @@ def test_a_new_fit_forgets_the_calibration(hands, fitted):
     calibrated = pickle.loads(pickle.dumps(fitted)).calibrate_std(hands.data[300:400], hands.target[300:400])
     calibrated.partial_fit(hands.data[:300], hands.target[:300])
     assert not hasattr(calibrated, "std_factor_")
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        AlignedLatentRegressor(source="keypoints2d", given=("root",), hidden_units=32, lr=1e-3, max_epochs=3),
+        SimToRealRegressor(
+            given=("root",), width=2, max_iter={"pose": 60, "depth": 4, "posterior": 40}, lr=1e-3,
+            batch_size={"depth": 4}, augment=None,
+        ),
+    ],
+    ids=["AlignedLatentRegressor", "SimToRealRegressor"],
+)  # fmt: skip
+def test_the_other_latent_spaces_are_calibrated_too(estimator):
+    hands = make_hands(320, image_size=16, images=("depth",), rotation=30, n_subjects=50, random_state=1)
+    estimator.set_params(random_state=0).fit(hands.data[:120], hands.target[:120])
+    assert coverage(estimator, hands.data[220:], hands.target[220:]) < 0.4
+    estimator.calibrate_std(hands.data[120:220], hands.target[120:220])
+    assert 0.6 < coverage(estimator, hands.data[220:], hands.target[220:]) < 0.8
 
 
 def test_heatmaps_are_calibrated_too(hands):
