@@ -91,8 +91,8 @@ class SimToRealRegressor(PairedPoseEstimator):
         lambda_8 in the stages "depth" and "posterior": the feature matching.
     depth_warm_up : float, default=0.0
         Share of the stage "depth", at its start, in which encoders and generators only learn to rebuild
-        pictures, and discriminators and the mapping nothing. The paper has none. In 4 000 steps 0.25 closed 56%
-        of a gap between domains, where 0 closed 12%.
+        pictures, and discriminators and the mapping nothing. The paper has none. In 4 000 steps 0.25 closed
+        56% of a gap between domains, where 0 closed 12%.
     posterior_start : {"own", "synthetic"}, default="own"
         Where the real domain's front layers start from in the stage "posterior", in which they learn from
         generated pictures only where no real ones have labels. "own" is what the stage "depth" made of them,
