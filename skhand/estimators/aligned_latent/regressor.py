@@ -60,8 +60,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     ----------
     preset : {"tuned", "paper"}, default="tuned"
         Whose ``adversarial_weight`` and ``beta`` stand in for None. "tuned" has an adversarial weight of
-        3e-5, with which the discriminator was right on two thirds of held-out hands and poses by 0.1 mm
-        better to 0.6 mm worse than without it. Where X is pictures it has 3e-7, next to the lighter ``beta``
+        3e-5, with which the discriminator was right on two thirds of held-out hands and poses were
+        0.1 mm better to 0.4 mm worse than without it. Where X is pictures it has 3e-7, next to the lighter ``beta``
         there: the discriminator is right on more than 99%, but with 3e-5 the latent vectors ran away. "paper"
         has Eq. 4's 1, with which "disentangle" learned next to nothing of the pose. All other weights are the
         paper's in both.
@@ -73,9 +73,9 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     stages : "auto" or tuple of str, default="auto"
         What is trained: "vae" (both autoencoders) or "disentangle" (with the discriminator), and then any of
         "align", "finetune" and "refine", in this order. "auto" is ("disentangle", "align", "finetune",
-        "refine"), without "refine" where y does not have the 21 joints. By keypoints it was the best choice
-        measured; on pictures ("disentangle", "refine") was 1 to 2% better. The rows of the paper's tables are
-        in the notes.
+        "refine"), without "refine" where y does not have the 21 joints. ("disentangle", "refine") is shorter,
+        and was level: 1% worse by keypoints when nothing improved any more, 2% better on pictures in as many
+        steps. The rows of the paper's tables are in the notes.
     decoder : {"injection", "plain"}, default="injection"
         Whether the latent vector is injected into every layer of the decoders, or is their input only.
     decoded : {"pose", "concat"}, default="pose"
