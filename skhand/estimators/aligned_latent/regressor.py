@@ -60,8 +60,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     ----------
     preset : {"tuned", "paper"}, default="tuned"
         Whose ``adversarial_weight`` and ``beta`` stand in for None. "tuned" has an adversarial weight of
-        3e-5, with which the discriminator was right on two thirds of held-out hands and poses were
-        0.1 mm better to 0.4 mm worse than without it. Where X is pictures it has 3e-7, next to the lighter ``beta``
+        3e-5, with which the discriminator was right on two thirds of held-out hands, and poses were 0.1 mm
+        better to 0.4 mm worse than without it. Where X is pictures it has 3e-7, next to the lighter ``beta``
         there: the discriminator is right on more than 99%, but with 3e-5 the latent vectors ran away. "paper"
         has Eq. 4's 1, with which "disentangle" learned next to nothing of the pose. All other weights are the
         paper's in both.
