@@ -288,13 +288,14 @@ def report(args: argparse.Namespace, rows: dict[str, Row], fits: dict[str, dict]
     table = list(PAPER)[1:]
     if all(name in means for name in table):
         before, ours, best = (means[name] for name in table)
-        print(f"gap, mm, of each seed: {' '.join(f'{gap:.1f}' for gap in before - best)}")
-        if (before - best).mean() < NARROW:
+        gap = before - best
+        print(f"gap, mm, of each seed: {' '.join(f'{each:.1f}' for each in gap)}")
+        if gap.mean() < NARROW:
             print(f"below {NARROW:g} mm, a gap is too narrow to tell by what share it is closed")
         if (started := f"{table[1]}{STARTED}") in means:
-            closed = (before - means[started]) / (before - best)
+            closed = (before - means[started]) / gap
             print(f"share of the gap closed with posterior_start: {closed.mean():.0%} +- {closed.std():.0%}")
-        closed = (before - ours) / (before - best)
+        closed = (before - ours) / gap
         print(f"share of the gap closed: {closed.mean():.0%} +- {closed.std():.0%} (paper: 74% and 58%)")
     for share in args.labels:
         pair = list(rows_of([share]))[-2:]
