@@ -12,11 +12,13 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from skhand import concat_frames
 from skhand.datasets import make_hands
 from skhand.estimators import SimToRealRegressor
+from skhand.estimators.sim_to_real.steps import PosteriorObjective
 
 BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
@@ -50,7 +52,7 @@ def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path, script):
     assert {path.name for path in kept} == {"seed0-pose.joblib", "seed0-depth.joblib"}
     epe = {name: first[f"seed 0, {name}"]["epe_mm"] for name in table}
     closed = (epe[table[1]] - epe[table[2]]) / (epe[table[1]] - epe[table[3]])
-    assert f"{closed:.0%}" in printed[-1]
+    assert f"share of the gap closed, LSPS-synthetic: {closed:.0%} +- 0%" in printed
     gap = epe[table[1]] - epe[table[3]]
     assert f"gap, mm, of each seed: {gap:.1f}" in printed
     assert any("too narrow" in line for line in printed) == (gap < 5.0)
@@ -71,6 +73,13 @@ def test_rows_share_their_stages_and_a_second_call_goes_on(tmp_path, script):
     ours, alone = (fits[f"seed 0, {name}"]["epe_mm"] for name in list(script.rows_of([0.5]))[-2:])
     assert fits["seed 0, LSPS-synthetic, posterior_start"]["steps"]["posterior"] == 2
     assert f": {(alone - ours) / alone:.0%} +- 0% (paper, Fig. 5" in printed[-1]
+    printed = run(*arguments, "--oracle", "--rows", *table, "LSPS-synthetic, true pictures")
+    after = json.loads((tmp_path / "results.json").read_text())["fits"][
+        "seed 0, LSPS-synthetic, true pictures"
+    ]
+    assert after["epe_mm"] != epe[table[2]] and after["steps"]["posterior"] == 2
+    closed = (epe[table[1]] - after["epe_mm"]) / (epe[table[1]] - epe[table[3]])
+    assert f"share of the gap closed, LSPS-synthetic, true pictures: {closed:.0%} +- 0%" in printed
 
 
 def test_posteriors_until_still_validate_on_people_who_train_nothing(tmp_path, script, monkeypatch):
@@ -108,6 +117,32 @@ def test_posteriors_until_still_validate_on_people_who_train_nothing(tmp_path, s
     assert [fit["test_rows"] for fit in fits] == [len(test)] * 2
     # the limit ends both: 20 steps are less than one epoch
     assert [fit["steps"]["posterior"] for fit in fits] == [4 + 20 + 20] * 2
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_the_oracle_matches_features_on_the_scene_itself(script, monkeypatch, moved):
+    """In place of what generators make, moved as the picture is."""
+    module = importlib.import_module("true_pictures")
+    hands = make_hands(12, image_size=16, images=("depth",), side="right", random_state=0)
+    X = hands.data.replace(domain=np.repeat(["synthetic", "real"], 6))
+    others = X.depth if moved else X.depth[:, :, ::-1]
+    seen = []
+    features = PosteriorObjective._features
+    monkeypatch.setattr(
+        PosteriorObjective,
+        "_features",
+        lambda self, net, pictures, to: seen.append(pictures) or features(self, net, pictures, to),
+    )
+    settings = {"width": 2, "max_iter": 2, "batch_size": 6, "given": ("root",), "random_state": 0}
+    estimator = SimToRealRegressor(**settings, augment={"rotate": 90.0, "shift": 0.2} if moved else None)
+    with module.true_pictures(X.depth, others):
+        estimator.fit(X, hands.target)
+    assert len(seen) == 4  # both discriminators in two steps
+    for pictures in seen:
+        for domain, other in (("synthetic", "real"), ("real", "synthetic")):
+            shown, true = pictures[domain, domain], pictures[domain, other]
+            # moved: the other domain shows the same; else mirrored
+            torch.testing.assert_close(true, shown if moved else shown.flip(-1), rtol=0, atol=0)
 
 
 def test_relief_is_kept_turned_over_or_not_there(script):

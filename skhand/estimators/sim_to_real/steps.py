@@ -346,11 +346,11 @@ class PosteriorObjective(SimToRealObjective):
                 domain: self.draw_pose(*code_pose(module, batch.inputs["pose3d"]), context)
                 for domain, batch in labelled.items()
             }
-            made = None
+            made: Pictures = {}
             if coded and not together:
                 n = CODE_MATCHED if self.preset == "code" else None
                 x = {domain: batch.inputs[self.source][:n] for domain, batch in coded.items()}
-                made = make_pictures(module, x, generator=context.generator)
+                made = self.show_in_both(module, x, context)
         with autocast(device, self.dtype):
             errors = [
                 mse_loss(
@@ -360,14 +360,13 @@ class PosteriorObjective(SimToRealObjective):
                 for domain, batch in labelled.items()
             ]
             terms = {"posterior": sum_terms(errors)}
-            if made is not None:
+            if made:
                 features = {
-                    to: dict(zip(DOMAINS, self._features(module, made.pictures, to), strict=True))
-                    for to in DOMAINS
+                    to: dict(zip(DOMAINS, self._features(module, made, to), strict=True)) for to in DOMAINS
                 }
                 terms["posterior_feature"] = feature_distance(features)
         terms, ratios = self.weighted(terms), {}
-        if context.measure and made is not None:
+        if context.measure and made:
             at = tuple(module.trunk.parameters())
             ratios["posterior_feature_gradient"] = gradient_ratio(
                 terms["posterior_feature"], terms["posterior"], at
@@ -376,6 +375,10 @@ class PosteriorObjective(SimToRealObjective):
         if together:
             module.share_front()
         return detached(terms, ratios)
+
+    def show_in_both(self, module: SimToRealNet, x: Mapping[str, Tensor], context: StepContext) -> Pictures:
+        """Return pictures of each domain as they are in both, on which features are matched."""
+        return make_pictures(module, x, generator=context.generator).pictures
 
     def _features(self, module: SimToRealNet, pictures: Pictures, to: str) -> Sequence[Tensor]:
         """Features of the pictures that one generator made, by the domain that they come from."""
