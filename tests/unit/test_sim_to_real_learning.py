@@ -205,15 +205,23 @@ def test_the_mapping_is_there_once_steps_after_the_warm_up_have_trained_it(hands
     assert interrupted.n_steps_["depth"] <= 6 and not interrupted.mapped_
 
 
+def all_alike(weights, part):
+    """Whether the real domain's weights of a part are the synthetic one's."""
+    names = [name for name in weights if name.startswith(f"{part}.synthetic.")]
+    assert names
+    return all(torch.equal(weights[n], weights[n.replace(".synthetic.", ".real.")]) for n in names)
+
+
 def test_a_warm_up_learns_to_rebuild_pictures_and_nothing_else(hands):
     X, y = hands
     options = {"stages": ("pose", "depth"), "warm_start": True, "epoch_steps": 2}
     fitted = small(**options, max_iter={"pose": 2, "depth": 8}, depth_warm_up=0.5)
-    before, seen = {}, []
+    before, seen, alike = {}, [], []
 
     class Look(Callback):
         def on_epoch_end(self, net, **kwargs):
             now = {name: value.clone() for name, value in net.module_.state_dict().items()}
+            alike.append({part: all_alike(now, part) for part in ("encoders", "generators", "fronts")})
             seen.append({n.split(".")[0] for n, v in now.items() if before and not torch.equal(v, before[n])})
             before.update(now)
 
@@ -221,6 +229,8 @@ def test_a_warm_up_learns_to_rebuild_pictures_and_nothing_else(hands):
     warm = {"encoders", "shared_encoder", "shared_generator", "generators"}
     judged = {"fronts", "trunk", "judge_end", "mapping"}
     assert seen[1:] == [warm, warm, warm | judged, warm | judged]  # 4 of 8 steps, in epochs of 2
+    shared = {"encoders": True, "generators": True, "fronts": False}  # one autoencoder of both domains
+    assert alike[1:3] == [shared] * 2 and not any(map(any, (part.values() for part in alike[3:])))
     for name in ("reconstruction", "kl"):
         assert np.isfinite(fitted.history_[name][1:]).all()
     for name in ("cycle", "adversarial", "map", "discriminator", "feature"):

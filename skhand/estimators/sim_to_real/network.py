@@ -162,9 +162,13 @@ class SimToRealNet(nn.Module):
         return self.posterior_end(features).flatten(1)
 
     def share_front(self) -> None:
-        """Copy the synthetic domain's front layers over the real one's."""
-        synthetic, real = (self.fronts[domain] for domain in DOMAINS)
-        real.load_state_dict(synthetic.state_dict())
+        """Copy the front layers of the synthetic domain's discriminator over the real one's."""
+        _copy_over(self.fronts)
+
+    def share_ends(self) -> None:
+        """Copy the synthetic domain's own layers of encoder and generator over the real one's."""
+        _copy_over(self.encoders)
+        _copy_over(self.generators)
 
     def pose_parts(self) -> list[nn.Module]:
         """Return the networks of the first stage: the autoencoder of poses."""
@@ -216,6 +220,12 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (n, channels, h, w) to maps of that shape."""
         return x + self.layers(x)
+
+
+def _copy_over(parts: nn.ModuleDict) -> None:
+    """Copy the weights of the synthetic domain over those of the real one."""
+    synthetic, real = (parts[domain] for domain in DOMAINS)
+    real.load_state_dict(synthetic.state_dict())
 
 
 def _encoder(channels: int, width: int) -> nn.Sequential:

@@ -90,9 +90,11 @@ class SimToRealRegressor(PairedPoseEstimator):
     feature_weight, posterior_feature_weight : float or None, default=None, None
         lambda_8 in the stages "depth" and "posterior": the feature matching.
     depth_warm_up : float, default=0.0
-        Share of the stage "depth", at its start, in which encoders and generators only learn to rebuild
-        pictures, and discriminators and the mapping nothing. The paper has none. In 4 000 steps 0.25 closed
-        56% of a gap between domains, where 0 closed 12%.
+        Share of the stage "depth", at its start, in which one encoder and one generator learn to rebuild the
+        pictures of both domains, and discriminators and the mapping nothing. Both domains' own layers then
+        start from them, so that a translation starts as the picture that came. The paper has none: two
+        autoencoders that were trained apart do not share a latent space, and translations between them lose
+        a hand's shape.
     posterior_start : {"own", "synthetic"}, default="own"
         Where the real domain's front layers start from in the stage "posterior", in which they learn from
         generated pictures only where no real ones have labels. "own" is what the stage "depth" made of them,
@@ -707,8 +709,9 @@ class SimToRealRegressor(PairedPoseEstimator):
             warn_user(
                 f"adversarial_weight={self._setting('adversarial_weight'):g}: in the stage 'depth' the "
                 f"discriminators stayed at chance (history_['discriminator'] was never below {lowest:.3g}; a "
-                f"guess has {chance:.3g}), so that nothing but the cycle holds translated pictures to their "
-                "domain. Look at translations, and try more steps or a smaller adversarial_weight.",
+                f"guess has {chance:.3g}): they judge nothing, or the generators answer each of their steps. "
+                "Look at translations: where they are not like their domain, or no longer like the picture "
+                "that came, try a depth_warm_up, larger batches, more steps or a smaller adversarial_weight.",
                 TrainingWarning,
             )
 

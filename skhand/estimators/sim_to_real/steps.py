@@ -172,8 +172,8 @@ class DepthObjective(SimToRealObjective):
     Attributes
     ----------
     warm_until : int
-        Step of the run until which encoders and generators learn to rebuild pictures, and nothing else is
-        learned.
+        Step of the run until which the synthetic domain's encoder and generator learn to rebuild the pictures
+        of both domains, and nothing else is learned. The real domain's are copies of them until then.
     """
 
     warm_until = 0
@@ -202,15 +202,16 @@ class DepthObjective(SimToRealObjective):
     def _warm_up(
         self, module: SimToRealNet, x: Mapping[str, Tensor], context: StepContext
     ) -> dict[str, Tensor]:
-        """Train once to rebuild the pictures of each domain (Eq. 3)."""
-        with autocast(x[DOMAINS[0]].device, self.dtype):
-            means = {domain: module.encode(x[domain], domain) for domain in DOMAINS}
-            rebuilt = {
-                domain: module.generate(mean + draw_noise(mean, context.generator), domain).float()
-                for domain, mean in means.items()
-            }
+        """Train once to rebuild the pictures of both domains by one encoder and generator (Eq. 3)."""
+        first = DOMAINS[0]
+        with autocast(x[first].device, self.dtype):
+            coded = module.encode(torch.cat([x[domain] for domain in DOMAINS]), first)
+            drawn = module.generate(coded + draw_noise(coded, context.generator), first).float()
+        sizes = [len(x[domain]) for domain in DOMAINS]
+        means, rebuilt = (dict(zip(DOMAINS, some.split(sizes), strict=True)) for some in (coded, drawn))
         terms = self.weighted(self._rebuild(rebuilt, means, x))
         take_step(context, sum_terms(terms), module.generator_parts())
+        module.share_ends()
         return detached(terms)
 
     def _rebuild(
