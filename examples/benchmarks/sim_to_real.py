@@ -184,16 +184,20 @@ def read(args: argparse.Namespace) -> Hands:
 
 
 def show_truth(args: argparse.Namespace, hands: Hands, train: np.ndarray) -> AbstractContextManager[None]:
-    """Let posteriors see the hands that they are fitted on as the other domain shows them."""
-    with people_of("synthetic"):
-        synthetic = render(args, "real", 2 * args.hands_seed)
-    with people_of("real"):
-        real = render(args, "synthetic", 2 * args.hands_seed + 1)
-    np.testing.assert_array_equal(synthetic.target, hands.y_synthetic)
-    np.testing.assert_array_equal(real.target, hands.y_real)
+    """Let posteriors see the hands that they are fitted on as the other domain shows them, rendered once."""
+    path = args.out / "true_pictures.joblib"
+    if not path.exists():
+        with people_of("synthetic"):
+            synthetic = render(args, "real", 2 * args.hands_seed)
+        with people_of("real"):
+            real = render(args, "synthetic", 2 * args.hands_seed + 1)
+        np.testing.assert_array_equal(synthetic.target, hands.y_synthetic)
+        np.testing.assert_array_equal(real.target, hands.y_real)
+        save((synthetic.data.depth, real.data.depth), path)
+    synthetic_depth, real_depth = joblib.load(path)
     return true_pictures(
         np.concatenate([hands.synthetic.depth, hands.real.depth[train]]),
-        np.concatenate([synthetic.data.depth, real.data.depth[train]]),
+        np.concatenate([synthetic_depth, real_depth[train]]),
     )
 
 

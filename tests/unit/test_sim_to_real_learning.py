@@ -206,7 +206,7 @@ def test_the_mapping_is_there_once_steps_after_the_warm_up_have_trained_it(hands
 
 
 def all_alike(weights, part):
-    """Whether the real domain's weights of a part are the synthetic one's."""
+    """Compare the real domain's weights of a part with the synthetic one's."""
     names = [name for name in weights if name.startswith(f"{part}.synthetic.")]
     assert names
     return all(torch.equal(weights[n], weights[n.replace(".synthetic.", ".real.")]) for n in names)
