@@ -11,10 +11,9 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
-from trainings import AtEpoch, assert_same_weights, interrupt, weights
+from trainings import AtEpoch, assert_same_weights, interrupt, lifting, weights
 
 from skhand.datasets import make_hands
-from skhand.estimators import AlignedLatentRegressor
 from skhand.exceptions import InputError
 from skhand.metrics import mean_epe
 
@@ -24,15 +23,6 @@ STAGES = ("disentangle", "align", "finetune", "refine")
 @pytest.fixture(scope="module")
 def hands():
     return make_hands(96, image_size=16, rotation=60.0, images=("rgb",), random_state=0)
-
-
-def lifting(**options):
-    """A small estimator of poses from keypoints."""
-    settings = {
-        "source": "keypoints2d", "hidden_units": 32, "n_hidden_layers": 2, "latent_dim": 8, "context_dim": 4,
-        "lr": 2e-3, "max_epochs": 2, "batch_size": 32, "given": ("root",), "random_state": 0,
-    }  # fmt: skip
-    return AlignedLatentRegressor(**{**settings, **options})
 
 
 # ---------------------------------------------------------------- stages

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from trainings import lifting
 
 from skhand.datasets import make_hands
 from skhand.exceptions import InputError
+from skhand.metrics import mean_epe
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +137,36 @@ def test_an_alignment_that_does_harm_is_undone_by_validation(hands):
     assert errors[20:].min() > errors[:20].min()  # every epoch of it did harm
     assert after.space_ == "aligned"
     np.testing.assert_allclose(after.predict(X), before.predict(X), atol=1e-3)
+
+
+def test_the_default_weights_act_on_the_latent_spaces_of_new_hands():
+    """Each stage beside the one with its weight at 0: 500 hands train, 300 of other people are asked."""
+    many = make_hands(1200, images=(), n_subjects=48, rotation=60.0, random_state=3)
+    new = many.groups >= 36
+    X, y, held_out, poses = many.data[~new][:500], many.target[~new][:500], many.data[new], many.target[new]
+    options = {
+        "stages": ("disentangle",), "hidden_units": 64, "latent_dim": 32, "context_dim": 32, "batch_size": 64,
+        "given": ("root", "scale", "side"), "augment": None, "lr": 1e-3, "max_epochs": 30, "warm_start": True,
+    }  # fmt: skip
+    both = [lifting(adversarial_weight=weight, **options).fit(X, y) for weight in (None, 0.0)]
+    tells = [each.discriminator_accuracy(held_out, poses) for each in both]
+    assert tells[0] < tells[1] - 0.1
+    errors = [
+        mean_epe(poses, predicted, align="root")
+        for predicted in (both[0].predict(held_out), np.broadcast_to(y.mean(axis=0), poses.shape))
+    ]
+    assert errors[0] < 0.65 * errors[1]
+
+    apart = []
+    for weight in (0.01, 0.0):
+        each = copy.deepcopy(both[0]).set_params(pose_weight=weight, max_epochs=10)
+        each.set_params(stages=("disentangle", "align")).fit(X, y)
+        z, own = each.transform(held_out), each.transform(held_out.replace(pose3d=poses), source="pose3d")
+        unit, other = np.concatenate([z, own]).std(axis=0), np.roll(own, len(own) // 2, axis=0)
+        apart.append(np.linalg.norm((z - own) / unit, axis=1).mean())
+        apart[-1] /= np.linalg.norm((z - other) / unit, axis=1).mean()
+    assert apart[0] < 0.75  # a hand's two latent vectors, beside those of two hands
+    assert apart[1] > 0.9
 
 
 class Reads(torch.nn.Module):

@@ -711,7 +711,7 @@ class SimToRealRegressor(PairedPoseEstimator):
                 f"discriminators stayed at chance (history_['discriminator'] was never below {lowest:.3g}; a "
                 f"guess has {chance:.3g}): they judge nothing, or the generators answer each of their steps. "
                 "Look at translations: where they are not like their domain, or no longer like the picture "
-                "that came, try a depth_warm_up, larger batches, more steps or a smaller adversarial_weight.",
+                "that came, try a depth_warm_up, larger batches or more steps.",
                 TrainingWarning,
             )
 
