@@ -6,6 +6,7 @@
 synthetic pictures and what becomes of them in the real one. ``walk.png`` goes from one pose to another along
 a straight line between their latent vectors: the pose and its picture in both domains. Hands are generated,
 as in ``examples/benchmarks/sim_to_real.py``, whose ``seed0-depth.joblib`` is enough: no posterior is needed.
+Its pair "thin" is ``--thickness 0.75 0.85 0.8``, and "lossy" is ``--sensor lossy``.
 
 Needs matplotlib (``pip install "skhand[plot]"``). Load files only of those whom you trust.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import joblib
 import matplotlib
@@ -29,10 +31,17 @@ from skhand.plotting import LatentWalkDisplay
 
 
 def generated(
-    estimator: SimToRealRegressor, n: int, domain: str, *, rotation: float, distance: list[float], seed: int
+    estimator: SimToRealRegressor,
+    n: int,
+    domain: str,
+    *,
+    rotation: float,
+    distance: list[float],
+    seed: int,
+    **options: Any,
 ) -> HandFrames:
     """Right hands with their poses, "real" or "synthetic", in pictures of the size that was fitted."""
-    settings = {**HAND_PRESETS["nyu"], "domain": domain}
+    settings = {**HAND_PRESETS["nyu"], "domain": domain, **options}
     settings |= {"image_size": estimator.input_shape_[0], "images": (estimator.source_,), "side": "right"}
     settings |= {"rotation": rotation, "distance": distance}
     hands = make_hands(n, **settings, random_state=seed)
@@ -92,8 +101,12 @@ def main() -> None:
         default=list(HAND_PRESETS["nyu"]["distance"]),
         help="mm (default: NYU's)",
     )
+    parser.add_argument("--thickness", type=float, nargs=3, help="of real fingers, palms and forearms")
+    parser.add_argument("--sensor", help="the real domain's, as in make_hands")
     parser.add_argument("--seed", type=int, default=1000, help="of the hands; not that of training hands")
     args = parser.parse_args()
+    look = {"thickness": args.thickness, "sensor": args.sensor}
+    own = {"real": {name: given for name, given in look.items() if given}, "synthetic": {}}
     estimator = joblib.load(args.fitted)
     if estimator.input_shape_[0] != estimator.input_shape_[1]:
         parser.error(f"expected an estimator of square pictures, got {estimator.input_shape_}")
@@ -106,6 +119,7 @@ def main() -> None:
             rotation=args.rotation,
             distance=args.distance,
             seed=args.seed + i,
+            **own[domain],
         )
         for i, domain in enumerate(("real", "synthetic"))
     )

@@ -195,7 +195,7 @@ def test_pictures_of_a_fitted_estimator(tmp_path, monkeypatch, source):
     fitted = SimToRealRegressor(stages=("pose", "depth"), **options)
     fitted.fit(X, np.concatenate([part.target for part in parts]))
     joblib.dump(fitted, tmp_path / "fitted.joblib")
-    small = ("--n-hands", 3, "--steps", 4)
+    small = ("--n-hands", 3, "--steps", 4, "--sensor", "lossy", "--thickness", 0.75, 0.85, 0.8)
     run(tmp_path / "fitted.joblib", "--out", tmp_path, *small, script="../sim_to_real_pictures.py")
     for name in ("translations.png", "walk.png"):
         with Image.open(tmp_path / name) as drawn:

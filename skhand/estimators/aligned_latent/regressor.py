@@ -420,7 +420,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
 
         On hands that ``fit`` has not seen, 0.5 says that the pose part of X's latent vector looks like the
         latent vector of a pose, and 1 that "disentangle" has disentangled nothing. The discriminator knows
-        the encoders as they were at the end of "disentangle": ask before "finetune" and "refine".
+        the encoders as they were at the end of "disentangle": ask before "finetune" and "refine". One that is
+        trained anew on what `transform` returns may tell more apart, as the encoder answers to this one only.
 
         Parameters
         ----------
