@@ -51,8 +51,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
     frozen encoders ("align") and then with all weights ("finetune"). Last, losses on bones and on distances
     between joints and lines make the predictions hand-like ("refine"). The decoders inject the latent vector
     into every layer (Stergioulas et al. 2021). By keypoints, trained until nothing improved, the alignment
-    brought the latent spaces nearer; predictions from X gained 2.4% +- 1.5% by it, and 1.8% +- 1.2% where the
-    poses had no part in it.
+    brought the latent spaces nearer; predictions from X gained 2.4% by it (95% interval: 1.0 to 3.9%), and
+    1.8% (0.6 to 3.0%) where the poses had no part in it.
 
     All weights stand next to a squared error of the pose in square metres, the mean over its coordinates; for
     y that are no poses, one standard deviation counts as 30 mm.
@@ -75,8 +75,8 @@ class AlignedLatentRegressor(PairedPoseEstimator):
         What is trained: "vae" (both autoencoders) or "disentangle" (with the discriminator), and then any of
         "align", "finetune" and "refine", in this order. "auto" is ("disentangle", "align", "finetune",
         "refine"), without "refine" where y does not have the 21 joints. ("disentangle", "refine") is shorter:
-        by keypoints it was 1.3% +- 1.1% worse when nothing improved any more, on pictures 2% better in as
-        many steps. The rows of the paper's tables are in the notes.
+        by keypoints it was 1.3% worse when nothing improved any more (95% interval: 0.2 to 2.4%), on pictures
+        2% better in as many steps. The rows of the paper's tables are in the notes.
     decoder : {"injection", "plain"}, default="injection"
         Whether the latent vector is injected into every layer of the decoders, or is their input only.
     decoded : {"pose", "concat"}, default="pose"
