@@ -167,7 +167,8 @@ class LatentHeatmapRegressor(PoseEstimator):
     Attributes
     ----------
     module_ : Pose25DNet
-        The network, in evaluation mode.
+        The network, in evaluation mode. Predictions take a folded copy of it, made anew where a weight has
+        changed; a change through a weight's ``data`` goes unnoticed, one under ``torch.no_grad()`` does not.
     n_parameters_ : int
         Number of its weights.
     history_ : dict of str to list
