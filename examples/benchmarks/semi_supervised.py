@@ -3,11 +3,12 @@
 A share of the training rows keeps its label, the others become NaN. Variant 1 (source -> 3D) trains on the
 labelled rows alone; variant 3 (source -> 3D, source -> source) reconstructs all of them too, with each of
 ``--rates`` as ``reconstruction_rate``: with 0 the reconstruction does not move the encoder. All take the same
-number of source -> 3D steps with the same batch. They are tested on held-out people; with ``--person`` on
-other hands of the one person that there is then: ten gestures seen from within 15 degrees, as near to each
-other as the frames of a video, without augmentation. With ``--until-still`` a fit goes on until the
-error on other training hands (of other people, where there are several) stands still, and once more at a
-fifth of the rate; the best weights are kept. Finished fits are kept in ``--out``; a second call goes on.
+number of source -> 3D steps with the same batch, as nearly as whole epochs allow. They are tested on held-out
+people; with ``--person`` on other hands of the one person that there is then: ten gestures seen from within
+15 degrees, as near to each other as the frames of a video, without augmentation. With ``--until-still`` a fit
+goes on until the error on other training hands (of other people, where there are several) stands still, and
+once more at a fifth of the rate; the best weights are kept. Finished fits are kept in ``--out``; a second
+call goes on.
 """
 
 from __future__ import annotations

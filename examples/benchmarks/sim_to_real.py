@@ -254,8 +254,10 @@ def relief_kept(pictures: np.ndarray, translated: np.ndarray) -> float:
     return float(np.mean(each)) if each else 0.0
 
 
-def judged_last(fitted: SimToRealRegressor) -> float:
+def judged_last(fitted: SimToRealRegressor) -> float | None:
     """Return the discriminators' last loss over that of a guess: near 1 they tell nothing apart."""
+    if not fitted._setting("adversarial_weight"):
+        return None
     losses = [loss for loss in fitted.history_["discriminator"] if np.isfinite(loss)]
     n_entropies = (
         4 + fitted.mapped_
