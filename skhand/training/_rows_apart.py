@@ -17,7 +17,7 @@ from skhand.nn import pack_weight, read_padding
 
 __all__ = ["are_rows_together", "rows_apart", "rows_together"]
 
-_BLOCK = 4  # rows of one matrix product; of 8, the last ones are added up in another order on AVX2
+_ALIGNED = 16  # numbers from one row to the next of a matrix are a multiple of it: all rows begin alike
 _SMALL_ROW = 20480  # numbers of a row below which torch by itself does without oneDNN
 _LARGE_WEIGHT = 2**18  # numbers of a weight that takes long to be ordered anew
 _TOGETHER: ContextVar[bool] = ContextVar("_TOGETHER", default=False)
@@ -29,7 +29,8 @@ def rows_apart() -> contextlib.AbstractContextManager[object]:
 
     For a processor in float32, where two kinds of operators do not by themselves: a convolution of one small
     row takes another algorithm than one of several, and a matrix product adds in another order. Here the
-    first are computed by oneDNN always, and the second in blocks of a few rows.
+    first are computed by oneDNN always, and the second row by row: in a block of rows, the order of the sum
+    may depend on the row's place in the block (in blocks of 4 on an AVX2 processor of AMD).
     """
     return contextlib.nullcontext() if _TOGETHER.get() else _RowsApart()
 
@@ -62,8 +63,8 @@ class _RowsApart(TorchFunctionMode):
             return _convolve(*arguments, **keywords)
         if function is functional.linear:
             return _multiply(*arguments, **keywords)
-        if function is functional.conv_transpose2d and len(arguments[0]) == 1:
-            return function(arguments[0].expand(2, -1, -1, -1), *arguments[1:], **keywords)[:1]
+        if function is functional.conv_transpose2d:
+            return _convolve_transposed(*arguments, **keywords)
         return function(*arguments, **keywords)
 
 
@@ -89,6 +90,15 @@ def _convolve(
     return torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *options, "none", [], "")
 
 
+def _convolve_transposed(x: Tensor, weight: Tensor, *options: Any, **more_options: Any) -> Tensor:
+    """Convolve by oneDNN, which torch leaves for one row; with a kernel of one pixel each row by itself."""
+    if not len(x) or (len(x) > 1 and weight.shape[2:] != (1, 1)):
+        return functional.conv_transpose2d(x, weight, *options, **more_options)
+    twice = [row.expand(2, -1, -1, -1) for row in x.split(1)]
+    rows = [functional.conv_transpose2d(each, weight, *options, **more_options)[:1] for each in twice]
+    return torch.cat(rows)
+
+
 def _pack(x: Tensor, weight: Tensor, options: tuple[Any, ...]) -> Tensor | None:
     """Return a convolution's weights in the order in memory that oneDNN computes with, kept for the next row.
 
@@ -111,13 +121,12 @@ def _pack(x: Tensor, weight: Tensor, options: tuple[Any, ...]) -> Tensor | None:
 
 
 def _multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Multiply blocks of rows; the last one is padded."""
-    if x.ndim != 2:
+    """Multiply each row by itself, from memory that is aligned alike."""
+    if x.ndim != 2 or not len(x):
         return functional.linear(x, weight, bias)
-    lacking = -len(x) % _BLOCK
-    padded = functional.pad(x, (0, 0, 0, lacking)) if lacking else x
-    products = [functional.linear(part, weight, bias) for part in padded.split(_BLOCK)]
-    return (products[0] if len(products) == 1 else torch.cat(products))[: len(x)]
+    n_rows, n_columns = x.shape
+    rows = x.new_empty(n_rows, n_columns + -n_columns % _ALIGNED)[:, :n_columns].copy_(x)
+    return torch.cat([functional.linear(row, weight, bias) for row in rows.split(1)])
 
 
 def _pair(value: Any) -> list[int]:

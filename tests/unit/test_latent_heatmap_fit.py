@@ -195,7 +195,8 @@ def test_partly_known_validation_poses_and_a_given_root_enter_the_error(hands):
 def test_rows_without_a_given_root_train_and_are_not_validated(hands):
     """Of two data sets one has roots."""
     X = concat_frames([hands.data[:24], hands.data[24:].replace(root=None)])
-    estimator = small(given="root", early_stopping=True, validation_fraction=0.25).fit(X, hands.target)
+    estimator = small(given="root", early_stopping=True, validation_fraction=0.25, max_epochs=6)
+    estimator.fit(X, hands.target)
     rows = np.random.default_rng(estimator._split_seed).permutation(24)[:6]
     predicted = estimator.predict(X[rows])
     y, found = (poses - root_position(poses)[:, None] for poses in (hands.target[rows], predicted))

@@ -94,13 +94,26 @@ def test_a_convolution_of_one_row_is_that_of_torch(padding, bias):
             torch.testing.assert_close(layer(x), wanted, rtol=1e-5, atol=1e-5)
 
 
-def test_matrix_products_of_any_number_of_rows_are_those_of_torch():
+@pytest.mark.parametrize("options", [(8, 4, 3, 2, 1, 1), (4, 1, 1), (32, 16, 4, 2, 1)])
+def test_a_transposed_convolution_of_any_number_of_rows_is_that_of_torch(options):
     torch.manual_seed(0)
-    layer, x = nn.Linear(30, 7), torch.randn(19, 30)
+    layer, x = nn.ConvTranspose2d(*options), torch.randn(9, options[0], 8, 8)
+    with torch.inference_mode(), rows_apart():
+        whole = layer(x)
+        parts = torch.cat([layer(x[:0]), layer(x[:1]), layer(x[1:3]), layer(x[3:])])
+    assert torch.equal(whole, parts)
+    torch.testing.assert_close(whole, layer(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_columns", [7, 30, 64, 500])
+@pytest.mark.parametrize("n_outputs", [1, 7, 63])
+def test_matrix_products_of_any_number_of_rows_are_those_of_torch(n_columns, n_outputs):
+    torch.manual_seed(0)
+    layer, x = nn.Linear(n_columns, n_outputs), torch.randn(19, n_columns)
     with torch.inference_mode(), rows_apart():
         whole = layer(x)
         parts = torch.cat([layer(x[:1]), layer(x[1:9]), layer(x[9:])])
-        assert layer(x[:0]).shape == (0, 7)
+        assert layer(x[:0]).shape == (0, n_outputs)
     assert torch.equal(whole, parts)
     torch.testing.assert_close(whole, layer(x), rtol=1e-5, atol=1e-5)
 
